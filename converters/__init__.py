@@ -1,0 +1,1 @@
+"""TFLite and C models out of trained ones, measured against the original."""

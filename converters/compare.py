@@ -1,0 +1,228 @@
+"""How good a model is, and how far two models are apart: the figures that everybody reports.
+
+Numpy only. Training, conversion and tests on hardware all take their accuracy and its interval from here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_sdk.errors import SpecError
+
+#: Two-sided 95 % point of the normal distribution.
+_Z95 = 1.959963984540054
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What one model reached on labelled windows.
+
+    Attributes:
+        accuracy: share of windows whose most probable label is the right one.
+        interval: 95 % confidence interval of `accuracy`.
+        n: number of windows.
+        confusion: int64 [classes, classes], rows are true labels, columns predicted ones.
+        per_class: share of each true class found (recall), None for a class without windows.
+        per_group: accuracy within each group, sorted by name; empty without groups.
+    """
+
+    accuracy: float
+    interval: tuple[float, float]
+    n: int
+    confusion: NDArray[np.int64]
+    per_class: tuple[float | None, ...]
+    per_group: dict[str, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain Python values for JSON."""
+        return {
+            "accuracy": self.accuracy,
+            "interval": list(self.interval),
+            "n": self.n,
+            "confusion": self.confusion.tolist(),
+            "per_class": list(self.per_class),
+            "per_group": dict(self.per_group),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How far one model's outputs are from another's on the same inputs.
+
+    Attributes:
+        agreement: share of inputs on which both choose the same label; None for a single output value.
+        sqnr_db: signal to quantization noise ratio, dB; infinite where all outputs are equal.
+        max_error: largest absolute difference of an output.
+        mean_error: mean absolute difference of an output.
+        n: number of inputs.
+    """
+
+    agreement: float | None
+    sqnr_db: float
+    max_error: float
+    mean_error: float
+    n: int
+
+
+def evaluate(
+    scores: NDArray[Any], labels: NDArray[Any], groups: Sequence[str] | None = None, *, seed: int = 0
+) -> Evaluation:
+    """Accuracy with its interval, confusion, and accuracy per class and per group.
+
+    Args:
+        scores: float [n, classes]; [n, 1] or [n] is the probability of class 1 of 2.
+        labels: int [n], index of the true class.
+        groups: who or what each window comes from (a person, a machine). Windows of one group are alike, so
+            that the interval is taken over groups instead of over windows.
+        seed: of the bootstrap.
+
+    Raises:
+        SpecError: no windows, lengths differ, or a label outside of the classes.
+    """
+    classes = _classes(scores)
+    truth = np.asarray(labels)
+    if len(truth) != len(scores) or (groups is not None and len(groups) != len(truth)):
+        found = f"{len(scores)} scores, {len(truth)} labels, {'no' if groups is None else len(groups)} groups"
+        raise SpecError("evaluation", expected="one label and one group for each score", found=found)
+    if not len(truth):
+        raise SpecError("evaluation", expected="at least one window", found="none")
+    if truth.min() < 0 or truth.max() >= classes:
+        raise SpecError(
+            "evaluation: labels", expected=f"0 to {classes - 1}", found=f"{truth.min()} to {truth.max()}"
+        )
+    predicted = decide(scores)
+    hits = predicted == truth
+    matrix = confusion(predicted, truth, classes)
+    totals = matrix.sum(axis=1)
+    names = np.asarray(groups, dtype=str) if groups is not None else np.empty(0, dtype=str)
+    return Evaluation(
+        accuracy=float(hits.mean()),
+        interval=interval(hits, groups, seed=seed),
+        n=len(truth),
+        confusion=matrix,
+        per_class=tuple(float(matrix[i, i] / total) if total else None for i, total in enumerate(totals)),
+        per_group={str(name): float(hits[names == name].mean()) for name in np.unique(names)},
+    )
+
+
+def difference(reference: NDArray[Any], other: NDArray[Any]) -> Difference:
+    """How far `other` is from `reference`.
+
+    Args:
+        reference: float [n, outputs].
+        other: float [n, outputs], from the same inputs.
+
+    Raises:
+        SpecError: shapes differ, or there is nothing to compare.
+    """
+    a, b = np.asarray(reference, dtype=np.float64), np.asarray(other, dtype=np.float64)
+    if a.shape != b.shape or not a.size:
+        raise SpecError(
+            "comparison of outputs", expected=list(a.shape) if a.size else "outputs", found=list(b.shape)
+        )
+    error = np.abs(a - b)
+    return Difference(
+        agreement=float(np.mean(decide(a) == decide(b))) if a.ndim > 1 and a.shape[-1] > 1 else None,
+        sqnr_db=sqnr_db(a, b),
+        max_error=float(error.max()),
+        mean_error=float(error.mean()),
+        n=len(a),
+    )
+
+
+def decide(scores: NDArray[Any]) -> NDArray[np.int64]:
+    """The winning class of each row: the largest score, or for a single score whether it reaches 0.5.
+
+    Args:
+        scores: float [n, classes], [n, 1] or [n].
+
+    Returns:
+        int64 [n].
+    """
+    scores = np.asarray(scores)
+    if scores.ndim > 1 and scores.shape[-1] > 1:
+        return np.asarray(np.argmax(scores.reshape(len(scores), -1), axis=1), dtype=np.int64)
+    return np.asarray(scores.reshape(len(scores)) >= 0.5, dtype=np.int64)
+
+
+def accuracy(scores: NDArray[Any], labels: NDArray[Any]) -> float:
+    """Share of rows whose winning class is the right one; arguments as in `evaluate`."""
+    return float(np.mean(decide(scores) == np.asarray(labels)))
+
+
+def interval(
+    hits: NDArray[Any], groups: Sequence[str] | None = None, *, seed: int = 0
+) -> tuple[float, float]:
+    """95 % confidence interval of a share.
+
+    Without groups this is Wilson's interval. With two groups or more, groups are drawn with replacement
+    (percentile bootstrap); a few groups that happen to be alike would give an interval that is too good, so
+    it is never narrower than Wilson's.
+
+    Args:
+        hits: bool [n].
+        groups: one name for each hit.
+        seed: of the bootstrap: the same input gives the same interval.
+    """
+    correct = np.asarray(hits, dtype=bool)
+    low, high = wilson(int(correct.sum()), len(correct))
+    if groups is None:
+        return low, high
+    _, index = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    sizes = np.bincount(index)
+    if len(sizes) < 2:
+        return low, high
+    right = np.bincount(index, weights=correct)
+    count = len(sizes)
+    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=_RESAMPLES)
+    drawn_low, drawn_high = np.percentile((draws @ right) / (draws @ sizes), [2.5, 97.5])
+    return min(low, float(drawn_low)), max(high, float(drawn_high))
+
+
+def wilson(correct: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % score interval of `correct` out of `n`.
+
+    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, 1927.
+    """
+    if n < 1:
+        return 0.0, 1.0
+    share = correct / n
+    spread = _Z95 * math.sqrt(share * (1 - share) / n + _Z95**2 / (4 * n**2))
+    middle = share + _Z95**2 / (2 * n)
+    scale = 1 + _Z95**2 / n
+    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
+
+
+def confusion(predicted: NDArray[Any], labels: NDArray[Any], classes: int) -> NDArray[np.int64]:
+    """Confusion matrix.
+
+    Returns:
+        int64 [classes, classes]; row: true class, column: predicted class.
+    """
+    flat = np.asarray(labels, dtype=np.int64) * classes + np.asarray(predicted, dtype=np.int64)
+    return np.bincount(flat, minlength=classes * classes).reshape(classes, classes).astype(np.int64)
+
+
+def sqnr_db(reference: NDArray[Any], other: NDArray[Any]) -> float:
+    """10·log10(Σ reference² / Σ (reference − other)²), dB: +inf where equal, −inf for noise on silence."""
+    signal = float(np.sum(np.square(np.asarray(reference, dtype=np.float64))))
+    noise = float(
+        np.sum(np.square(np.asarray(reference, dtype=np.float64) - np.asarray(other, dtype=np.float64)))
+    )
+    if noise == 0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
+
+
+def _classes(scores: NDArray[Any]) -> int:
+    shape = np.shape(scores)
+    if len(shape) > 2:
+        raise SpecError("evaluation: scores", expected="[n, classes]", found=list(shape))
+    return shape[-1] if len(shape) == 2 and shape[-1] > 1 else 2

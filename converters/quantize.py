@@ -1,0 +1,144 @@
+"""Which operators stay float32 in an int8 model, and the proof that they did.
+
+One 8-bit step for all channels ahead of the normalisation destroys a model whose channels have unlike units:
+pressure in Pa leaves nothing of acceleration in g. So everything up to the first learned layer stays float32
+and QUANTIZE follows it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+
+from edge_sdk.errors import ModelError
+from edge_sdk.graph import Graph, Op
+
+#: Operators that carry what training found.
+_LEARNED = frozenset(
+    [
+        "CONV_2D",
+        "DEPTHWISE_CONV_2D",
+        "FULLY_CONNECTED",
+        "TRANSPOSE_CONV",
+        "CONV_3D",
+        "CONV_3D_TRANSPOSE",
+        "BATCH_MATMUL",
+        "SVDF",
+        "LSTM",
+        "RNN",
+        "UNIDIRECTIONAL_SEQUENCE_LSTM",
+        "UNIDIRECTIONAL_SEQUENCE_RNN",
+        "BIDIRECTIONAL_SEQUENCE_LSTM",
+        "BIDIRECTIONAL_SEQUENCE_RNN",
+        "EMBEDDING_LOOKUP",
+        "WHILE",
+    ]
+)
+#: Operators that move values without computing with them: right before a learned one they are as good in int8.
+_MOVES = frozenset(
+    [
+        "RESHAPE",
+        "EXPAND_DIMS",
+        "SQUEEZE",
+        "TRANSPOSE",
+        "PAD",
+        "SPACE_TO_BATCH_ND",
+        "STRIDED_SLICE",
+        "SLICE",
+        "UNPACK",
+        "SPLIT",
+        "SHAPE",
+        "PACK",
+    ]
+)
+
+
+def float_prefix(graph: Graph, preprocessing: Collection[str] = ()) -> list[Op]:
+    """The operators that must stay float32: those that depend on the input but on no learned layer.
+
+    Args:
+        graph: the float or calibrated model.
+        preprocessing: names of Keras layers that only look learned, such as a spectrogram computed by convolution.
+
+    Raises:
+        ModelError: the model has no learned layer.
+    """
+    prefix, first = _walk(graph, preprocessing)
+    if not first:
+        raise ModelError(
+            "nothing in this model can be quantized",
+            expected="a convolution or dense layer",
+            found=", ".join(sorted({op.name for op in graph.ops})) or "no operators",
+            remedy="use --recipe float32",
+        )
+    kept = list(prefix)
+    for op in reversed(prefix):
+        ahead = {i for other in kept if other is not op for i in other.inputs}
+        if op.name in _MOVES and not ahead & set(op.outputs):
+            kept.remove(op)
+    return kept
+
+
+def check_float_prefix(graph: Graph, preprocessing: Collection[str] = ()) -> None:
+    """Prove on a quantized model that its preprocessing is float32 and that QUANTIZE follows it, once.
+
+    Raises:
+        ModelError: an operator ahead of the first learned layer computes in int8, or that layer does not.
+    """
+    remedy = "use --recipe dynamic_int8 or float32, and report the model"
+    prefix, first = _walk(graph, preprocessing)
+    for op in prefix:
+        inside = op.name not in _MOVES and op.name != "QUANTIZE"
+        if op.name == "DEQUANTIZE" or (inside and any(graph.tensors[i].dtype == "int8" for i in op.outputs)):
+            raise ModelError(
+                f"{op.name} ({_name(graph, op)}) ahead of the first learned layer lost precision",
+                expected="float32 up to that layer, then QUANTIZE",
+                found=op.name if op.name == "DEQUANTIZE" else "int8",
+                remedy=remedy,
+            )
+    reached = {i for op in prefix for i in op.outputs} | set(graph.inputs)
+    for op in first:
+        dtypes = {graph.tensors[i].dtype for i in op.inputs if i in reached}
+        if dtypes != {"int8"}:
+            found = ", ".join(sorted(dtypes))
+            raise ModelError(
+                f"{op.name} ({_name(graph, op)}) was not quantized",
+                expected="int8",
+                found=found,
+                remedy=remedy,
+            )
+
+
+def _walk(graph: Graph, preprocessing: Collection[str]) -> tuple[list[Op], list[Op]]:
+    """The operators ahead of every learned one, and the learned ones that come first on their paths."""
+    ahead, behind = set(graph.inputs), set[int]()
+    prefix, first = [], []
+    for op in graph.ops:
+        if behind.intersection(op.inputs):
+            behind.update(op.outputs)
+        elif ahead.intersection(op.inputs):
+            if op.name in _LEARNED and not _belongs(_name(graph, op), preprocessing):
+                first.append(op)
+                behind.update(op.outputs)
+            else:
+                prefix.append(op)
+                ahead.update(op.outputs)
+    return prefix, first
+
+
+def _name(graph: Graph, op: Op) -> str:
+    return graph.tensors[op.outputs[0]].name if op.outputs else ""
+
+
+def _belongs(tensor: str, layers: Collection[str]) -> bool:
+    """Whether a tensor name such as ``model/stft_1/conv;model/stft_1/Reshape`` lies in one of these layers."""
+    return any(_same_layer(part, layer) for part in _parts(tensor) for layer in layers)
+
+
+def _parts(tensor: str) -> Iterator[str]:
+    yield from re.split(r"[/;:]", tensor)
+
+
+def _same_layer(part: str, layer: str) -> bool:
+    # TensorFlow makes scope names unique by a suffix: the layer "stft" becomes "stft_1".
+    return re.fullmatch(re.escape(layer) + r"(_\d+)?", part) is not None

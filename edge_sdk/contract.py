@@ -1,0 +1,204 @@
+"""The contract: everything that must travel with a model, kept inside the model file.
+
+Plain dataclasses, so that a device reads a contract without importing anything but the standard library.
+A file seen for the first time is checked field by field in `edge_sdk.schema`; one verified before is trusted
+by its digest and read with `Contract.trusted`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any, Literal
+
+SCHEMA = 1
+Task = Literal["classification", "regression", "anomaly"]
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One column of the input: its name, unit (``g``, ``dps``, ``Pa``) and physical range in that unit."""
+
+    name: str
+    unit: str = ""
+    range: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What a window is.
+
+    Attributes:
+        channels: in column order.
+        rate_hz: sampling rate the model was trained at; None for still images.
+        window: samples in a window.
+        hop: samples between the starts of two windows.
+        rate_tolerance: how far a source's rate may be off, as a fraction.
+        layout: ``TC`` (time, channels) or ``HWC`` (image).
+    """
+
+    channels: tuple[Channel, ...]
+    rate_hz: float | None
+    window: int
+    hop: int
+    rate_tolerance: float = 0.05
+    layout: Literal["TC", "HWC"] = "TC"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Channel names in column order."""
+        return tuple(channel.name for channel in self.channels)
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor of the model's interface; a dynamic axis is written as 1."""
+
+    role: Literal["input", "output"]
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    signature: str = "serving_default"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Labels in the order of the scores, and what a score means."""
+
+    labels: tuple[str, ...] = ()
+    scores: Literal["probability", "value"] = "probability"
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionSettings:
+    """How single predictions become events; the keys of ``[decision]`` in an edgeml.toml.
+
+    Attributes:
+        threshold: smoothed score from which an event may start.
+        smooth: number of windows whose scores are averaged.
+        hold_s: for how long the score must stay above (below) before an event starts (ends), s.
+        release: smoothed score under which an event ends; None means the threshold.
+        background: labels that are never an event, such as ``rest``.
+    """
+
+    threshold: float = 0.5
+    smooth: int = 1
+    hold_s: float = 0.0
+    release: float | None = None
+    background: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Per-channel mean and standard deviation of the training inputs, in the channels' units."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What the model saw and said in training, for drift checks: inputs, and the share of each label."""
+
+    input: Statistics
+    predictions: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Where the model comes from and how good it was when it was made.
+
+    Attributes:
+        dataset: digest of the dataset folder.
+        split: what the split was made by.
+        seed: the seed of split and training.
+        recipe: the conversion recipe.
+        source: digest of the file that was converted.
+        accuracy_original: accuracy of that file on the evaluation split.
+        accuracy: accuracy of this file on the same.
+        interval: 95 % confidence interval of `accuracy`.
+        n: windows in the evaluation split.
+        versions: of the packages that made it.
+    """
+
+    dataset: str | None = None
+    split: str | None = None
+    seed: int | None = None
+    recipe: str | None = None
+    source: str | None = None
+    accuracy_original: float | None = None
+    accuracy: float | None = None
+    interval: tuple[float, float] | None = None
+    n: int | None = None
+    versions: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """The whole contract, schema 1; see docs/contract.md for the file it is kept in."""
+
+    name: str
+    task: Task
+    input: Input
+    output: Output
+    schema: int = SCHEMA
+    version: str = "1.0.0"
+    digest: str | None = None
+    tensors: tuple[Tensor, ...] = ()
+    decision: DecisionSettings = DecisionSettings()
+    reference: Reference | None = None
+    lineage: Lineage | None = None
+
+    def to_json(self) -> bytes:
+        """UTF-8 JSON, keys in declaration order, what is None left out; the same contract, the same bytes."""
+        return json.dumps(_plain(self), indent=1, ensure_ascii=False).encode() + b"\n"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain dicts, lists, strings and numbers; what is None is left out."""
+        plain: dict[str, Any] = _plain(self)
+        return plain
+
+    @classmethod
+    def trusted(cls, data: dict[str, Any]) -> Contract:
+        """Build from decoded JSON that was checked before; nothing is checked again."""
+        built: Contract = _build(cls, data)
+        return built
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        items = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
+        return {name: _plain(item) for name, item in items if item is not None}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _build(kind: Any, value: Any) -> Any:
+    """`value`, made into the dataclass, tuple or plain type that `kind` names."""
+    if value is None or kind is Any:
+        return value
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        hints = _hints(kind)
+        return kind(**{key: _build(hints[key], item) for key, item in value.items() if key in hints})
+    origin = typing.get_origin(kind)
+    if origin is types.UnionType:
+        return _build(next(arm for arm in typing.get_args(kind) if arm is not type(None)), value)
+    if origin is tuple:
+        item_kind = typing.get_args(kind)[0]
+        return tuple(_build(item_kind, item) for item in value)
+    return value
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    if kind not in _HINTS:
+        _HINTS[kind] = typing.get_type_hints(kind)
+    return _HINTS[kind]
+
+
+_HINTS: dict[type, dict[str, Any]] = {}

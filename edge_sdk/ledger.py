@@ -1,0 +1,91 @@
+"""The books of a run: every sample and every prediction is accounted for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class Samples:
+    """What became of the samples that were read.
+
+    A sample is *used* once it has been in at least one window, *pending* while it waits in a window that is
+    not full yet, and *dropped* for a reason otherwise: ``tail`` (the stream ended before a window was full),
+    ``gap``, ``fault``, ``overflow``, ``max_age``, ``hop`` (skipped because the hop is longer than the window).
+    """
+
+    read: int = 0
+    used: int = 0
+    pending: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def balanced(self) -> bool:
+        """read = used + pending + dropped."""
+        return self.read == self.used + self.pending + sum(self.dropped.values())
+
+
+@dataclass(slots=True)
+class SinkAccount:
+    """What became of the predictions offered to one sink: offered = delivered + queued + dropped."""
+
+    offered: int = 0
+    delivered: int = 0
+    queued: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def balanced(self) -> bool:
+        """offered = delivered + queued + dropped."""
+        return self.offered == self.delivered + self.queued + sum(self.dropped.values())
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Samples, predictions and sinks of one run.
+
+    predictions = delivered (every sink that wanted it has it) + queued (one still owes it) + lost (one gave up).
+    """
+
+    samples: Samples = field(default_factory=Samples)
+    predictions: int = 0
+    delivered: int = 0
+    queued: int = 0
+    lost: int = 0
+    sinks: dict[str, SinkAccount] = field(default_factory=dict)
+    faults: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether samples, predictions and every sink add up."""
+        return (
+            self.samples.balanced
+            and self.predictions == self.delivered + self.queued + self.lost
+            and all(account.balanced for account in self.sinks.values())
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The ``ledger`` object of ``edgeml run --json``."""
+        return {
+            "read": self.samples.read,
+            "used": self.samples.used,
+            "pending": self.samples.pending,
+            "dropped": dict(self.samples.dropped),
+            "predictions": self.predictions,
+            "delivered": self.delivered,
+            "queued": self.queued,
+            "lost": self.lost,
+            "sinks": {
+                name: {
+                    "offered": account.offered,
+                    "delivered": account.delivered,
+                    "queued": account.queued,
+                    "dropped": dict(account.dropped),
+                }
+                for name, account in self.sinks.items()
+            },
+            "faults": dict(self.faults),
+            "balanced": self.balanced,
+        }

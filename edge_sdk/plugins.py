@@ -1,0 +1,134 @@
+"""Opens sources and sinks by URL; the constructor's signature is the schema of the options."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self, runtime_checkable
+
+import msgspec
+
+from edge_sdk import registry
+from edge_sdk.blocks import Block, Fault
+from edge_sdk.errors import ConfigError, suggestion
+from edge_sdk.prediction import Prediction
+from edge_sdk.registry import Url
+
+Delivery = Literal["direct", "outbox", "actuator"]
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Yields blocks until it is exhausted or closed.
+
+    A plug-in's class takes the URL's location first and its options as keyword arguments with defaults.
+    Reads must time out: `close`, called from another thread, ends the iteration within a second.
+    """
+
+    live: bool
+    """Whether samples come in real time, so that waiting for a slow model would lose them at the sensor."""
+
+    def __iter__(self) -> Iterator[Block | Fault]: ...
+
+    def close(self) -> None:
+        """End the iteration soon; may be called twice, and from any thread."""
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Takes predictions; returning from `write` is the acknowledgement."""
+
+    delivery: Delivery
+
+    def write(self, predictions: Sequence[Prediction]) -> None:
+        """Store all of them or raise `Retry`, `Rejected` or `Fatal`; never retries by itself."""
+
+    def close(self) -> None:
+        """Release what is held; may be called twice."""
+
+
+class Closing:
+    """The context manager that sources and sinks share."""
+
+    def close(self) -> None:
+        """Release what is held."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_source(url: str, **options: Any) -> Any:
+    """The source that a URL names, opened; use it in a ``with`` statement.
+
+    Args:
+        url: such as ``serial:///dev/ttyACM0?baud=115200`` or ``replay:walk.csv``.
+        options: the same as in the query; an option may stand in one place only.
+
+    Raises:
+        ConfigError: unknown or ill-typed option.
+        UnknownNameError: no such source.
+        DeviceError: it cannot be opened now.
+    """
+    return _open("sources", url, options)
+
+
+def open_sink(url: str, **options: Any) -> Any:
+    """The sink that a URL names, opened; as `open_source`."""
+    return _open("sinks", url, options)
+
+
+def check_url(group: str, url: str, options: dict[str, Any] | None = None) -> tuple[Any, str, dict[str, Any]]:
+    """A plug-in's class, its location and its options, checked but not opened."""
+    parsed = Url.parse(url)
+    plugin = registry.find(group, parsed.scheme)
+    both = sorted(set(parsed.options) & set(options or {}))
+    if both:
+        raise ConfigError(f"{url}: option {both[0]!r} is given twice", expected="a key or a ?query, not both")
+    given = {**parsed.options, **(options or {})}
+    schema = options_of(plugin)
+    checked = {}
+    for name, value in given.items():
+        if name not in schema:
+            raise ConfigError(
+                f"{parsed.scheme}: unknown option {name!r}",
+                expected="one of " + ", ".join(sorted(schema)) if schema else "no options",
+                remedy=suggestion(name, schema),
+            )
+        try:
+            checked[name] = msgspec.convert(_split(value, schema[name].annotation), schema[name].annotation, strict=False)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"{parsed.scheme}: option {name!r}: {error}", found=repr(value)) from error
+    missing = [n for n, p in schema.items() if p.default is inspect.Parameter.empty and n not in checked]
+    if missing:
+        raise ConfigError(f"{url}: option {missing[0]!r} is missing", remedy=f"add ?{missing[0]}=… or a key")
+    return plugin, parsed.location, checked
+
+
+def options_of(plugin: Any) -> dict[str, inspect.Parameter]:
+    """The keyword-only parameters of a plug-in's constructor, with resolved annotations."""
+    init = plugin.__init__ if inspect.isclass(plugin) else plugin
+    hints = typing.get_type_hints(init, include_extras=True)
+    parameters = inspect.signature(init).parameters.values()
+    return {
+        p.name: p.replace(annotation=hints.get(p.name, Any))
+        for p in parameters
+        if p.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+
+
+def _open(group: str, url: str, options: dict[str, Any]) -> Any:
+    plugin, location, checked = check_url(group, url, options)
+    return plugin(location, **checked)
+
+
+def _split(value: Any, kind: Any) -> Any:
+    """A query can only hold text: ``channels=ax,ay`` becomes a list where a tuple is wanted."""
+    wants_list = any(typing.get_origin(arm) is tuple for arm in (kind, *typing.get_args(kind)))
+    return value.split(",") if wants_list and isinstance(value, str) else value

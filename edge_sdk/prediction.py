@@ -1,0 +1,69 @@
+"""What a model says about one window, and everything needed to deliver it once and find it again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(slots=True)
+class Prediction:
+    """One result.
+
+    ``(device, run_id, sequence)`` names it for good: destinations deduplicate on it.
+
+    Attributes:
+        label: the winning label; None for a model without labels.
+        score: the winner's score, 0..1 for a classifier; None for a regression.
+        value: the output of a regression or anomaly model; None for a classifier.
+        outputs: float32, the raw output tensor without its batch axis.
+        device: who measured it.
+        run_id: random, one per process start.
+        sequence: counts from 0 for each device within a run.
+        time_s: boot-clock time of the window's last sample, s.
+        wall_s: the same on the wall clock, s since the epoch.
+        clock_synced: the wall clock was set by NTP or RTC at that time.
+        latency_us: the runtime's invoke, µs.
+        event: ``start`` or ``end`` of an event, set by Decision; None otherwise.
+        model: the model's name.
+    """
+
+    label: str | None
+    score: float | None
+    value: float | None
+    outputs: NDArray[np.float32]
+    device: str = ""
+    run_id: str = ""
+    sequence: int = -1
+    time_s: float = 0.0
+    wall_s: float = 0.0
+    clock_synced: bool = True
+    latency_us: float = 0.0
+    event: str | None = None
+    model: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as plain Python values, in the order that every text destination writes them."""
+        return {
+            "device": self.device,
+            "run_id": self.run_id,
+            "sequence": self.sequence,
+            "time_s": round(self.time_s, 6),
+            "wall_s": round(self.wall_s, 6),
+            "clock_synced": self.clock_synced,
+            "model": self.model,
+            "label": self.label,
+            "score": None if self.score is None else round(self.score, 6),
+            "value": None if self.value is None else round(self.value, 6),
+            "event": self.event,
+            "latency_us": round(self.latency_us, 1),
+            "outputs": [round(float(v), 6) for v in np.ravel(self.outputs)],
+        }
+
+    def __str__(self) -> str:
+        what = f"{self.label} {self.score:.2f}" if self.score is not None else f"{self.value:.6g}"
+        mark = f"  {self.event}" if self.event else ""
+        return f"{self.device}#{self.sequence}  {what}{mark}"

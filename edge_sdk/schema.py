@@ -1,0 +1,70 @@
+"""Checks a contract field by field. Apart from `contract`, because msgspec costs start-up time."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from edge_sdk.contract import SCHEMA, Contract
+from edge_sdk.errors import ContractError
+
+
+def parse_contract(data: bytes | dict[str, Any], *, where: str = "contract") -> Contract:
+    """Decode and check a contract that comes from outside.
+
+    Args:
+        data: the JSON bytes, or the decoded object (``[contract]`` of an edgeml.toml).
+        where: what to call it in an error.
+
+    Raises:
+        ContractError: not JSON, a missing or ill-typed field, a newer schema, or fields that contradict.
+    """
+    try:
+        decoded = json.loads(data) if isinstance(data, bytes) else data
+        if isinstance(decoded, dict) and isinstance(schema := decoded.get("schema", SCHEMA), int) and schema > SCHEMA:
+            raise ContractError(
+                f"{where}: schema is newer than this edgeml",
+                expected=f"at most {SCHEMA}",
+                found=schema,
+                remedy="upgrade edgeml-kit",
+            )
+        contract = msgspec.convert(decoded, Contract)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ContractError(f"{where}: not JSON", found=error, remedy="convert the model again") from error
+    except msgspec.ValidationError as error:
+        raise ContractError(f"{where}: {error}", remedy="see docs/contract.md") from error
+    _check(contract, where)
+    return contract
+
+
+def _check(contract: Contract, where: str) -> None:
+    expect = contract.input
+    decision = contract.decision
+    rules = [
+        (expect.window >= 1, "input.window", "at least 1", expect.window),
+        (expect.hop >= 1, "input.hop", "at least 1", expect.hop),
+        (expect.rate_hz is None or expect.rate_hz > 0, "input.rate_hz", "a positive rate", expect.rate_hz),
+        (len(expect.channels) >= 1, "input.channels", "at least one channel", 0),
+        (len(set(expect.names)) == len(expect.names), "input.channels", "unlike names", list(expect.names)),
+        (0 <= decision.threshold <= 1, "decision.threshold", "0 to 1", decision.threshold),
+        (decision.smooth >= 1, "decision.smooth", "at least 1", decision.smooth),
+        (decision.hold_s >= 0, "decision.hold_s", "0 or more seconds", decision.hold_s),
+        (
+            decision.release is None or 0 <= decision.release <= decision.threshold,
+            "decision.release",
+            f"0 to the threshold ({decision.threshold})",
+            decision.release,
+        ),
+    ]
+    for holds, field, expected, found in rules:
+        if not holds:
+            raise ContractError(f"{where}: {field}", expected=expected, found=found, remedy="see docs/contract.md")
+    unknown = set(decision.background) - set(contract.output.labels)
+    if unknown:
+        raise ContractError(
+            f"{where}: decision.background",
+            expected=f"labels among {', '.join(contract.output.labels)}",
+            found=", ".join(sorted(unknown)),
+        )

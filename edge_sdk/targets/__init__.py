@@ -1,0 +1,1 @@
+"""Places where a model runs, one a file; ``host:`` is this machine."""
