@@ -6,8 +6,8 @@
         for prediction in model.stream(imu):
             print(prediction.device, prediction.label, prediction.score)
 
-Importing it costs numpy and the standard library; the TFLite runtime comes with `Model.load`, the rest with the
-first use of a name below.
+Importing it costs numpy and the standard library; the TFLite runtime comes with `Model.load`, the rest with
+the first use of a name below.
 """
 
 from __future__ import annotations

@@ -90,5 +90,5 @@ class Ticks:
 
 
 def ticks(rate_hz: float, *, limit: int | None = None) -> Ticks:
-    """An iterable that yields 0, 1, 2, … at ``rate_hz`` by monotonic deadlines; ``.missed`` counts late ones."""
+    """Yields 0, 1, 2, … at ``rate_hz`` by monotonic deadlines; its ``.missed`` counts late ones."""
     return Ticks(rate_hz, limit=limit)

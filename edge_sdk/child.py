@@ -56,7 +56,9 @@ class Worker:
         self._log: BinaryIO | None = None
         self._unread = b""
 
-    def call(self, function: str, /, *, timeout_s: float, on_progress: Progress | None = None, **arguments: Any) -> Any:
+    def call(
+        self, function: str, /, *, timeout_s: float, on_progress: Progress | None = None, **arguments: Any
+    ) -> Any:
         """As the function `call`."""
         process = self._start()
         assert process.stdin is not None
@@ -116,18 +118,24 @@ class Worker:
             )
         return self._process
 
-    def _read_line(self, process: subprocess.Popen[bytes], deadline: float, function: str, timeout_s: float) -> bytes:
+    def _read_line(
+        self, process: subprocess.Popen[bytes], deadline: float, function: str, timeout_s: float
+    ) -> bytes:
         assert process.stdout is not None
         out = process.stdout.fileno()
         while b"\n" not in self._unread:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([out], [], [], left)[0]:
                 raise ChildTimeoutError(
-                    f"{function} did not finish", expected=f"an answer within {timeout_s:g} s", found=self._last_words()
+                    f"{function} did not finish",
+                    expected=f"an answer within {timeout_s:g} s",
+                    found=self._last_words(),
                 )
             chunk = os.read(out, 1 << 16)
             if not chunk:
-                raise ChildError(f"{function} died", found=f"{_cause(process.wait())}{self._last_words(' after: ')}")
+                raise ChildError(
+                    f"{function} died", found=f"{_cause(process.wait())}{self._last_words(' after: ')}"
+                )
             self._unread += chunk
         line, _, self._unread = self._unread.partition(b"\n")
         return line

@@ -19,7 +19,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def json_option(function: Function) -> Function:
     """Adds ``--json`` as the parameter `as_json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")(function)
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")(
+        function
+    )
 
 
 def print_json(result: dict[str, Any]) -> None:
@@ -66,7 +68,7 @@ class Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="\b\nExample:\n  edgeml demo                  the whole job on real motion data\n"
     "  edgeml COMMAND --help        what a command does, with an example\n"
-    "  eval \"$(_EDGEML_COMPLETE=bash_source edgeml)\"    completion in this shell",
+    '  eval "$(_EDGEML_COMPLETE=bash_source edgeml)"    completion in this shell',
 )
 @click.version_option(package_name="edgeml-kit", prog_name="edgeml")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")

@@ -18,7 +18,7 @@ SCHEMA = 1
 Task = Literal["classification", "regression", "anomaly"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Channel:
     """One column of the input: its name, unit (``g``, ``dps``, ``Pa``) and physical range in that unit."""
 
@@ -27,7 +27,7 @@ class Channel:
     range: tuple[float, float] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Input:
     """What a window is.
 
@@ -53,7 +53,7 @@ class Input:
         return tuple(channel.name for channel in self.channels)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tensor:
     """One tensor of the model's interface; a dynamic axis is written as 1."""
 
@@ -64,7 +64,7 @@ class Tensor:
     signature: str = "serving_default"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Output:
     """Labels in the order of the scores, and what a score means."""
 
@@ -72,7 +72,7 @@ class Output:
     scores: Literal["probability", "value"] = "probability"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DecisionSettings:
     """How single predictions become events; the keys of ``[decision]`` in an edgeml.toml.
 
@@ -91,7 +91,7 @@ class DecisionSettings:
     background: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Statistics:
     """Per-channel mean and standard deviation of the training inputs, in the channels' units."""
 
@@ -99,7 +99,7 @@ class Statistics:
     std: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reference:
     """What the model saw and said in training, for drift checks: inputs, and the share of each label."""
 
@@ -107,7 +107,7 @@ class Reference:
     predictions: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Lineage:
     """Where the model comes from and how good it was when it was made.
 
@@ -136,7 +136,7 @@ class Lineage:
     versions: dict[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Contract:
     """The whole contract, schema 1; see docs/contract.md for the file it is kept in."""
 

@@ -1,27 +1,26 @@
 """The errors of edgeml.
 
     EdgeError                      exit  is also a
-    ├── SpecError                  2     ValueError        data does not match its declared shape, dtype or channels
-    ├── ContractError              2     ValueError        a contract is missing, malformed or newer than this version
+    ├── SpecError                  2     ValueError        data of another shape, dtype or channels
+    ├── ContractError              2     ValueError        a contract is missing, malformed or too new
     ├── ModelError                 2     ValueError        a model file cannot be used
     ├── ConfigError                2     ValueError        an edgeml.toml, URL or option is wrong
     ├── DatasetError               2     ValueError        a dataset folder or recording is wrong
-    ├── UnknownNameError           2     LookupError       no plug-in, recipe, board or architecture of that name
+    ├── UnknownNameError           2     LookupError       no plug-in, recipe or board of that name
     ├── MissingExtraError          2     ImportError       an optional part is not installed
     ├── GateError                  1                       a check or an accuracy gate failed
     ├── ChildError                 3     RuntimeError      a child process died
     │   └── ChildTimeoutError      3     TimeoutError      a child process took too long
     └── DeviceError                3     OSError           a device, network or disk failed
-        ├── Retry                  3                       a plug-in failed now and may work later: reopened with backoff
+        ├── Retry                  3                       failed now, may work later: reopened with backoff
         ├── Rejected               3                       a destination refused these predictions for good
-        └── Fatal                  3                       a plug-in can never work as configured: the pipeline stops
+        └── Fatal                  3                       can never work as configured: the pipeline stops
 
 Every message says what is wrong, what was expected, what was found and what to do next, in one line.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
@@ -146,7 +145,9 @@ class Fatal(DeviceError):  # noqa: N818
 
 
 def suggestion(name: str, known: Iterable[str]) -> str | None:
-    """"did you mean 'baud'?" for the nearest known name, or None where none is near."""
+    """A question after the nearest known name, ``did you mean 'baud'?``, or None where none is near."""
+    import difflib  # only errors pay for it
+
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean {near[0]!r}?" if near else None
 

@@ -14,15 +14,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_sdk.errors import ModelError
+from edge_sdk.modelfile import sniff
 from edge_sdk.operators import NAMES
 
 _IDENTIFIER = b"TFL3"
 _CUSTOM = 32
 #: TensorType of schema.fbs; None where numpy has no such dtype.
-_DTYPES = (
-    "float32 float16 int32 uint8 int64 string bool int16 complex64 int8 float64 complex128 uint64 resource "
-    "variant uint32 uint16 int4 bfloat16 int2 uint4 float8_e4m3fn float8_e5m2"
-).split()
+_DTYPES = [
+    "float32",
+    "float16",
+    "int32",
+    "uint8",
+    "int64",
+    "string",
+    "bool",
+    "int16",
+    "complex64",
+    "int8",
+    "float64",
+    "complex128",
+    "uint64",
+    "resource",
+    "variant",
+    "uint32",
+    "uint16",
+    "int4",
+    "bfloat16",
+    "int2",
+    "uint4",
+    "float8_e4m3fn",
+    "float8_e5m2",
+]
 #: Types that numpy does not have but that have a size, bits an element.
 _BITS = {"int4": 4, "uint4": 4, "int2": 2, "bfloat16": 16, "float8_e4m3fn": 8, "float8_e5m2": 8}
 _NO_NUMPY = {"string", "resource", "variant", *_BITS}
@@ -114,7 +136,9 @@ def read_graph(flatbuffer: bytes) -> Graph:
         ModelError: not a TFLite flatbuffer, truncated, or an offset or index points outside.
     """
     if flatbuffer[4:8] != _IDENTIFIER:
-        raise ModelError("not a TFLite model", expected="the identifier TFL3 at byte 4", found=sniff(flatbuffer))
+        raise ModelError(
+            "not a TFLite model", expected="the identifier TFL3 at byte 4", found=sniff(flatbuffer)
+        )
     try:
         return _read_model(_Table(flatbuffer, _uoffset(flatbuffer, 0)))
     except (struct.error, IndexError, ValueError, OverflowError, UnicodeDecodeError, MemoryError) as error:
@@ -123,24 +147,6 @@ def read_graph(flatbuffer: bytes) -> Graph:
         raise ModelError(
             "the TFLite flatbuffer is damaged", found=str(error), remedy="copy or convert the model again"
         ) from error
-
-
-def sniff(data: bytes) -> str:
-    """What a file looks like by its first bytes, for an error message."""
-    if not data:
-        return "an empty file"
-    kinds = {
-        b"PK\x03\x04": "a zip archive (.keras?)",
-        b"\x89HDF": "an HDF5 file (.h5)",
-        b"\x08": "protocol buffers (ONNX?)",
-        b"\x7fELF": "an ELF binary",
-        b"{": "JSON or text",
-        b"<": "HTML or XML",
-    }
-    for magic, kind in kinds.items():
-        if data.startswith(magic):
-            return kind
-    return f"{len(data)} bytes starting with {data[:8].hex(' ')}"
 
 
 class _Table:
@@ -222,7 +228,9 @@ def _read_model(model: _Table) -> Graph:
     used += [i for op in graph.ops for i in (*op.inputs, *op.outputs) if i != -1]
     used += [i for s in graph.signatures.values() for i in (*s.inputs.values(), *s.outputs.values())]
     if any(not 0 <= i < len(tensors) for i in used):
-        raise ModelError("the TFLite flatbuffer is damaged", found="an operator on a tensor that does not exist")
+        raise ModelError(
+            "the TFLite flatbuffer is damaged", found="an operator on a tensor that does not exist"
+        )
     return graph
 
 

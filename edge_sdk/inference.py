@@ -99,7 +99,7 @@ class Inference:
         """Count what a source could not read; the windows of that device start over."""
         self.faults[fault.reason] += 1
         self.samples.read += fault.samples
-        self.samples.dropped["fault"] += fault.samples
+        self._drop("fault", fault.samples)
         device = self._devices.get(fault.device or self.device)
         if device is not None and fault.samples:
             self._break(device, "gap")
@@ -127,28 +127,32 @@ class Inference:
                 self.on_latency(prediction.latency_us)
             yield device.decision.apply(prediction)
         self.samples.pending += windows.pending - pending
-        self.samples.dropped["hop"] += windows.skipped - skipped
         self.samples.used += len(samples) - (windows.pending - pending) - (windows.skipped - skipped)
+        self._drop("hop", windows.skipped - skipped)
 
     def _around_faults(
         self, device: _Device, name: str, block: Block, samples: NDArray[np.float32]
     ) -> Iterator[Prediction]:
         """Samples that are not numbers are dropped, and no window spans the hole they leave."""
-        good = np.isfinite(samples).all(axis=1)
+        good: NDArray[np.bool_] = np.all(np.isfinite(samples), axis=1)
         edges = np.flatnonzero(np.diff(good)) + 1
         for start, stop in zip([0, *edges], [*edges, len(good)], strict=True):
             if good[start]:
                 yield from self._windows(device, name, block, samples[start:stop], int(start))
             else:
                 self.faults["not_a_number"] += 1
-                self.samples.dropped["fault"] += int(stop - start)
+                self._drop("fault", int(stop - start))
                 self._break(device, "gap")
 
     def _break(self, device: _Device, reason: str) -> None:
         dropped = device.windows.reset()
         self.samples.pending -= dropped
-        self.samples.dropped[reason] += dropped
+        self._drop(reason, dropped)
         device.decision.reset()
+
+    def _drop(self, reason: str, count: int) -> None:
+        if count:
+            self.samples.dropped[reason] += count
 
     def _new_device(self) -> _Device:
         windows = Windows(self.model.window, self.model.hop, self.model.channel_count)

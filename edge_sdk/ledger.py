@@ -13,7 +13,7 @@ class Samples:
 
     A sample is *used* once it has been in at least one window, *pending* while it waits in a window that is
     not full yet, and *dropped* for a reason otherwise: ``tail`` (the stream ended before a window was full),
-    ``gap``, ``fault``, ``overflow``, ``max_age``, ``hop`` (skipped because the hop is longer than the window).
+    ``gap``, ``fault``, ``overflow``, ``max_age``, ``hop`` (skipped: the hop is longer than the window).
     """
 
     read: int = 0
@@ -23,7 +23,7 @@ class Samples:
 
     @property
     def balanced(self) -> bool:
-        """read = used + pending + dropped."""
+        """Read = used + pending + dropped."""
         return self.read == self.used + self.pending + sum(self.dropped.values())
 
 
@@ -38,7 +38,7 @@ class SinkAccount:
 
     @property
     def balanced(self) -> bool:
-        """offered = delivered + queued + dropped."""
+        """Offered = delivered + queued + dropped."""
         return self.offered == self.delivered + self.queued + sum(self.dropped.values())
 
 
@@ -46,7 +46,7 @@ class SinkAccount:
 class Ledger:
     """Samples, predictions and sinks of one run.
 
-    predictions = delivered (every sink that wanted it has it) + queued (one still owes it) + lost (one gave up).
+    predictions = delivered (every sink that wanted it has it) + queued (one owes it) + lost (one gave up).
     """
 
     samples: Samples = field(default_factory=Samples)

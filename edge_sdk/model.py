@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,6 +18,8 @@ from edge_sdk.prediction import Prediction
 from edge_sdk.registry import Url
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from edge_sdk.runtimes import Port, Runtime
 
 
@@ -35,7 +36,13 @@ class Model:
     """
 
     def __init__(
-        self, runtime: Runtime, digest: str, contract: Contract | None, *, name: str, labels: tuple[str, ...] = ()
+        self,
+        runtime: Runtime,
+        digest: str,
+        contract: Contract | None,
+        *,
+        name: str,
+        labels: tuple[str, ...] = (),
     ) -> None:
         self.runtime, self.digest, self.contract = runtime, digest, contract
         self.name = contract.name if contract else name
@@ -48,7 +55,9 @@ class Model:
         if self._classifies and not labels:
             labels = tuple(str(i) for i in range(scores))
         if self._classifies and len(labels) != scores:
-            raise SpecError(f"{self.name}: labels", expected=f"{scores}, one for each output", found=len(labels))
+            raise SpecError(
+                f"{self.name}: labels", expected=f"{scores}, one for each output", found=len(labels)
+            )
         self.labels = labels if self._classifies else ()
         if contract is not None and contract.input.layout == "TC":
             wanted = (contract.input.window, len(contract.input.channels))
@@ -60,7 +69,9 @@ class Model:
                 )
 
     @classmethod
-    def load(cls, file: str | Path, *, target: str = "host:", contract: Contract | None = None) -> Self:
+    def load(
+        cls, file: str | PathLike[str], *, target: str = "host:", contract: Contract | None = None
+    ) -> Self:
         """Load a model file; verified in a child process the first time, then trusted by its digest.
 
         Args:
@@ -75,7 +86,7 @@ class Model:
             UnknownNameError: no such target or runtime.
         """
         url = Url.parse(target)
-        model: Self = registry.find("targets", url.scheme)(Path(file), url, contract)
+        model: Self = registry.find("targets", url.scheme)(file, url, contract)
         return model
 
     @property
@@ -129,7 +140,12 @@ class Model:
         if self._classifies:
             best = int(outputs.argmax())
             return Prediction(
-                self.labels[best], float(outputs.flat[best]), None, outputs, latency_us=latency_us, model=self.name
+                self.labels[best],
+                float(outputs.flat[best]),
+                None,
+                outputs,
+                latency_us=latency_us,
+                model=self.name,
             )
         return Prediction(None, None, float(outputs.flat[0]), outputs, latency_us=latency_us, model=self.name)
 
@@ -179,7 +195,7 @@ class Model:
         self.close()
 
     def _fit(self, window: NDArray[Any]) -> NDArray[Any]:
-        """A window made to fit: another float type, [T, C] against [T, C, 1], or quantized for an int8 input."""
+        """A window made to fit: another number type, [T, C] for [T, C, 1], quantized for int8."""
         shape = np.shape(window)
         same_elements = int(np.prod(shape)) == int(np.prod(self.input_shape))
         if not same_elements or [n for n in shape if n != 1] != [n for n in self.input_shape if n != 1]:

@@ -1,7 +1,8 @@
 """A model file: the flatbuffer, and the zip archive behind it that carries the contract.
 
 TFLite Metadata keeps its associated files in the same place, every TFLite runtime ignores it, and
-``unzip -p model.tflite edgeml/contract.json`` reads it. A .keras file is a zip already and takes the same members.
+``unzip -p model.tflite edgeml/contract.json`` reads it. A .keras file is a zip already and takes the same
+members.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_sdk.errors import DeviceError, ModelError
-from edge_sdk.graph import sniff
 
 CONTRACT = "edgeml/contract.json"
 GOLDEN = "edgeml/golden.npz"
@@ -45,9 +44,13 @@ class Members(Mapping[str, bytes]):
             with self._archive.open(name) as member:
                 data = member.read(MEMBER_LIMIT + 1)
         except _BAD_ZIP as error:
-            raise ModelError(f"{name} in the model file is damaged", found=error, remedy="copy it again") from error
+            raise ModelError(
+                f"{name} in the model file is damaged", found=error, remedy="copy it again"
+            ) from error
         if len(data) > MEMBER_LIMIT:
-            raise ModelError(f"{name} in the model file is too large", expected=f"at most {MEMBER_LIMIT} bytes")
+            raise ModelError(
+                f"{name} in the model file is too large", expected=f"at most {MEMBER_LIMIT} bytes"
+            )
         return data
 
     def __iter__(self) -> Iterator[str]:
@@ -86,7 +89,9 @@ def split(data: bytes) -> ModelFile:
     except _BAD_ZIP as error:
         if CONTRACT.encode() in data:
             raise ModelError(
-                "the contract behind the model is damaged", found=error, remedy="copy or convert the model again"
+                "the contract behind the model is damaged",
+                found=error,
+                remedy="copy or convert the model again",
             ) from error
     return ModelFile(flatbuffer, Members(archive), digest_of(flatbuffer))
 
@@ -138,6 +143,8 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         DeviceError: the folder cannot be written or the disk is full; the old file stays as it was.
     """
+    import tempfile  # costs 5 ms, which loading a model need not pay
+
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
@@ -156,8 +163,28 @@ def write_atomic(path: Path, data: bytes) -> None:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         raise DeviceError(
-            f"cannot write {path}", found=error.strerror or error, remedy="check the folder, its rights and the disk"
+            f"cannot write {path}",
+            found=error.strerror or error,
+            remedy="check the folder, its rights and the disk",
         ) from error
+
+
+def sniff(data: bytes) -> str:
+    """What a file looks like by its first bytes, for an error message."""
+    if not data:
+        return "an empty file"
+    kinds = {
+        b"PK\x03\x04": "a zip archive (.keras?)",
+        b"\x89HDF": "an HDF5 file (.h5)",
+        b"\x08": "protocol buffers (ONNX?)",
+        b"\x7fELF": "an ELF binary",
+        b"{": "JSON or text",
+        b"<": "HTML or XML",
+    }
+    for magic, kind in kinds.items():
+        if data.startswith(magic):
+            return kind
+    return f"{len(data)} bytes starting with {data[:8].hex(' ')}"
 
 
 def _umask() -> int:
@@ -202,7 +229,9 @@ class Golden:
     def to_bytes(self) -> bytes:
         """The .npz; the same vectors give the same bytes."""
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, inputs=self.inputs, outputs=self.outputs, tolerance=np.float64(self.tolerance))
+        np.savez_compressed(
+            buffer, inputs=self.inputs, outputs=self.outputs, tolerance=np.float64(self.tolerance)
+        )
         return buffer.getvalue()
 
     @classmethod

@@ -102,7 +102,9 @@ def check_url(group: str, url: str, options: dict[str, Any] | None = None) -> tu
                 remedy=suggestion(name, schema),
             )
         try:
-            checked[name] = msgspec.convert(_split(value, schema[name].annotation), schema[name].annotation, strict=False)
+            checked[name] = msgspec.convert(
+                _split(value, schema[name].annotation), schema[name].annotation, strict=False
+            )
         except msgspec.ValidationError as error:
             raise ConfigError(f"{parsed.scheme}: option {name!r}: {error}", found=repr(value)) from error
     missing = [n for n, p in schema.items() if p.default is inspect.Parameter.empty and n not in checked]

@@ -23,7 +23,11 @@ def parse_contract(data: bytes | dict[str, Any], *, where: str = "contract") -> 
     """
     try:
         decoded = json.loads(data) if isinstance(data, bytes) else data
-        if isinstance(decoded, dict) and isinstance(schema := decoded.get("schema", SCHEMA), int) and schema > SCHEMA:
+        if (
+            isinstance(decoded, dict)
+            and isinstance(schema := decoded.get("schema", SCHEMA), int)
+            and schema > SCHEMA
+        ):
             raise ContractError(
                 f"{where}: schema is newer than this edgeml",
                 expected=f"at most {SCHEMA}",
@@ -60,7 +64,9 @@ def _check(contract: Contract, where: str) -> None:
     ]
     for holds, field, expected, found in rules:
         if not holds:
-            raise ContractError(f"{where}: {field}", expected=expected, found=found, remedy="see docs/contract.md")
+            raise ContractError(
+                f"{where}: {field}", expected=expected, found=found, remedy="see docs/contract.md"
+            )
     unknown = set(decision.background) - set(contract.output.labels)
     if unknown:
         raise ContractError(

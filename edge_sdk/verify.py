@@ -1,8 +1,9 @@
 """Proves that a model file is safe to load before this process loads it.
 
-LiteRT dies with a segmentation fault on some damaged files, so an unknown file is loaded, invoked and compared
-with its golden vectors in a child process first. The verdict is kept under the digest of the whole file, the
-runtime's version and the processor's features; a file with a verdict is loaded straight away.
+LiteRT dies with a segmentation fault on some damaged files, so an unknown file is loaded, invoked and
+compared with its golden vectors in a child process first. The verdict is kept under the digest of the whole file, the
+runtime's version and the processor's features, together with the contract; a file with a verdict is loaded
+straight away. What only an unknown file needs is imported only for one, which keeps a device's start short.
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_sdk import child, modelfile, registry
+from edge_sdk import registry
 from edge_sdk.contract import Contract
-from edge_sdk.errors import ChildError, ChildTimeoutError, DeviceError, ModelError, first_of
-from edge_sdk.graph import read_graph, sniff
-from edge_sdk.modelfile import CONTRACT, GOLDEN, LABELS, Golden, ModelFile
+from edge_sdk.errors import ChildError, ChildTimeoutError, ModelError, first_of
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from edge_sdk import child
+    from edge_sdk.modelfile import ModelFile
 
 #: Custom operators that every TFLite runtime has built in.
 _KNOWN_CUSTOM = {"TFLite_Detection_PostProcess", "Mfcc", "AudioSpectrogram", "NumericVerify"}
@@ -49,7 +52,7 @@ class Verified:
     cached: bool
 
 
-def verify(file: Path, runtime: str, *, worker: child.Worker | None = None) -> Verified:
+def verify(file: str | PathLike[str], runtime: str, *, worker: child.Worker | None = None) -> Verified:
     """Check a model file, running it in a child process unless that was done before.
 
     Args:
@@ -60,42 +63,75 @@ def verify(file: Path, runtime: str, *, worker: child.Worker | None = None) -> V
     Raises:
         ModelError: it cannot be read, is damaged, needs operators that are not there, has another digest than
             its contract says, crashes the runtime, or no longer gives its golden outputs.
+        ContractError: the contract in it is malformed.
     """
+    file = os.fspath(file)
     data = _read(file)
+    path = _verdict_path(data, runtime)
+    known = _recall(path)
+    if known is not None:
+        contract = Contract.trusted(known["contract"]) if known["contract"] else None
+        return Verified(
+            data[: known["bytes"]], known["digest"], contract, tuple(known["labels"]), cached=True
+        )
+    from edge_sdk import modelfile
+
     parts = modelfile.split(data)
-    verdict = _verdict_path(data, runtime)
-    if verdict is not None and verdict.exists():
-        contract = _trusted_contract(parts)
-        return Verified(parts.flatbuffer, parts.digest, contract, _labels(parts.members, contract), cached=True)
     contract = check_file(parts, file)
-    request = worker or child
+    _run_elsewhere(file, runtime, worker)
+    if _read(file) != data:
+        raise ModelError(f"{file} changed while it was being verified", remedy="load it again")
+    labels: tuple[str, ...] = ()
+    if contract is None and modelfile.LABELS in parts.members:
+        labels = tuple(parts.members[modelfile.LABELS].decode(errors="replace").splitlines())
+    verdict = {
+        "file": file,
+        "bytes": len(parts.flatbuffer),
+        "digest": parts.digest,
+        "contract": contract.as_dict() if contract else None,
+        "labels": labels,
+    }
+    _remember(path, verdict)
+    return Verified(parts.flatbuffer, parts.digest, contract, labels, cached=False)
+
+
+def _run_elsewhere(file: str, runtime: str, worker: child.Worker | None) -> None:
+    from edge_sdk import child  # not needed, and not paid for, where a verdict is found
+
     try:
-        request.call("edge_sdk.verify:examine", timeout_s=TIMEOUT_S, file=str(file.absolute()), runtime=runtime)
+        (worker or child).call(
+            "edge_sdk.verify:examine", timeout_s=TIMEOUT_S, file=os.path.abspath(file), runtime=runtime
+        )
     except ChildTimeoutError as error:
         raise ModelError(
-            f"{file}: the model does not finish", found=error.found, expected=error.expected, remedy="do not use it"
+            f"{file}: the model does not finish",
+            found=error.found,
+            expected=error.expected,
+            remedy="do not use it",
         ) from error
     except ChildError as error:
         raise ModelError(
-            f"{file}: the model crashes the runtime {runtime!r}", found=error.found, remedy="convert the model again"
+            f"{file}: the model crashes the runtime {runtime!r}",
+            found=error.found,
+            remedy="convert the model again",
         ) from error
     except ModelError as error:
         raise ModelError(
             f"{file}: {error.what}", expected=error.expected, found=error.found, remedy=error.remedy
         ) from error
-    if _read(file) != data:
-        raise ModelError(f"{file} changed while it was being verified", remedy="load it again")
-    _remember(verdict, file, parts.digest, runtime)
-    return Verified(parts.flatbuffer, parts.digest, contract, _labels(parts.members, contract), cached=False)
 
 
-def check_file(parts: ModelFile, file: Path) -> Contract | None:
+def check_file(parts: ModelFile, file: str) -> Contract | None:
     """What can be checked without running anything: structure, operators, contract and digest.
 
     Raises:
         ModelError: it is not a usable .tflite.
         ContractError: the contract in it is malformed.
     """
+    from edge_sdk.graph import read_graph
+    from edge_sdk.modelfile import CONTRACT
+    from edge_sdk.schema import parse_contract
+
     try:
         graph = read_graph(parts.flatbuffer)
     except ModelError as error:
@@ -115,7 +151,9 @@ def check_file(parts: ModelFile, file: Path) -> Contract | None:
         )
     foreign = sorted(set(graph.custom_ops) - _KNOWN_CUSTOM)
     if foreign:
-        raise ModelError(f"{file} needs custom operators", expected="built-in TFLite operators", found=first_of(foreign))
+        raise ModelError(
+            f"{file} needs custom operators", expected="built-in TFLite operators", found=first_of(foreign)
+        )
     unknown = [op.name for op in graph.ops if op.name.startswith(("UNKNOWN_", "PLACEHOLDER"))]
     if unknown:
         raise ModelError(f"{file} needs operators newer than this edgeml", found=first_of(unknown))
@@ -123,8 +161,6 @@ def check_file(parts: ModelFile, file: Path) -> Contract | None:
         raise ModelError(f"{file} has no inputs or no outputs", remedy="convert the model again")
     if CONTRACT not in parts.members:
         return None
-    from edge_sdk.schema import parse_contract
-
     contract = parse_contract(parts.members[CONTRACT], where=f"{file}: {CONTRACT}")
     if contract.digest != parts.digest:
         raise ModelError(
@@ -145,7 +181,9 @@ def examine(file: str, runtime: str) -> dict[str, Any]:
     Raises:
         ModelError: the runtime refuses it, or an output is off by more than the tolerance.
     """
-    parts = modelfile.split(Path(file).read_bytes())
+    from edge_sdk.modelfile import GOLDEN, Golden, split
+
+    parts = split(_read(file))
     engine = registry.find("runtimes", runtime)(parts.flatbuffer, 1)
     if GOLDEN not in parts.members:
         zeros = [np.zeros(port.shape, port.dtype) for port in engine.inputs]
@@ -174,53 +212,58 @@ def examine(file: str, runtime: str) -> dict[str, Any]:
     return {"vectors": len(outputs), "max_error": worst}
 
 
-def _read(file: Path) -> bytes:
+def _read(file: str) -> bytes:
+    from edge_sdk.errors import one_line
+
     try:
-        data = file.read_bytes()
+        with open(file, "rb") as opened:
+            data = opened.read()
     except IsADirectoryError as error:
         raise ModelError(f"{file} is a folder", expected="a .tflite file") from error
-    except OSError as error:
-        raise ModelError(f"{file}: cannot be read", found=error.strerror) from error
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{file}: cannot be read", found=getattr(error, "strerror", one_line(error))
+        ) from error
     if len(data) < 16:
-        raise ModelError(f"{file}: not a TFLite model", found=sniff(data), remedy="copy or convert the model again")
+        from edge_sdk.modelfile import sniff
+
+        raise ModelError(
+            f"{file}: not a TFLite model", found=sniff(data), remedy="copy or convert the model again"
+        )
     return data
 
 
-def _labels(members: Mapping[str, bytes], contract: Contract | None) -> tuple[str, ...]:
-    if contract is not None or LABELS not in members:
-        return ()
-    return tuple(members[LABELS].decode(errors="replace").split("\n")[:-1])
-
-
-def _trusted_contract(parts: ModelFile) -> Contract | None:
-    if CONTRACT not in parts.members:
-        return None
-    return Contract.trusted(json.loads(parts.members[CONTRACT]))
-
-
-def cache_folder() -> Path:
+def cache_folder() -> str:
     """Where verdicts are kept."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "edgeml" / "verified"
+    root = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(root, "edgeml", "verified")
 
 
-def _verdict_path(data: bytes, runtime: str) -> Path | None:
+def _verdict_path(data: bytes, runtime: str) -> str:
+    """Named by all that the verdict depends on: the whole file, the runtime, the processor, our rules."""
     package = registry.find("runtimes", runtime).package
     facts = "\n".join([hashlib.sha256(data).hexdigest(), runtime, _version(package), _cpu(), str(_RULES)])
+    return os.path.join(cache_folder(), hashlib.sha256(facts.encode()).hexdigest())
+
+
+def _recall(path: str) -> dict[str, Any] | None:
+    """The verdict kept under this name, or None; a damaged one counts as none."""
     try:
-        return cache_folder() / hashlib.sha256(facts.encode()).hexdigest()
-    except RuntimeError:  # no home folder: a service user on a read-only system verifies at each start
+        with open(path, "rb") as file:
+            verdict = json.load(file)
+        return verdict if {"bytes", "digest", "contract", "labels"} <= set(verdict) else None
+    except (OSError, ValueError, TypeError):
         return None
 
 
 def _version(package: str) -> str:
-    """An installed package's version, from the name of its dist-info folder: importlib.metadata costs 20 ms."""
+    """An installed package's version, from its dist-info folder's name: importlib.metadata costs 20 ms."""
     import sys
 
     stem = package.replace("-", "_").lower() + "-"
     for folder in sys.path:
         try:
-            names = os.listdir(folder or ".")  # noqa: PTH208 - a tenth of the time of Path.iterdir
+            names = os.listdir(folder or ".")
         except OSError:
             continue
         for name in names:
@@ -231,7 +274,7 @@ def _version(package: str) -> str:
 
 def _cpu() -> str:
     try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:  # noqa: PTH123
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
             for line in file:
                 if line.startswith(("flags", "Features")):
                     return platform.machine() + " " + " ".join(line.split())
@@ -240,12 +283,13 @@ def _cpu() -> str:
     return platform.machine()
 
 
-def _remember(verdict: Path | None, file: Path, digest: str, runtime: str) -> None:
-    if verdict is None:
-        return
-    note = {"file": str(file), "model": digest, "runtime": runtime}
+def _remember(path: str, verdict: dict[str, Any]) -> None:
+    from pathlib import Path
+
+    from edge_sdk.modelfile import write_atomic
+
     try:
-        verdict.parent.mkdir(parents=True, exist_ok=True)
-        modelfile.write_atomic(verdict, json.dumps(note).encode())
-    except (OSError, DeviceError):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        write_atomic(Path(path), json.dumps(verdict).encode())
+    except OSError:
         return  # a read-only system verifies at each start

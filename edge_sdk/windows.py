@@ -27,7 +27,9 @@ class Windows:
 
     def __init__(self, length: int, hop: int, channels: int) -> None:
         if length < 1 or hop < 1:
-            raise SpecError("window and hop", expected="at least one sample each", found=f"{length} and {hop}")
+            raise SpecError(
+                "window and hop", expected="at least one sample each", found=f"{length} and {hop}"
+            )
         self.length, self.hop, self.channels = length, hop, channels
         self.pending = 0
         """Samples that are in no window yet."""
@@ -45,7 +47,7 @@ class Windows:
             samples: float32 [n, channels].
 
         Yields:
-            float32 [length, channels]: a view that is valid until the next window is asked for; copy it to keep it.
+            float32 [length, channels]: a view, valid until the next window is asked for; copy it to keep it.
         """
         start = 0
         while start < len(samples):
@@ -58,7 +60,9 @@ class Windows:
             # At most up to the ring's edge, at most to the end of the next window.
             count = min(self._until, len(samples) - start, self.length - self._at)
             self._ring[self._at : self._at + count] = samples[start : start + count]
-            self._ring[self._at + self.length : self._at + self.length + count] = samples[start : start + count]
+            self._ring[self._at + self.length : self._at + self.length + count] = samples[
+                start : start + count
+            ]
             self._at = (self._at + count) % self.length
             self._until -= count
             self.pending += count

@@ -1,4 +1,4 @@
-"""Small real .tflite files, built without TensorFlow, so that the device part is tested as a device has it."""
+"""Small real .tflite files, built without TensorFlow, so that the device part is tested alone."""
 
 from __future__ import annotations
 
@@ -54,7 +54,11 @@ def flatbuffer(spec: Linear | None = None) -> bytes:
         if spec.custom_op
         else _code(schema.BuiltinOperator.SOFTMAX)
     )
-    model.operatorCodes = [_code(schema.BuiltinOperator.RESHAPE), _code(schema.BuiltinOperator.FULLY_CONNECTED), last]
+    model.operatorCodes = [
+        _code(schema.BuiltinOperator.RESHAPE),
+        _code(schema.BuiltinOperator.FULLY_CONNECTED),
+        last,
+    ]
     graph = schema.SubGraphT()
     graph.name = "main"
     graph.tensors = [
@@ -69,7 +73,13 @@ def flatbuffer(spec: Linear | None = None) -> bytes:
     graph.operators = [
         _op(0, [0, 2], [3], None, 0),
         _op(1, [3, 1, -1], [4], dense, schema.BuiltinOptions.FullyConnectedOptions),
-        _op(2, [4], [5], None if spec.custom_op else softmax, 0 if spec.custom_op else schema.BuiltinOptions.SoftmaxOptions),
+        _op(
+            2,
+            [4],
+            [5],
+            None if spec.custom_op else softmax,
+            0 if spec.custom_op else schema.BuiltinOptions.SoftmaxOptions,
+        ),
     ]
     model.subgraphs = [graph]
     model.signatureDefs = [_signature("serving_default", {"window": 0}, {"scores": 5})]
@@ -99,7 +109,7 @@ def packed(spec: Linear | None = None, **changes: Any) -> bytes:
     """The whole file: flatbuffer, contract, labels and golden vectors."""
     spec = spec or Linear()
     raw = flatbuffer(spec)
-    facts = contract(spec, digest=modelfile.digest_of(raw), **changes)
+    facts = contract(spec, **{"digest": modelfile.digest_of(raw), **changes})
     inputs = np.random.default_rng(5).normal(size=(4, spec.window, spec.channels)).astype(np.float32)
     golden = Golden(inputs, np.stack([spec.expected(w) for w in inputs]).astype(np.float32), 1e-4)
     members = {

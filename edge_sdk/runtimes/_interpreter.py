@@ -17,7 +17,13 @@ class InterpreterRuntime:
     name = ""
     package = ""
 
-    def __init__(self, interpreter_class: Any, flatbuffer: bytes, threads: int) -> None:
+    @classmethod
+    def probe(cls) -> Any:
+        """The package's interpreter class, imported now."""
+        raise NotImplementedError
+
+    def __init__(self, flatbuffer: bytes, threads: int = 1) -> None:
+        interpreter_class = self.probe()
         try:
             self._interpreter = interpreter_class(model_content=flatbuffer, num_threads=threads)
             self._interpreter.allocate_tensors()

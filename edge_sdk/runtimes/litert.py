@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from edge_sdk.errors import MissingExtraError
 from edge_sdk.runtimes._interpreter import InterpreterRuntime
 
@@ -14,7 +16,9 @@ class Runtime(InterpreterRuntime):
     name = "litert"
     package = PACKAGE
 
-    def __init__(self, flatbuffer: bytes, threads: int = 1) -> None:
+    @classmethod
+    def probe(cls) -> Any:
+        """The interpreter's class; raises MissingExtraError where it is not installed."""
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ModuleNotFoundError as error:
@@ -25,4 +29,4 @@ class Runtime(InterpreterRuntime):
                 remedy="pip install ai-edge-litert; on 32-bit Arm, which it has no wheel for, "
                 "pip install 'edgeml-kit[tflite-runtime]' and choose host:?runtime=tflite_runtime",
             ) from error
-        super().__init__(Interpreter, flatbuffer, threads)
+        return Interpreter

@@ -1,6 +1,8 @@
-"""tflite-runtime, LiteRT's predecessor: for 32-bit Arm, where ai-edge-litert has no wheel. Needs numpy < 2."""
+"""tflite-runtime, the predecessor of LiteRT: for 32-bit Arm, which LiteRT has no wheel for. Needs numpy 1."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +16,9 @@ class Runtime(InterpreterRuntime):
     name = "tflite_runtime"
     package = "tflite-runtime"
 
-    def __init__(self, flatbuffer: bytes, threads: int = 1) -> None:
+    @classmethod
+    def probe(cls) -> Any:
+        """The interpreter's class; raises where it is not installed or numpy is not 1.x."""
         if int(np.__version__.split(".")[0]) >= 2:
             raise ConfigError(
                 "runtime 'tflite_runtime'",
@@ -26,4 +30,4 @@ class Runtime(InterpreterRuntime):
             from tflite_runtime.interpreter import Interpreter
         except ModuleNotFoundError as error:
             raise MissingExtraError("runtime 'tflite_runtime'", "tflite-runtime", error.name) from error
-        super().__init__(Interpreter, flatbuffer, threads)
+        return Interpreter

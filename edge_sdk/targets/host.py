@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from os import PathLike
 
 from edge_sdk import registry
 from edge_sdk.contract import Contract
@@ -15,7 +15,7 @@ from edge_sdk.verify import verify
 DEFAULT_RUNTIME = "litert"
 
 
-def load(file: Path, url: Url, contract: Contract | None = None) -> Model:
+def load(file: str | PathLike[str], url: Url, contract: Contract | None = None) -> Model:
     """Verify a model file and load it with the runtime that was chosen by name.
 
     Args:
@@ -38,9 +38,16 @@ def load(file: Path, url: Url, contract: Contract | None = None) -> Model:
             expected="host:?threads=N&runtime=NAME",
             remedy=suggestion(odd, ["threads", "runtime"]),
         )
-    verified = verify(file, runtime)
+    path = os.fspath(file)
+    verified = verify(path, runtime)
     engine = registry.find("runtimes", runtime)(verified.flatbuffer, threads)
-    return Model(engine, verified.digest, contract or verified.contract, name=file.stem, labels=verified.labels)
+    return Model(
+        engine,
+        verified.digest,
+        contract or verified.contract,
+        name=os.path.splitext(os.path.basename(path))[0],
+        labels=verified.labels,
+    )
 
 
 def _threads(value: object) -> int:

@@ -1,0 +1,62 @@
+# make demo    sets up and runs the main job on real data
+# make test    sets up and runs lint and every tier of tests
+# make bench   prints speed and memory as ratios, measured side by side in one run
+# make lint    ruff, mypy, import-linter
+# make clean   removes the environments
+
+UV_VERSION := 0.13.9
+PYTHON ?= python3
+DEVICE_PYTHON ?= $(PYTHON)
+UV := UV_PYTHON_DOWNLOADS=never .tools/bin/uv
+RUN := .venv/bin
+PYTEST_ARGS ?=
+
+.PHONY: demo test lint bench unit integration device clean
+.DEFAULT_GOAL := demo
+
+demo: .venv/host
+	$(RUN)/edgeml demo
+
+test: lint unit device integration
+
+lint: .venv/dev
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+unit: .venv/dev
+	$(RUN)/pytest tests/unit tests/docs $(PYTEST_ARGS)
+
+integration: .venv/dev
+	$(RUN)/pytest tests/integration tests/e2e $(PYTEST_ARGS)
+
+# The device part as a device has it: no TensorFlow, the oldest numpy, and both TFLite runtimes in turn.
+device: .venv-device/ready
+	.venv-device/bin/pytest tests/unit/edge_sdk $(wildcard tests/integration/test_run*.py) $(PYTEST_ARGS)
+	EDGEML_RUNTIME=tflite_runtime .venv-device/bin/pytest tests/unit/edge_sdk/test_model.py \
+	    tests/unit/edge_sdk/test_verify.py tests/unit/edge_sdk/test_inference.py $(wildcard tests/integration/test_run*.py) $(PYTEST_ARGS)
+
+bench: .venv/dev
+	$(RUN)/python -m benchmarks
+
+clean:
+	rm -rf .venv .venv-device .tools
+
+.tools/ready: tools/bootstrap Makefile
+	PYTHON=$(PYTHON) tools/bootstrap $(UV_VERSION)
+	touch $@
+
+.venv/host: pyproject.toml uv.lock .tools/ready
+	$(UV) sync --locked --python $(PYTHON) --extra host --inexact --compile-bytecode
+	touch $@
+
+.venv/dev: pyproject.toml uv.lock .tools/ready
+	$(UV) sync --locked --python $(PYTHON) --extra host --group dev --compile-bytecode
+	touch $@ .venv/host
+
+.venv-device/ready: pyproject.toml uv.lock .tools/ready
+	UV_PROJECT_ENVIRONMENT=.venv-device $(UV) sync --locked --python $(DEVICE_PYTHON) \
+	    --extra tflite-runtime --group test --compile-bytecode
+	$(UV) pip install --quiet --python .venv-device/bin/python --compile-bytecode 'numpy==1.24.4'
+	touch $@

@@ -1,0 +1,183 @@
+"""``edgeml doctor``: what this machine can do, what is missing, how to get it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from edge_sdk import registry
+from edge_sdk.cli import json_option, print_json
+from edge_sdk.clock import ClockState
+from edge_sdk.errors import EdgeError, GateError, one_line
+from edge_sdk.targets.host import DEFAULT_RUNTIME
+from edge_sdk.verify import cache_folder
+
+State = Literal["ok", "missing", "warning"]
+_LEAST_FREE_BYTES = 200 << 20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report."""
+
+    part: str
+    state: State
+    found: str
+    remedy: str | None = None
+
+
+#: What each extra needs to be importable, and what it is for.
+_EXTRAS = {
+    "train": (("tensorflow", "keras", "matplotlib"), "edgeml train"),
+    "convert": (("tensorflow", "matplotlib"), "edgeml convert"),
+    "demo": (("seglearn",), "edgeml demo"),
+    "image": (("PIL",), "PNG recordings"),
+}
+
+
+@click.command(
+    epilog="\b\nExample:\n  edgeml doctor\n  edgeml doctor --json | jq '.findings[] | select(.state == \"missing\")'"
+)
+@json_option
+def command(as_json: bool) -> None:
+    """Tell what this machine can do, what is missing and how to get it.
+
+    Exit status 1 when models cannot run here.
+    """
+    findings = [*_machine(), *_runtimes(), *_extras(), *_surroundings()]
+    if as_json:
+        print_json({"findings": [asdict(finding) for finding in findings], "runtime": _chosen()})
+    else:
+        marks = {"ok": "ok     ", "missing": "missing", "warning": "warning"}
+        width = max(len(finding.part) for finding in findings)
+        for finding in findings:
+            click.echo(f"{marks[finding.state]}  {finding.part:{width}}  {finding.found}")
+            if finding.remedy:
+                click.echo(f"{'':{width + 11}}→ {finding.remedy}")
+    chosen = next(finding for finding in findings if finding.part == f"runtime {_chosen()}")
+    if chosen.state != "ok":
+        raise GateError("models cannot run here", found=chosen.found, remedy=chosen.remedy)
+
+
+def _chosen() -> str:
+    return os.environ.get("EDGEML_RUNTIME") or DEFAULT_RUNTIME
+
+
+def _machine() -> list[Finding]:
+    bits = 64 if sys.maxsize > 2**32 else 32
+    kernel = platform.machine()
+    mixed = bits == 32 and kernel in ("aarch64", "x86_64")
+    supported = (3, 11) <= sys.version_info[:2] <= (3, 14)
+    return [
+        Finding(
+            "machine",
+            "ok",
+            f"{platform.system()} {kernel}, {os.cpu_count()} cores"
+            + (", 32-bit user space" if mixed else ""),
+        ),
+        Finding(
+            "python",
+            "ok" if supported else "warning",
+            f"{platform.python_version()} ({bits}-bit)",
+            None if supported else "edgeml is tested on Python 3.11 to 3.14",
+        ),
+        Finding("edgeml-kit", "ok", metadata.version("edgeml-kit")),
+        Finding("numpy", "ok", metadata.version("numpy")),
+    ]
+
+
+def _runtimes() -> list[Finding]:
+    """Each runtime; a device's are imported, because an installed package may still not work here."""
+    findings = []
+    for name in registry.names("runtimes"):
+        chosen = " (the default here)" if name == _chosen() else ""
+        try:
+            kind = registry.find("runtimes", name)
+            found = f"{kind.package} {metadata.version(kind.package)}{chosen}"
+            if name in registry.builtin_names("runtimes"):
+                kind.probe()
+            findings.append(Finding(f"runtime {name}", "ok", found))
+        except metadata.PackageNotFoundError as error:
+            findings.append(
+                Finding(f"runtime {name}", "missing", f"no package {error.name}{chosen}", _how(name))
+            )
+        except EdgeError as error:
+            findings.append(
+                Finding(f"runtime {name}", "missing", f"{error.found or error.what}{chosen}", error.remedy)
+            )
+        except (ImportError, OSError, AttributeError) as error:
+            findings.append(
+                Finding(f"runtime {name}", "missing", f"{one_line(error)[:200]}{chosen}", _how(name))
+            )
+    return findings
+
+
+def _how(runtime: str) -> str:
+    return {
+        "litert": "pip install ai-edge-litert; on 32-bit Arm, without a wheel of it, use tflite_runtime",
+        "tflite_runtime": "pip install 'edgeml-kit[tflite-runtime]' (Python 3.11, numpy 1) "
+        "and set EDGEML_RUNTIME=tflite_runtime, or target host:?runtime=tflite_runtime",
+    }.get(runtime, f"pip install 'edgeml-kit[{'convert' if runtime == 'tensorflow' else runtime}]'")
+
+
+def _extras() -> list[Finding]:
+    findings = []
+    for extra, (packages, purpose) in _EXTRAS.items():
+        absent = [package for package in packages if importlib.util.find_spec(package) is None]
+        findings.append(
+            Finding(
+                f"extra {extra}",
+                "missing" if absent else "ok",
+                f"no package {', '.join(absent)}" if absent else f"for {purpose}",
+                f"for {purpose}: pip install 'edgeml-kit[{extra}]'" if absent else None,
+            )
+        )
+    return findings
+
+
+def _surroundings() -> list[Finding]:
+    free = shutil.disk_usage(Path.cwd()).free
+    synced = ClockState().synced()
+    cache = Path(cache_folder())
+    writable = os.access(next(p for p in (cache, *cache.parents) if p.exists()), os.W_OK)
+    ports = sorted(
+        str(port) for pattern in ("ttyACM*", "ttyUSB*", "ttyAMA*") for port in Path("/dev").glob(pattern)
+    )
+    locked = [port for port in ports if not os.access(port, os.R_OK | os.W_OK)]
+    return [
+        Finding(
+            "disk",
+            "ok" if free > _LEAST_FREE_BYTES else "warning",
+            f"{free / 1e9:.1f} GB free in this folder",
+            None if free > _LEAST_FREE_BYTES else "make room: results are lost on a full disk",
+        ),
+        Finding(
+            "clock",
+            "ok" if synced else "warning",
+            "synchronized" if synced else "not synchronized",
+            None if synced else "wall times carry clock_synced = false until NTP has set the clock",
+        ),
+        Finding(
+            "verdicts",
+            "ok" if writable else "warning",
+            str(cache),
+            None if writable else "not writable: every start verifies the model again; set XDG_CACHE_HOME",
+        ),
+        Finding(
+            "serial ports",
+            "warning" if locked else "ok",
+            ", ".join(ports) or "none",
+            f"no access to {', '.join(locked)}: sudo usermod -aG dialout $USER, then log in again"
+            if locked
+            else None,
+        ),
+    ]

@@ -1,0 +1,80 @@
+"""A contract survives its JSON, and a wrong one is refused with a reason."""
+
+import json
+
+import pytest
+
+from edge_sdk.contract import (
+    Channel,
+    Contract,
+    DecisionSettings,
+    Input,
+    Lineage,
+    Output,
+    Reference,
+    Statistics,
+    Tensor,
+)
+from edge_sdk.errors import ContractError
+from edge_sdk.schema import parse_contract
+
+FULL = Contract(
+    name="motion",
+    version="1.2.0",
+    task="classification",
+    digest="sha256:9f2c",
+    input=Input((Channel("ax", "g", (-2.0, 2.0)), Channel("wx", "dps")), 50.0, 100, 50),
+    tensors=(Tensor("input", "x", "float32", (1, 100, 2)), Tensor("output", "y", "float32", (1, 3))),
+    output=Output(("rest", "walk", "fall")),
+    decision=DecisionSettings(0.8, 3, 0.5, 0.6, ("rest",)),
+    reference=Reference(Statistics((0.0, 0.1), (0.4, 0.5)), (0.6, 0.3, 0.1)),
+    lineage=Lineage(
+        dataset="sha256:41ab", split="subject", seed=7, accuracy=0.868, interval=(0.85, 0.884), n=1412
+    ),
+)
+
+
+def test_json_is_read_back_the_same_by_both_readers():
+    data = FULL.to_json()
+    assert parse_contract(data) == FULL
+    assert Contract.trusted(json.loads(data)) == FULL
+
+
+def test_the_same_contract_gives_the_same_bytes():
+    assert FULL.to_json() == parse_contract(FULL.to_json()).to_json()
+
+
+def test_fields_of_a_later_minor_version_are_passed_over():
+    data = json.loads(FULL.to_json()) | {"later": 1}
+    assert parse_contract(data) == FULL
+    assert Contract.trusted(data) == FULL
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema": 99}, "newer"),
+        ({"task": "poetry"}, "task"),
+        ({"input": {"channels": [], "rate_hz": 50, "window": 10, "hop": 5}}, "at least one channel"),
+        ({"input": {"channels": [{"name": "a"}], "rate_hz": -1, "window": 10, "hop": 5}}, "positive"),
+        ({"input": {"channels": [{"name": "a"}], "rate_hz": 50, "window": 0, "hop": 5}}, "window"),
+        ({"input": {"channels": [{"name": "a"}], "rate_hz": 50, "window": "long", "hop": 5}}, "window"),
+        (
+            {"input": {"channels": [{"name": "a"}, {"name": "a"}], "rate_hz": 50, "window": 1, "hop": 5}},
+            "unlike",
+        ),
+        ({"decision": {"threshold": 1.5}}, "threshold"),
+        ({"decision": {"threshold": 0.5, "release": 0.9}}, "release"),
+        ({"decision": {"background": ["sleep"]}}, "background"),
+        ({"name": None}, "name"),
+    ],
+)
+def test_a_wrong_field_is_refused_by_name(change, message):
+    with pytest.raises(ContractError, match=message):
+        parse_contract(json.loads(FULL.to_json()) | change)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[]", b"null", b"[" * 100_000])
+def test_what_is_not_json_is_refused(data):
+    with pytest.raises(ContractError):
+        parse_contract(data)

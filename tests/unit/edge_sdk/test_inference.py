@@ -1,0 +1,145 @@
+"""Blocks become predictions, and every sample is accounted for."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_sdk import Block, Fault, Model, SpecError
+from edge_sdk.inference import Inference
+
+NAMES = ("ax", "ay", "az")
+
+
+@pytest.fixture(scope="module")
+def model(linear_file):
+    with Model.load(linear_file) as loaded:
+        yield loaded
+
+
+def samples(n, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, 3)).astype(np.float32)
+
+
+def drain(inference, *items):
+    predictions = []
+    for item in items:
+        if isinstance(item, Fault):
+            inference.fault(item)
+        else:
+            predictions += inference.push(item)
+        assert inference.samples.balanced
+    inference.finish()
+    assert inference.samples.balanced
+    assert inference.samples.pending == 0
+    return predictions
+
+
+def test_times_are_those_of_the_last_sample(model):
+    block = Block(samples(12), 50.0, NAMES, "wrist", time_s=100.0, wall_s=5000.0)
+    first, second = drain(Inference(model), block)
+    assert first.time_s == pytest.approx(100 + 7 / 50)
+    assert second.time_s == pytest.approx(100 + 11 / 50)
+    assert second.wall_s == pytest.approx(5000 + 11 / 50)
+    assert (first.device, first.sequence, second.sequence) == ("wrist", 0, 1)
+    assert len(first.run_id) == 16
+
+
+def test_devices_do_not_mix(model):
+    a, b = samples(16, 1), samples(16, 2)
+    halves = [("a", a[:7]), ("b", b[:5]), ("b", b[5:]), ("a", a[7:])]
+    mixed = drain(Inference(model), *(Block(part, 50.0, NAMES, name) for name, part in halves))
+    for name, whole in (("a", a), ("b", b)):
+        alone = drain(Inference(model), Block(whole, 50.0, NAMES, name))
+        of_device = [p for p in mixed if p.device == name]
+        assert [p.outputs.tolist() for p in of_device] == [p.outputs.tolist() for p in alone]
+        assert [p.sequence for p in of_device] == [0, 1, 2]
+
+
+def test_columns_are_matched_by_name(model):
+    values = samples(8)
+    (expected,) = drain(Inference(model), Block(values, 50.0, NAMES))
+    shuffled = np.column_stack([values[:, 2], np.zeros(8), values[:, 0], values[:, 1]]).astype(np.float32)
+    (found,) = drain(Inference(model), Block(shuffled, 50.0, ("az", "temperature", "ax", "ay")))
+    assert found.outputs.tolist() == expected.outputs.tolist()
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        (Block(np.zeros((8, 3), np.float32), 100.0, NAMES), "expected 50 Hz"),
+        (
+            Block(np.zeros((8, 3), np.float32), 50.0, ("ax", "ay", "wz")),
+            "expected ax, ay, az, found ax, ay, wz",
+        ),
+        (Block(np.zeros((8, 2), np.float32), 50.0), r"expected \[n, 3\] samples"),
+        (Block(np.zeros(8, np.float32), 50.0), r"expected \[n, 3\] samples"),
+    ],
+)
+def test_another_rate_or_other_channels_are_an_error_never_a_wrong_answer(model, block, message):
+    with pytest.raises(SpecError, match=message):
+        list(Inference(model).push(block))
+
+
+def test_a_rate_within_the_tolerance_is_taken(model):
+    assert len(drain(Inference(model), Block(samples(8), 51.5, NAMES))) == 1
+
+
+def test_no_window_spans_what_is_not_a_number(model):
+    values = samples(24)
+    values[10, 1] = np.nan
+    values[11, 2] = np.inf
+    inference = Inference(model)
+    predictions = drain(inference, Block(values, 50.0, NAMES, time_s=0.0))
+    assert [round(p.time_s * 50) for p in predictions] == [7, 19, 23]
+    assert inference.faults == {"not_a_number": 1}
+    assert inference.samples.dropped["fault"] == 2
+    assert inference.samples.dropped["gap"] == 2
+
+
+def test_no_window_spans_a_gap(model):
+    inference = Inference(model)
+    parts = [Block(samples(6), 50.0, NAMES), Block(samples(6), 50.0, NAMES, gap=True)]
+    assert drain(inference, *parts) == []
+    assert inference.samples.dropped == {"gap": 6, "tail": 6}
+
+
+def test_the_end_of_a_recording_drops_the_tail(model):
+    inference = Inference(model)
+    recordings = [Block(samples(10), 50.0, NAMES, end=True), Block(samples(10), 50.0, NAMES, end=True)]
+    assert len(drain(inference, *recordings)) == 2
+    assert inference.samples.dropped["tail"] == 4
+
+
+def test_faults_of_a_source_are_counted(model):
+    inference = Inference(model)
+    drain(
+        inference,
+        Block(samples(6), 50.0, NAMES),
+        Fault("garbage", 3),
+        Fault("silence"),
+        Block(samples(8), 50.0, NAMES),
+    )
+    assert inference.faults == {"garbage": 1, "silence": 1}
+    assert inference.samples.read == 17
+    assert inference.samples.dropped["fault"] == 3
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_the_books_balance_whatever_arrives(model, data):
+    inference = Inference(model)
+    for _ in range(data.draw(st.integers(0, 12))):
+        device = data.draw(st.sampled_from(["a", "b"]))
+        if data.draw(st.booleans()):
+            inference.fault(Fault("garbage", data.draw(st.integers(0, 5)), device=device))
+        else:
+            values = samples(data.draw(st.integers(0, 20)))
+            for row in data.draw(st.lists(st.integers(0, 19), max_size=3)):
+                values[row : row + 1] = np.nan
+            gap, end = data.draw(st.booleans()), data.draw(st.booleans())
+            list(inference.push(Block(values, 50.0, NAMES, device, gap=gap, end=end)))
+        assert inference.samples.balanced
+    inference.finish()
+    assert inference.samples.balanced
+    assert inference.samples.pending == 0
