@@ -49,6 +49,7 @@ class Model:
         self.input_shape = runtime.inputs[0].shape[1:]
         self._in, self._out = runtime.inputs[0], runtime.outputs[0]
         self._dtype = np.dtype(self._in.dtype)
+        self._float_out = self._out.dtype == "float32"
         scores = int(np.prod(self._out.shape[1:]))
         self._classifies = contract.task == "classification" if contract else scores > 1
         labels = contract.output.labels if contract else labels
@@ -136,18 +137,18 @@ class Model:
         started = time.perf_counter()
         (raw, *_) = self.runtime.invoke((window[None],))
         latency_us = (time.perf_counter() - started) * 1e6
-        outputs = raw[0] if raw.dtype == np.float32 else _dequantize(raw[0], self._out)
+        outputs = raw[0] if self._float_out else _dequantize(raw[0], self._out)
         if self._classifies:
             best = int(outputs.argmax())
             return Prediction(
                 self.labels[best],
-                float(outputs.flat[best]),
+                outputs.item(best),
                 None,
                 outputs,
                 latency_us=latency_us,
                 model=self.name,
             )
-        return Prediction(None, None, float(outputs.flat[0]), outputs, latency_us=latency_us, model=self.name)
+        return Prediction(None, None, outputs.item(0), outputs, latency_us=latency_us, model=self.name)
 
     def scores(self, windows: NDArray[Any]) -> NDArray[np.float32]:
         """The raw outputs of many windows, run one by one as a device would.

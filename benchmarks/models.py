@@ -1,0 +1,67 @@
+"""What is measured: an MLP and a DS-CNN, int8 with float input and output, made by our converter."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from edge_sdk import child
+
+
+def build(folder: Path) -> dict[str, Path]:
+    """Train nothing, convert two models with random weights, in a child process; returns their files."""
+    made = child.call("benchmarks.models:build_here", timeout_s=300, folder=str(folder))
+    return {name: Path(path) for name, path in made.items()}
+
+
+def build_here(folder: str) -> dict[str, str]:
+    """The child's side of `build`."""
+    import keras
+
+    from converters.tensorflow_runtime import convert_keras
+
+    keras.utils.set_random_seed(1)
+    layers = keras.layers
+    mlp = [keras.Input((33,)), layers.Dense(20, "relu"), layers.Dense(10, "relu"), layers.Dense(4, "softmax")]
+    blocks = [
+        layer
+        for _ in range(4)
+        for layer in (
+            layers.DepthwiseConv2D(3, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Conv2D(64, 1, use_bias=False),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+        )
+    ]
+    ds_cnn = [
+        keras.Input((49, 10, 1)),
+        layers.Conv2D(64, (10, 4), 2, padding="same", use_bias=False),
+        layers.BatchNormalization(),
+        layers.ReLU(),
+        *blocks,
+        layers.GlobalAveragePooling2D(),
+        layers.Dense(12, "softmax"),
+    ]
+    files = {}
+    for name, stack in (("mlp", mlp), ("ds_cnn", ds_cnn)):
+        source, output = Path(folder) / f"{name}.keras", Path(folder) / f"{name}.tflite"
+        model = keras.Sequential(stack)
+        model.save(source)
+        windows = np.random.default_rng(0).normal(size=(64, *model.input_shape[1:])).astype(np.float32)
+        with tempfile.TemporaryDirectory() as scratch:
+            calibration = Path(scratch) / "calibration.npy"
+            np.save(calibration, windows)
+            convert_keras(
+                model=str(source),
+                recipe="int8",
+                calibration=str(calibration),
+                inputs=str(calibration),
+                output=str(output),
+                scores=str(Path(scratch) / "scores.npz"),
+            )
+        files[name] = str(output)
+    return files
