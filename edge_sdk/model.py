@@ -176,6 +176,8 @@ class Model:
         """
         from edge_sdk.inference import Inference
 
+        if self.contract is not None and hasattr(source, "expect"):
+            source.expect(self.contract.input)
         inference = Inference(self, decision)
         for item in source:
             if isinstance(item, Fault):

@@ -24,7 +24,8 @@ class Source(Protocol):
     """Yields blocks until it is exhausted or closed.
 
     A plug-in's class takes the URL's location first and its options as keyword arguments with defaults.
-    Reads must time out: `close`, called from another thread, ends the iteration within a second.
+    Reads must time out: `close`, called from another thread, ends the iteration within a second. A source that
+    cannot know its rate or its channels may have a method ``expect(input)`` too: it is told the contract's.
     """
 
     live: bool

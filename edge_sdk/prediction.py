@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +47,10 @@ class Prediction:
     model: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields as plain Python values, in the order that every text destination writes them."""
+        """The fields as plain Python values, in the order that every text destination writes them.
+
+        A score or output that is not a finite number, which JSON cannot hold, becomes None.
+        """
         return {
             "device": self.device,
             "run_id": self.run_id,
@@ -56,14 +60,18 @@ class Prediction:
             "clock_synced": self.clock_synced,
             "model": self.model,
             "label": self.label,
-            "score": None if self.score is None else round(self.score, 6),
-            "value": None if self.value is None else round(self.value, 6),
+            "score": _number(self.score),
+            "value": _number(self.value),
             "event": self.event,
             "latency_us": round(self.latency_us, 1),
-            "outputs": [round(float(v), 6) for v in np.ravel(self.outputs)],
+            "outputs": [_number(float(output)) for output in np.ravel(self.outputs)],
         }
 
     def __str__(self) -> str:
         what = f"{self.label} {self.score:.2f}" if self.score is not None else f"{self.value:.6g}"
         mark = f"  {self.event}" if self.event else ""
         return f"{self.device}#{self.sequence}  {what}{mark}"
+
+
+def _number(value: float | None) -> float | None:
+    return round(value, 6) if value is not None and math.isfinite(value) else None
