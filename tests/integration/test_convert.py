@@ -1,0 +1,491 @@
+"""`edgeml convert` on a real trained model; TensorFlow runs in child processes only."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flatbuffers import Table, encode, number_types
+
+from converters import compare, metadata, recipes
+from converters.convert import DropError, Request, Result, convert
+from converters.inspect import inspect
+from edge_sdk import modelfile
+from edge_sdk.child import Worker
+from edge_sdk.dataset import Dataset
+from edge_sdk.errors import (
+    ConfigError,
+    DatasetError,
+    DeviceError,
+    MissingExtraError,
+    ModelError,
+    UnknownNameError,
+)
+from edge_sdk.graph import read_graph
+from edge_sdk.model import Model
+from edge_sdk.modelfile import GOLDEN, Golden
+from tests import mixed_units
+
+pytestmark = pytest.mark.integration
+
+TIMEOUT_S = 240.0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model, its data, and the windows it was not trained on."""
+
+    file: Path
+    folded: Path
+    foreign: Path
+    data: Dataset
+    x: np.ndarray
+    y: np.ndarray
+
+
+@pytest.fixture(scope="module")
+def tensorflow() -> Iterator[Worker]:
+    """One process with TensorFlow for all that is not converted through the command."""
+    with Worker() as worker:
+        yield worker
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, tensorflow: Worker) -> Trained:
+    folder = tmp_path_factory.mktemp("trained")
+    data = mixed_units.write_dataset(folder / "data")
+    file, folded = folder / "mixed.keras", folder / "folded.keras"
+    tensorflow.call("tests.mixed_units:train", timeout_s=TIMEOUT_S, file=str(file), folder=str(data.folder))
+    tensorflow.call(
+        "tests.mixed_units:fold_normalisation", timeout_s=TIMEOUT_S, file=str(file), target=str(folded)
+    )
+    foreign = mixed_units.without_members(file, folder / "foreign.keras")
+    test = data.windows(data.split(7).test, mixed_units.WINDOW, mixed_units.HOP)
+    return Trained(file, folded, foreign, data, test.x, test.y)
+
+
+@pytest.fixture(scope="module")
+def result(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """The model as int8."""
+    return convert(Request(model=trained.file, output=tmp_path_factory.mktemp("int8") / "mixed.tflite"))
+
+
+def ops(file: Path) -> list[tuple[str, str]]:
+    """Operators and the dtypes of their outputs, in order."""
+    graph = read_graph(modelfile.split(file.read_bytes()).flatbuffer)
+    return [(op.name, graph.tensors[op.outputs[0]].dtype) for op in graph.ops]
+
+
+def edgeml(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edge_sdk", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+def test_unlike_units_survive_int8_and_naive_conversion_destroys_them(
+    trained: Trained, result: Result, tensorflow: Worker, tmp_path: Path
+) -> None:
+    assert result.verdict.original is not None
+    assert result.verdict.original.accuracy > 0.95
+    with Model.load(result.output) as model:
+        ours = compare.accuracy(model.scores(trained.x), trained.y)
+    assert ours >= result.verdict.original.accuracy - 0.005
+    training = trained.data.windows(trained.data.split(7).train, mixed_units.WINDOW, mixed_units.HOP)
+    np.save(tmp_path / "calibration.npy", training.x[::10])
+    tensorflow.call(
+        "tests.mixed_units:convert_naively",
+        timeout_s=TIMEOUT_S,
+        file=str(trained.file),
+        calibration=str(tmp_path / "calibration.npy"),
+        target=str(tmp_path / "naive.tflite"),
+    )
+    with Model.load(tmp_path / "naive.tflite") as model:
+        naive = compare.accuracy(model.scores(trained.x), trained.y)
+    assert naive < ours - 0.3
+
+
+def test_normalisation_is_float_then_one_quantize_then_int8(result: Result) -> None:
+    found = ops(result.output)
+    assert found[:3] == [("SUB", "float32"), ("MUL", "float32"), ("QUANTIZE", "int8")]
+    assert [name for name, _ in found].count("QUANTIZE") == 1
+    assert {dtype for _, dtype in found[3:-1]} == {"int8"}
+    assert found[-1] == ("DEQUANTIZE", "float32")
+
+
+def test_the_interface_is_float_with_a_dynamic_batch(result: Result) -> None:
+    facts = inspect(result.output)
+    assert facts.inputs[0]["shape"] == [-1, 40, 7]
+    assert facts.outputs[0]["shape"] == [-1, 4]
+    assert {port["dtype"] for port in (*facts.inputs, *facts.outputs)} == {"float32"}
+    assert facts.boards["cortex-m4"].runs
+
+
+def test_the_contract_is_complete(trained: Trained, result: Result) -> None:
+    parts = modelfile.split(result.output.read_bytes())
+    with Model.load(result.output) as model:
+        contract = model.contract
+    assert contract is not None
+    assert contract.digest == parts.digest == result.digest
+    assert [(t.role, t.name, t.dtype, t.shape) for t in contract.tensors] == [
+        ("input", "window", "float32", (1, 40, 7)),
+        ("output", "output_0", "float32", (1, 4)),
+    ]
+    lineage = contract.lineage
+    assert lineage is not None
+    assert lineage.recipe == "int8"
+    assert lineage.dataset == trained.data.digest
+    assert lineage.source == modelfile.digest_of(trained.file.read_bytes())
+    assert lineage.n == len(trained.y)
+    assert lineage.accuracy is not None
+    assert lineage.interval is not None
+    assert lineage.interval[0] <= lineage.accuracy <= lineage.interval[1]
+    assert lineage.versions is not None
+    assert {"tensorflow", "keras", "numpy", "ai-edge-litert"} <= set(lineage.versions)
+
+
+def test_golden_vectors_are_real_windows_and_this_files_outputs(trained: Trained, result: Result) -> None:
+    golden = Golden.from_bytes(modelfile.split(result.output.read_bytes()).members[GOLDEN])
+    assert len(golden.inputs) == 8
+    assert all(any(np.array_equal(vector, window) for window in trained.x) for vector in golden.inputs)
+    with Model.load(result.output) as model:
+        assert np.array_equal(model.scores(golden.inputs), golden.outputs)
+    assert golden.tolerance == recipes.find("int8").tolerance
+
+
+def test_other_tools_read_labels_and_metadata(result: Result) -> None:
+    with zipfile.ZipFile(result.output) as archive:
+        assert archive.read("labels.txt").decode().splitlines() == list(mixed_units.LABELS)
+    graph = read_graph(modelfile.split(result.output.read_bytes()).flatbuffer)
+    facts = Metadata(graph.metadata[metadata.NAME])
+    assert facts.identifier == b"M001"
+    assert facts.text(facts.root, 0) == "mixed"
+    assert facts.text(facts.root, 7) == "1.0.0"
+    (subgraph,) = facts.tables(facts.root, 3)
+    (source,) = facts.tables(subgraph, 2)
+    (scores,) = facts.tables(subgraph, 3)
+    assert facts.text(source, 0) == "window"
+    assert "wx [dps]" in facts.text(source, 1)
+    (unit,) = facts.tables(source, 4)
+    options = facts.table(unit, 1)
+    assert (facts.floats(options, 0), facts.floats(options, 1)) == ([0.0], [1.0])
+    assert facts.floats(facts.table(source, 5), 0) == [c.range[1] for c in mixed_units.CHANNELS if c.range]
+    (labels,) = facts.tables(scores, 6)
+    assert facts.text(labels, 0) == "labels.txt"
+    assert facts.byte(labels, 2) == 2  # TENSOR_AXIS_LABELS
+
+
+def test_litert_and_tf_lite_give_the_same_outputs_for_the_packed_file(
+    trained: Trained, result: Result, tensorflow: Worker, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "x.npy", trained.x[:50])
+    theirs = tensorflow.call(
+        "tests.mixed_units:run_in",
+        timeout_s=TIMEOUT_S,
+        runtime="tensorflow",
+        file=str(result.output),
+        windows=str(tmp_path / "x.npy"),
+    )
+    with Model.load(result.output) as model:
+        assert np.array_equal(model.scores(trained.x[:50]), np.array(theirs, np.float32))
+
+
+def test_constants_start_at_multiples_of_16(result: Result) -> None:
+    flatbuffer = modelfile.split(result.output.read_bytes()).flatbuffer
+    graph = read_graph(flatbuffer)
+    weights = [t for t in graph.tensors if t.data is not None and t.data.nbytes >= 64]
+    assert len(weights) >= 3
+    base = np.frombuffer(flatbuffer, np.uint8).__array_interface__["data"][0]
+    for tensor in weights:
+        assert tensor.data is not None
+        assert (tensor.data.__array_interface__["data"][0] - base) % 16 == 0
+
+
+def test_the_same_input_gives_the_same_bytes(trained: Trained, result: Result, tmp_path: Path) -> None:
+    again = convert(Request(model=trained.file, output=tmp_path / "again.tflite", report=False))
+    assert again.output.read_bytes() == result.output.read_bytes()
+    assert not list(tmp_path.glob("*.html"))
+
+
+@pytest.mark.parametrize("recipe", ["float32", "float16", "dynamic_int8"])
+def test_float_recipes_keep_the_accuracy(trained: Trained, tmp_path: Path, recipe: str) -> None:
+    found = convert(Request(model=trained.file, output=tmp_path / "m.tflite", recipe=recipe, report=False))
+    assert found.verdict.drop == 0.0
+    assert found.verdict.difference.sqnr_db > {"float32": 100, "float16": 60, "dynamic_int8": 30}[recipe]
+    facts = inspect(found.output)
+    assert facts.inputs[0]["shape"][0] == -1
+    kept = [name for name, _ in ops(found.output) if name != "DEQUANTIZE"]
+    assert kept[:2] == ["SUB", "MUL"]
+    if recipe == "float16":
+        # 101 kPa is more than float16 holds, so the normalisation's constants must not have become float16.
+        graph = read_graph(found.flatbuffer)
+        assert {
+            t.dtype for t in graph.tensors if t.constant and t.shape[-1:] == (7,) and len(t.shape) == 3
+        } == {"float32"}
+        assert len([t for t in graph.tensors if t.dtype == "float16"]) == 6
+        assert not facts.boards["cortex-m4"].runs
+
+
+def test_a_drop_writes_nothing_and_leaves_the_old_file(trained: Trained, tmp_path: Path) -> None:
+    output = tmp_path / "m.tflite"
+    output.write_bytes(b"the model from last week")
+    with pytest.raises(DropError, match=r"expected a drop of at most 1 points, found .* points") as caught:
+        convert(Request(model=trained.folded, output=output))
+    assert caught.value.exit_code == 1
+    assert not caught.value.result.passed
+    assert caught.value.result.verdict.drop is not None
+    assert caught.value.result.verdict.drop > 0.3
+    assert output.read_bytes() == b"the model from last week"
+    assert os.listdir(tmp_path) == ["m.tflite"]
+
+
+def test_the_command_prints_figures_and_fails_with_one_object(trained: Trained, tmp_path: Path) -> None:
+    done = edgeml("convert", trained.folded, "-o", tmp_path / "m.tflite", "--max-drop", "0.5pt", "--json")
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout)
+    assert found["passed"] is False
+    assert found["output"] is None
+    assert found["accuracy"] < found["accuracy_original"] - 0.3
+    assert found["max_drop"] == pytest.approx(0.005)
+    assert found["error"]
+    assert "not good enough" in done.stderr.splitlines()[-1]
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_foreign_model_is_compared_on_random_inputs(trained: Trained, tmp_path: Path) -> None:
+    done = edgeml(
+        "convert",
+        trained.foreign,
+        "-o",
+        tmp_path / "m.tflite",
+        "--recipe",
+        "float32",
+        "--no-report",
+        "--json",
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    keys = {"recipe", "bytes", "accuracy_original", "accuracy", "agreement", "sqnr_db", "passed", "output"}
+    assert keys <= set(found)
+    assert (found["accuracy"], found["accuracy_original"]) == (None, None)
+    assert found["basis"] == "random inputs"
+    assert any("random normal inputs" in note for note in found["notes"])
+    assert found["bytes"] == (tmp_path / "m.tflite").stat().st_size
+    assert os.listdir(tmp_path) == ["m.tflite"]
+    with Model.load(tmp_path / "m.tflite") as model:
+        assert model.contract is None
+        assert model.scores(trained.x[:2]).shape == (2, 4)
+
+
+def test_a_foreign_model_gets_its_contract_from_data(trained: Trained, tmp_path: Path) -> None:
+    # The folder has moved as well: what counts is what --data says.
+    moved = tmp_path / "moved"
+    shutil.copytree(trained.data.folder, moved)
+    done = edgeml("convert", trained.foreign, "-o", tmp_path / "m.tflite", "--data", moved)
+    assert done.returncode == 0, done.stderr
+    assert "split anew" in done.stdout
+    assert "int8" in done.stdout
+    with Model.load(tmp_path / "m.tflite") as model:
+        contract = model.contract
+    assert contract is not None
+    assert contract.name == "foreign"
+    assert contract.input.names == mixed_units.NAMES
+    assert (contract.input.window, contract.input.hop) == (40, 20)
+    assert contract.reference is not None
+    assert contract.reference.input.mean[6] == pytest.approx(101_000, abs=50)
+    assert contract.lineage is not None
+    assert contract.lineage.dataset == trained.data.digest
+    assert contract.lineage.accuracy is not None
+    assert contract.lineage.accuracy > 0.95
+
+
+def test_the_report_stands_alone(result: Result) -> None:
+    assert result.report is not None
+    assert result.report.name == "mixed.report.html"
+    page = Page()
+    text = result.report.read_text(encoding="utf-8")
+    page.feed(text)
+    assert page.balanced
+    assert not page.outside
+    for needed in ("turn_and_rise", "DEQUANTIZE", result.digest, "with 95 % intervals", "tensorflow", "<svg"):
+        assert needed in text
+    assert text.count("class=confusion") == 2
+
+
+def test_odd_models_are_converted_or_refused_in_one_line(tensorflow: Worker, tmp_path: Path) -> None:
+    tensorflow.call("tests.mixed_units:build_odd", timeout_s=TIMEOUT_S, folder=str(tmp_path))
+
+    def attempt(name: str, recipe: str, *shape: int) -> tuple[dict[str, object], list[str]]:
+        calibration = tmp_path / f"{name}.npy"
+        np.save(calibration, np.random.default_rng(0).normal(size=(20, *shape)).astype(np.float32))
+        facts = tensorflow.call(
+            "converters.tensorflow_runtime:convert_keras",
+            timeout_s=TIMEOUT_S,
+            model=str(tmp_path / f"{name}.keras"),
+            recipe=recipe,
+            output=str(tmp_path / "odd.tflite"),
+            scores=str(tmp_path / "odd.npz"),
+            calibration=str(calibration),
+        )
+        with np.load(tmp_path / "odd.npz") as arrays, Model.load(tmp_path / "odd.tflite") as model:
+            apart = compare.difference(arrays["scores"], model.scores(arrays["inputs"]))
+        assert apart.sqnr_db > recipes.find(recipe).least_sqnr_db
+        return facts, [
+            name for name, dtype in ops(tmp_path / "odd.tflite") if dtype in {"float32", "complex64"}
+        ]
+
+    for name, complaint in {
+        "custom": "custom layer 'Doubled'",
+        "code": "Lambda layer holds code",
+        "two": "inputs and outputs: expected one of each, found 2 and 1",
+        "open": r"input shape: .* found \[None, None, 3\]",
+    }.items():
+        with pytest.raises(ModelError, match=complaint):
+            attempt(name, "float32", 4)
+    with pytest.raises(ModelError, match="the recurrent layer 'lstm' cannot be quantized"):
+        attempt("lstm", "int8", 8, 3)
+    assert attempt("lstm", "dynamic_int8", 8, 3)[0]["batch"] == 1
+    assert attempt("unrolled", "int8", 8, 3)[0]["batch"] == 1
+    facts, floats = attempt("plain", "int8", 8, 3)
+    assert facts["batch"] is None
+    assert floats == ["DEQUANTIZE"]
+    # The spectrogram's matrix product is a FULLY_CONNECTED like any other, but nothing in it was learned.
+    _, floats = attempt("mel", "int8", 512)
+    assert {"RFFT2D", "FULLY_CONNECTED", "LOG"} <= set(floats)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("m.keras", b"garbage", "not a .keras file"),
+        ("m.keras", b"", "not a .keras file"),
+        ("m.h5", b"\x89HDF\r\n", "not a .keras file: .* found an HDF5 file"),
+        ("m.tflite", b"\x1c\0\0\0TFL3", "not a .keras file"),
+    ],
+)
+def test_what_is_no_keras_file_is_refused_at_once(
+    tmp_path: Path, name: str, content: bytes, complaint: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ModelError, match=complaint):
+        convert(Request(model=tmp_path / name, output=tmp_path / "out.tflite"))
+
+
+def test_wrong_requests_are_refused_before_anything_is_converted(trained: Trained, tmp_path: Path) -> None:
+    output = tmp_path / "m.tflite"
+    with pytest.raises(ModelError, match="no such file"):
+        convert(Request(model=tmp_path / "none.keras", output=output))
+    with pytest.raises(UnknownNameError, match="did you mean 'int8'"):
+        convert(Request(model=trained.file, output=output, recipe="int88"))
+    with pytest.raises(ConfigError, match=r"give one with --data DIR"):
+        convert(Request(model=trained.foreign, output=output))
+    with pytest.raises(DeviceError, match="cannot write"):
+        convert(Request(model=trained.file, output=tmp_path / "none" / "m.tflite"))
+    with pytest.raises(ConfigError, match=r"a name ending in \.tflite"):
+        convert(Request(model=trained.file, output=tmp_path / "m.bin"))
+    (tmp_path / "folder.tflite").mkdir()
+    with pytest.raises(DeviceError, match="a folder of that name"):
+        convert(Request(model=trained.file, output=tmp_path / "folder.tflite"))
+    with pytest.raises(DatasetError, match="no such folder"):
+        convert(Request(model=trained.file, output=output, data=tmp_path / "nowhere"))
+    assert not output.exists()
+
+
+def test_a_truncated_model_is_refused(trained: Trained, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.keras"
+    data = trained.file.read_bytes()
+    cut.write_bytes(data[: len(data) // 2])
+    with pytest.raises(ModelError, match="not a .keras file"):
+        convert(Request(model=cut, output=tmp_path / "m.tflite"))
+
+
+def test_a_moved_or_changed_dataset_asks_for_data(trained: Trained, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    for change, complaint in (
+        ("moved", "is not there; say where it is with --data"),
+        ("changed", "has changed"),
+    ):
+        model = tmp_path / f"{change}.keras"
+        shutil.copy(trained.file, model)
+        run = json.loads(modelfile.read_members(model)[modelfile.RUN])
+        run["dataset"]["path"] = str(folder)
+        modelfile.add_members(model, {modelfile.RUN: json.dumps(run).encode()})
+        if change == "changed":
+            shutil.copytree(trained.data.folder, folder)
+            recording = folder / trained.data.recordings[0].file
+            shutil.copy(folder / trained.data.recordings[1].file, recording)
+        with pytest.raises(DatasetError, match=complaint):
+            convert(Request(model=model, output=tmp_path / "m.tflite"))
+
+
+def test_without_tensorflow_the_extra_is_named(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"edgeml-kit\[convert\]"):
+        convert(Request(model=trained.file, output=tmp_path / "m.tflite"))
+
+
+class Page(HTMLParser):
+    """Checks that tags are balanced and nothing is fetched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.balanced, self.outside = True, False
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.outside |= any(key in {"src", "href"} for key, _ in attributes) or tag in {"script", "link"}
+        if tag not in {"meta", "br"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        self.balanced &= bool(self.open) and self.open.pop() == tag
+
+
+class Metadata:
+    """A reader of TFLite Metadata that shares nothing with the writer."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.identifier = data, data[4:8]
+        self.root = Table(data, encode.Get(number_types.UOffsetTFlags.packer_type, data, 0))
+
+    def _at(self, table: Table, field: int) -> int:
+        offset = int(table.Offset(4 + 2 * field))
+        assert offset, f"field {field} is absent"
+        return table.Pos + offset
+
+    def text(self, table: Table, field: int) -> str:
+        return bytes(table.String(self._at(table, field))).decode()
+
+    def byte(self, table: Table, field: int) -> int:
+        return self.data[self._at(table, field)]
+
+    def table(self, table: Table, field: int) -> Table:
+        return Table(self.data, table.Indirect(self._at(table, field)))
+
+    def tables(self, table: Table, field: int) -> list[Table]:
+        start, count = self._vector(table, field)
+        return [Table(self.data, table.Indirect(start + 4 * i)) for i in range(count)]
+
+    def floats(self, table: Table, field: int) -> list[float]:
+        start, count = self._vector(table, field)
+        return np.frombuffer(self.data, "<f4", count, start).tolist()
+
+    def _vector(self, table: Table, field: int) -> tuple[int, int]:
+        offset = self._at(table, field) - table.Pos
+        return table.Vector(offset), table.VectorLen(offset)
