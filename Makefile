@@ -29,6 +29,7 @@ unit: .venv/dev
 	$(RUN)/pytest tests/unit tests/docs $(PYTEST_ARGS)
 
 integration: .venv/dev
+	tools/debian-packages
 	$(RUN)/pytest tests/integration tests/e2e $(PYTEST_ARGS)
 
 # The device part as a device has it: no TensorFlow, the oldest numpy, and both TFLite runtimes in turn.

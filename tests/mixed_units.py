@@ -1,7 +1,7 @@
-"""A data set and models whose channels have unlike units: acceleration in g, rotation in dps, pressure in Pa.
+"""A data set and models with channels of unlike units: acceleration in g, rotation in dps, pressure in Pa.
 
-Four classes that need every sensor: whether acceleration and rotation swing together or against each other, and
-whether pressure lies 20 Pa above or below 101 kPa. Functions that need TensorFlow are called in a child process.
+Four classes that need every sensor: whether acceleration and rotation swing together or against each other,
+and whether pressure lies 20 Pa above or below 101 kPa. Functions that need TensorFlow run in a child process.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def train(file: str, folder: str) -> None:
 
 
 def fold_normalisation(file: str, target: str) -> None:
-    """The same function of the input, its normalisation folded into the first convolution: no float prefix."""
+    """The same function of the input, normalisation folded into the first convolution: no float prefix."""
     from converters.tensorflow_runtime import _tensorflow
 
     keras = _tensorflow().keras

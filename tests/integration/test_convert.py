@@ -250,7 +250,7 @@ def test_a_drop_writes_nothing_and_leaves_the_old_file(trained: Trained, tmp_pat
     assert caught.value.result.verdict.drop is not None
     assert caught.value.result.verdict.drop > 0.3
     assert output.read_bytes() == b"the model from last week"
-    assert os.listdir(tmp_path) == ["m.tflite"]
+    assert [path.name for path in tmp_path.iterdir()] == ["m.tflite"]
 
 
 def test_the_command_prints_figures_and_fails_with_one_object(trained: Trained, tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_the_command_prints_figures_and_fails_with_one_object(trained: Trained, 
     assert found["max_drop"] == pytest.approx(0.005)
     assert found["error"]
     assert "not good enough" in done.stderr.splitlines()[-1]
-    assert os.listdir(tmp_path) == []
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_foreign_model_is_compared_on_random_inputs(trained: Trained, tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_a_foreign_model_is_compared_on_random_inputs(trained: Trained, tmp_path
     assert found["basis"] == "random inputs"
     assert any("random normal inputs" in note for note in found["notes"])
     assert found["bytes"] == (tmp_path / "m.tflite").stat().st_size
-    assert os.listdir(tmp_path) == ["m.tflite"]
+    assert [path.name for path in tmp_path.iterdir()] == ["m.tflite"]
     with Model.load(tmp_path / "m.tflite") as model:
         assert model.contract is None
         assert model.scores(trained.x[:2]).shape == (2, 4)
