@@ -197,7 +197,9 @@ def wilson(correct: int, n: int) -> tuple[float, float]:
     spread = _Z95 * math.sqrt(share * (1 - share) / n + _Z95**2 / (4 * n**2))
     middle = share + _Z95**2 / (2 * n)
     scale = 1 + _Z95**2 / n
-    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
+    low = (middle - spread) / scale if correct else 0.0  # rounding would leave 1e-17 or so
+    high = (middle + spread) / scale if correct < n else 1.0
+    return low, high
 
 
 def confusion(predicted: NDArray[Any], labels: NDArray[Any], classes: int) -> NDArray[np.int64]:
@@ -219,6 +221,13 @@ def sqnr_db(reference: NDArray[Any], other: NDArray[Any]) -> float:
     if noise == 0:
         return math.inf
     return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
+
+
+def decibels(value: float) -> str:
+    """A ratio for people: ``47.7 dB``, or what it means where it is no number."""
+    if value == math.inf:
+        return "outputs equal"
+    return f"{value:.1f} dB" if math.isfinite(value) else "not a number"
 
 
 def _classes(scores: NDArray[Any]) -> int:

@@ -14,42 +14,18 @@ from edge_sdk.errors import ModelError
 from edge_sdk.graph import Graph, Op
 
 #: Operators that carry what training found.
-_LEARNED = frozenset(
-    [
-        "CONV_2D",
-        "DEPTHWISE_CONV_2D",
-        "FULLY_CONNECTED",
-        "TRANSPOSE_CONV",
-        "CONV_3D",
-        "CONV_3D_TRANSPOSE",
-        "BATCH_MATMUL",
-        "SVDF",
-        "LSTM",
-        "RNN",
-        "UNIDIRECTIONAL_SEQUENCE_LSTM",
-        "UNIDIRECTIONAL_SEQUENCE_RNN",
-        "BIDIRECTIONAL_SEQUENCE_LSTM",
-        "BIDIRECTIONAL_SEQUENCE_RNN",
-        "EMBEDDING_LOOKUP",
-        "WHILE",
-    ]
+LEARNED = frozenset(
+    """
+    CONV_2D DEPTHWISE_CONV_2D FULLY_CONNECTED TRANSPOSE_CONV CONV_3D CONV_3D_TRANSPOSE BATCH_MATMUL SVDF
+    LSTM RNN UNIDIRECTIONAL_SEQUENCE_LSTM UNIDIRECTIONAL_SEQUENCE_RNN BIDIRECTIONAL_SEQUENCE_LSTM
+    BIDIRECTIONAL_SEQUENCE_RNN EMBEDDING_LOOKUP WHILE
+    """.split()  # noqa: SIM905 - a table reads better than a column of strings
 )
-#: Operators that move values without computing with them: right before a learned one they are as good in int8.
+#: Operators that move values without computing: right before a learned one they are as good in int8.
 _MOVES = frozenset(
-    [
-        "RESHAPE",
-        "EXPAND_DIMS",
-        "SQUEEZE",
-        "TRANSPOSE",
-        "PAD",
-        "SPACE_TO_BATCH_ND",
-        "STRIDED_SLICE",
-        "SLICE",
-        "UNPACK",
-        "SPLIT",
-        "SHAPE",
-        "PACK",
-    ]
+    """
+    RESHAPE EXPAND_DIMS SQUEEZE TRANSPOSE PAD SPACE_TO_BATCH_ND STRIDED_SLICE SLICE UNPACK SPLIT SHAPE PACK
+    """.split()  # noqa: SIM905
 )
 
 
@@ -58,7 +34,7 @@ def float_prefix(graph: Graph, preprocessing: Collection[str] = ()) -> list[Op]:
 
     Args:
         graph: the float or calibrated model.
-        preprocessing: names of Keras layers that only look learned, such as a spectrogram computed by convolution.
+        preprocessing: names of Keras layers that only look learned: a spectrogram computed by convolution.
 
     Raises:
         ModelError: the model has no learned layer.
@@ -117,7 +93,7 @@ def _walk(graph: Graph, preprocessing: Collection[str]) -> tuple[list[Op], list[
         if behind.intersection(op.inputs):
             behind.update(op.outputs)
         elif ahead.intersection(op.inputs):
-            if op.name in _LEARNED and not _belongs(_name(graph, op), preprocessing):
+            if op.name in LEARNED and not _belongs(_name(graph, op), preprocessing):
                 first.append(op)
                 behind.update(op.outputs)
             else:
@@ -131,7 +107,7 @@ def _name(graph: Graph, op: Op) -> str:
 
 
 def _belongs(tensor: str, layers: Collection[str]) -> bool:
-    """Whether a tensor name such as ``model/stft_1/conv;model/stft_1/Reshape`` lies in one of these layers."""
+    """Whether a tensor such as ``model/stft_1/conv;model/stft_1/Reshape`` lies in one of these layers."""
     return any(_same_layer(part, layer) for part in _parts(tensor) for layer in layers)
 
 

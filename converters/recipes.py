@@ -17,8 +17,8 @@ class Recipe:
         activations: dtype in which the learned layers compute.
         meaning: one line for people.
         needs_data: whether ranges have to be measured on representative windows.
-        tolerance: how far the golden outputs may be off on another machine, in units of the output: kernels round
-            differently there (one int8 step of a probability is 1/256).
+        tolerance: how far the golden outputs may be off on another machine, whose kernels round differently,
+            in units of the output (one int8 step of a probability is 1/256).
         least_sqnr_db: what the gate asks for where there are no labels to measure accuracy with, dB.
     """
 
@@ -55,12 +55,8 @@ def find(name: str) -> Recipe:
 
 def table() -> str:
     """The recipes as aligned lines, for ``edgeml convert --help``."""
-    rows = [
-        ("recipe", "weights", "compute", ""),
-        *((r.name, r.weights, r.activations, r.meaning) for r in RECIPES.values()),
-    ]
+    rows = [("recipe", "weights", "compute", "")]
+    rows += [(r.name, r.weights, r.activations, r.meaning) for r in RECIPES.values()]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    return "\n".join(
-        "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]).rstrip()
-        for row in rows
-    )
+    lines = ("  ".join([*(row[i].ljust(widths[i]) for i in range(3)), row[3]]) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)

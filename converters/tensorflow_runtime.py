@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 import time
 import warnings
@@ -18,10 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters import quantize, recipes
+from converters import half, quantize, recipes
 from edge_sdk.child import progress
 from edge_sdk.errors import MissingExtraError, ModelError
 from edge_sdk.graph import read_graph
+from edge_sdk.runtimes._interpreter import InterpreterRuntime
 
 #: Operations that the converter handles at a fixed batch only.
 _FIXED_BATCH = ("STFT", "RFFT", "FFT", "FFT2", "ISTFT", "IRFFT", "STFTSpectrogram", "MelSpectrogram")
@@ -44,18 +46,18 @@ def convert_keras(
         model: path of the .keras file.
         recipe: name of the recipe.
         output: path that the flatbuffer is written to.
-        scores: path of the .npz that is written: ``inputs`` and the original's ``scores``, both float32 [n, …].
-        calibration: path of a .npy with representative windows, float32 [n, …]; None where the recipe needs none.
+        scores: path of the .npz that is written: ``inputs`` and the original's ``scores``, float32 [n, …].
+        calibration: path of a .npy with representative windows, float32 [n, …]; None where none are needed.
         inputs: path of a .npy with the windows to score; None scores random normal ones.
 
     Returns:
-        ``versions`` of the packages that took part, ``seconds`` of each step, ``parameters``, ``batch`` (1 or None).
+        ``versions`` of the packages, ``seconds`` of each step, ``parameters``, ``batch`` (1, or None).
 
     Raises:
         ModelError: Keras cannot load it, or the converter cannot convert it.
         MissingExtraError: TensorFlow is not installed.
     """
-    tf = _tensorflow()
+    tf = load_tensorflow()
     seconds: dict[str, float] = {}
     with _timed(seconds, "load"):
         progress(step="loading the model")
@@ -84,7 +86,7 @@ def describe_keras(model: str) -> dict[str, Any]:
     Raises:
         ModelError: Keras cannot load it, or it has several inputs or outputs.
     """
-    loaded = _load(_tensorflow(), model)
+    loaded = _load(load_tensorflow(), model)
     return {"input": list(loaded.input_shape[1:]), "output": list(loaded.output_shape[1:])}
 
 
@@ -99,11 +101,10 @@ def _convert(tf: Any, model: Any, recipe: recipes.Recipe, windows: NDArray[np.fl
         try:
             if recipe.name == "int8":
                 return _convert_int8(tf, model, converter, windows)
-            if recipe.name != "float32":
+            if recipe.name == "dynamic_int8":
                 converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            if recipe.name == "float16":
-                converter.target_spec.supported_types = [tf.float16]
-            return bytes(converter.convert())
+            flatbuffer = bytes(converter.convert())
+            return half.narrow(flatbuffer, _preprocessing(model)) if recipe.name == "float16" else flatbuffer
         except ModelError:
             raise
         except Exception as error:  # the converter raises its own types, ValueError, RuntimeError and more
@@ -130,7 +131,7 @@ def _convert_int8(tf: Any, model: Any, converter: Any, windows: NDArray[np.float
             found="a loop",
             remedy="build it with unroll=True, or use --recipe dynamic_int8",
         )
-    preprocessing = [layer.name for layer in _layers(model) if ".preprocessing." in type(layer).__module__]
+    preprocessing = _preprocessing(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([window[None]] for window in windows)
     converter._experimental_calibrate_only = True
@@ -147,14 +148,14 @@ def _load(tf: Any, path: str) -> Any:
         model = tf.keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises TypeError, ValueError, KeyError, OSError and more
         message = " ".join(str(error).split())
-        if "Could not locate class" in message or "could not be located" in message:
-            name = message.partition("'")[2].partition("'")[0]
+        unknown = re.search(r"Could not locate class '(\w+)'", message)
+        if unknown:
             raise ModelError(
-                f"{path}: custom layer {name!r}",
+                f"{path}: custom layer {unknown[1]!r}",
                 expected="Keras' own layers",
                 remedy="rebuild the model with Keras' own layers, then save and convert it",
             ) from error
-        if "Lambda" in message or "lambda" in message:
+        if "lambda" in message.lower():
             raise ModelError(
                 f"{path}: a Lambda layer holds code, which is not run from a file",
                 remedy="express it with Keras' own layers or operations",
@@ -176,9 +177,13 @@ def _load(tf: Any, path: str) -> Any:
 
 def _layers(model: Any) -> Iterator[Any]:
     """Every layer and operation, those of nested models included."""
-    for layer in model._flatten_layers(include_self=False):
-        yield layer
+    yield from model._flatten_layers(include_self=False)
     yield from getattr(model, "operations", ())
+
+
+def _preprocessing(model: Any) -> list[str]:
+    """Names of the layers that prepare the input, whatever operators they become."""
+    return [layer.name for layer in _layers(model) if ".preprocessing." in type(layer).__module__]
 
 
 def _needs_fixed_batch(tf: Any, model: Any) -> bool:
@@ -216,6 +221,23 @@ def _not_convertible(error: Exception) -> ModelError:
     )
 
 
+class Runtime(InterpreterRuntime):
+    """A model in tf.lite, for comparison with the devices' runtimes: ``host:?runtime=tensorflow``."""
+
+    name = "tensorflow"
+    package = "tensorflow"
+
+    def __init__(self, flatbuffer: bytes, threads: int = 1) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it announces that tf.lite will move
+            super().__init__(flatbuffer, threads)
+
+    @classmethod
+    def probe(cls) -> Any:
+        """The interpreter's class; raises MissingExtraError where TensorFlow is not installed."""
+        return load_tensorflow().lite.Interpreter
+
+
 @contextlib.contextmanager
 def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
     start = time.perf_counter()
@@ -223,8 +245,13 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
     seconds[step] = round(time.perf_counter() - start, 3)
 
 
-def _tensorflow() -> Any:
-    # TensorFlow reads these at import: no start-up chatter, and no GPU for models of this size.
+def load_tensorflow() -> Any:
+    """The module tensorflow, without start-up chatter and without a GPU, which small models do not need.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    # Read by TensorFlow when it is imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     try:

@@ -16,6 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from dataclasses import replace as replace_fields
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -61,6 +62,12 @@ class Windowed:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def of(self, groups: Iterable[str]) -> Windowed:
+        """Those that come from these groups."""
+        wanted = set(groups)
+        chosen = np.array([group in wanted for group in self.group], bool)
+        return Windowed(self.x[chosen], self.y[chosen], [group for group in self.group if group in wanted])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,6 +300,9 @@ def write(
     try:
         building.chmod(0o755)  # mkdtemp's 0700 is for secrets
         written = [_write_one(building, new) for new in recordings]
+        if facts.task == "classification" and not facts.labels:  # spelled out, so that their order stays
+            named = {recording.label for recording in written if recording.label is not None}
+            facts = replace_fields(facts, labels=tuple(sorted(named)))
         (building / FACTS).write_text(facts.to_toml(), encoding="utf-8")
         if any(recording.split for recording in written):
             (building / MANIFEST).write_text(manifest_text(written), encoding="utf-8")

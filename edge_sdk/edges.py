@@ -1,7 +1,7 @@
 """The hand-off between two threads: bounded, with a policy, and with a count of everything it let fall.
 
-A deque under one condition variable: p50 about 20 µs from `put` to the other thread, and no item is ever out
-of the books: it is waiting, held by the thread that took it, dropped for a reason, or released.
+No item is ever out of the books: it waits, is held by the thread that took it, was dropped for a reason, or
+was released. There is one reader; it is woken after the lock is free again, or it would wake only to wait.
 """
 
 from __future__ import annotations
@@ -41,29 +41,65 @@ class EdgeSettings:
             raise ValueError(f"capacity: expected at least 1, found {self.capacity}")
 
 
+class Doorbell:
+    """Wakes one reader, who says under `lock` that it is going to sleep."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self._asleep = False
+        self._signal = threading.Lock()
+        self._signal.acquire()
+
+    def expect(self) -> None:
+        """The reader will sleep; call it while `lock` is held."""
+        self._asleep = True
+
+    def sleep(self, timeout_s: float | None) -> bool:
+        """Sleep until the bell rings, after `expect`; False when it did not in time."""
+        if self._signal.acquire(timeout=-1 if timeout_s is None else timeout_s):
+            return True
+        with self.lock:
+            rang = not self._asleep
+            self._asleep = False
+        return rang and self._signal.acquire()
+
+    def awaited(self) -> bool:
+        """Whether the reader sleeps and is yours to `wake`; call it while `lock` is held."""
+        asleep, self._asleep = self._asleep, False
+        return asleep
+
+    def wake(self) -> None:
+        """Wake the reader, after `awaited`; call it while `lock` is free."""
+        self._signal.release()
+
+
 class Edge(Generic[T]):
-    """A bounded queue from one thread to another.
+    """A bounded queue from any thread to one reader.
 
     Args:
         settings: the policy.
         on_drop: told about each item that is dropped, and why, while the edge is locked: be quick.
-        lock: shared with other edges, for a reader of several; and `ready`, the condition on it.
+        bell: shared with other edges, for a reader of several.
+
+    Attributes:
+        offered: items that were put, also those that were dropped at once.
+        dropped: items that were, by reason.
+        closed: nothing more can be put.
     """
 
     def __init__(
         self,
         settings: EdgeSettings,
         on_drop: Callable[[T, str], None] | None = None,
-        *,
-        lock: threading.RLock | None = None,
-        ready: threading.Condition | None = None,
+        bell: Doorbell | None = None,
     ) -> None:
-        lock = lock or threading.RLock()
         self.settings = settings
-        self.ready = ready or threading.Condition(lock)
+        self.offered = 0
         self.dropped: Counter[str] = Counter()
         self.closed = False
-        self._room = threading.Condition(lock)
+        self._bell = bell or Doorbell()
+        self.lock = self._bell.lock
+        self._room = threading.Condition(self.lock)
         self._waiting: deque[tuple[float, T]] = deque()
         self._held: list[T] = []
         self._on_drop = on_drop
@@ -77,17 +113,18 @@ class Edge(Generic[T]):
 
         With ``drop_newest`` on a full edge the item is dropped, counted, and True is returned.
         """
-        with self.ready:
-            if self.closed:
+        with self.lock:
+            if not self.closed and self._make_room():
+                self._waiting.append((time.monotonic(), item))
+            elif self.closed:
                 return False
-            if self.settings.policy == "latest":
-                while self._waiting:
-                    self._drop(self._waiting.popleft()[1], "overflow")
-            elif len(self._waiting) >= self.settings.capacity and not self._make_room(item):
-                return not self.closed
-            self._waiting.append((time.monotonic(), item))
-            self.ready.notify()
-            return True
+            else:
+                self._drop(item, "overflow")
+            self.offered += 1
+            wake = self._bell.awaited()
+        if wake:
+            self._bell.wake()
+        return True
 
     def take(self, limit: int = 1, timeout_s: float | None = None) -> list[T]:
         """What waits, oldest first, at most `limit`; waits for the first item.
@@ -97,65 +134,92 @@ class Edge(Generic[T]):
         Returns:
             Nothing when the edge is closed and empty, or after `timeout_s`.
         """
-        with self.ready:
-            while not (taken := self.poll(limit)) and not self.closed:
-                if not self.ready.wait(timeout_s):
-                    break
-            return taken
+        while True:
+            with self.lock:
+                taken = self.poll(limit)
+                if taken or self.closed:
+                    return taken
+                self._bell.expect()
+            if not self._bell.sleep(timeout_s):
+                return []
 
     def poll(self, limit: int = 1) -> list[T]:
-        """`take` without waiting; call it while `ready` is locked."""
-        waiting, oldest = self._waiting, self._oldest()
-        taken: list[T] = []
-        while waiting and len(taken) < limit:
-            since, item = waiting.popleft()
-            if since < oldest:
-                self._drop(item, "max_age")
-            else:
-                taken.append(item)
-        if taken:
+        """`take` without waiting."""
+        with self.lock:
+            taken: list[T] = []
+            while len(taken) < limit and self.pop(taken):
+                pass
             self._held.extend(taken)
-            self._stalled = False
-        if self.settings.policy == "block":
-            self._room.notify_all()
-        return taken
+            return taken
 
-    def release(self) -> None:
-        """What was taken is dealt with."""
-        with self.ready:
-            self._held.clear()
+    def pop(self, into: list[T]) -> bool:
+        """Append the oldest item that is not too old to a list, without holding it; False where there is none.
+
+        Call it while `lock` is held.
+        """
+        waiting, age = self._waiting, self.settings.max_age_s
+        while waiting:
+            since, item = waiting.popleft()
+            if age is not None and time.monotonic() - since > age:
+                self._drop(item, "max_age")
+                continue
+            into.append(item)
+            self._stalled = False
+            if self.settings.policy == "block":
+                self._room.notify_all()
+            return True
+        return False
+
+    def release(self, count: int = 1) -> None:
+        """The oldest `count` items that were taken are dealt with."""
+        with self.lock:
+            del self._held[:count]
 
     def owed(self) -> list[T]:
         """What is held or waits."""
-        with self.ready:
+        with self.lock:
             return [*self._held, *(item for _, item in self._waiting)]
+
+    def forget(self) -> list[T]:
+        """Empty the edge without counting anything as dropped; returns what was owed."""
+        with self.lock:
+            owed = self.owed()
+            self._held.clear()
+            self._waiting.clear()
+            self._room.notify_all()
+            return owed
 
     def discard(self, reason: str) -> None:
         """Drop what waits."""
-        with self.ready:
+        with self.lock:
             while self._waiting:
                 self._drop(self._waiting.popleft()[1], reason)
             self._room.notify_all()
 
     def close(self) -> None:
         """Refuse further items; what waits can still be taken. May be called twice, from any thread."""
-        with self.ready:
+        with self.lock:
             self.closed = True
-            self.ready.notify_all()
             self._room.notify_all()
+            wake = self._bell.awaited()
+        if wake:
+            self._bell.wake()
 
-    def _make_room(self, item: T) -> bool:
-        """Whether there is room for `item` now; False also when it was dropped or the edge closed."""
-        settings = self.settings
-        if settings.policy == "drop_newest":
-            self._drop(item, "overflow")
+    def _make_room(self) -> bool:
+        """Whether an item can be appended now; False also when the edge was closed meanwhile."""
+        policy, capacity = self.settings.policy, self.settings.capacity
+        if policy == "latest":
+            capacity = 1
+        if len(self._waiting) < capacity:
+            return True
+        if policy == "drop_newest":
             return False
-        if settings.policy == "block" and not self._stalled:
+        if policy == "block" and not self._stalled:
             if self._wait_for_room():
                 return not self.closed
             self._stalled = True
-        reason = "stalled" if settings.policy == "block" else "overflow"
-        while len(self._waiting) >= settings.capacity:
+        reason = "stalled" if policy == "block" else "overflow"
+        while len(self._waiting) >= capacity:
             self._drop(self._waiting.popleft()[1], reason)
         return True
 
@@ -164,10 +228,6 @@ class Edge(Generic[T]):
         return self._room.wait_for(
             lambda: self.closed or len(self._waiting) < self.settings.capacity, self.settings.patience_s
         )
-
-    def _oldest(self) -> float:
-        age = self.settings.max_age_s
-        return float("-inf") if age is None else time.monotonic() - age
 
     def _drop(self, item: T, reason: str) -> None:
         self.dropped[reason] += 1
@@ -179,30 +239,39 @@ class Junction(Generic[T]):
     """Several edges into one thread, read in turn so that a fast writer cannot starve a slow one."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self.ready = threading.Condition(self._lock)
-        self.edges: list[Edge[T]] = []
+        self._bell = Doorbell()
+        self._edges: list[Edge[T]] = []
 
     def edge(self, settings: EdgeSettings, on_drop: Callable[[T, str], None] | None = None) -> Edge[T]:
         """A further edge into the junction."""
-        edge = Edge[T](settings, on_drop, lock=self._lock, ready=self.ready)
-        self.edges.append(edge)
+        edge = Edge[T](settings, on_drop, self._bell)
+        self._edges.append(edge)
         return edge
 
     def take(self) -> T | None:
-        """The next item of the next edge that has one; None when all are closed and empty."""
-        with self.ready:
-            while True:
-                for turn, edge in enumerate(self.edges):
-                    if taken := edge.poll():
-                        edge.release()
-                        self.edges.append(self.edges.pop(turn))
+        """The next item of the next edge that has one; None when all are closed and empty.
+
+        It is the caller's at once: nothing is held.
+        """
+        taken: list[T] = []
+        while True:
+            with self._bell.lock:
+                for turn, edge in enumerate(self._edges):
+                    if edge.pop(taken):
+                        if turn < len(self._edges) - 1:
+                            self._edges.append(self._edges.pop(turn))
                         return taken[0]
-                if all(edge.closed for edge in self.edges):
+                if all(edge.closed for edge in self._edges):
                     return None
-                self.ready.wait()
+                self._bell.expect()
+            self._bell.sleep(None)
 
     def close(self) -> None:
         """Close every edge."""
-        for edge in tuple(self.edges):
+        for edge in tuple(self._edges):
             edge.close()
+
+    def discard(self, reason: str) -> None:
+        """Drop what waits in every edge."""
+        for edge in tuple(self._edges):
+            edge.discard(reason)

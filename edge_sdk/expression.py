@@ -69,10 +69,11 @@ class Expression:
         self._evaluate = self._compile(tree.body)
 
     def __call__(self, prediction: Prediction) -> bool:
+        """Whether it holds for a prediction."""
         return bool(self._evaluate(prediction))
 
-    def __repr__(self) -> str:
-        return f"Expression({self.text!r})"
+    def __str__(self) -> str:
+        return self.text
 
     def check_values(self, field: str, known: tuple[str, ...]) -> None:
         """See that a field is compared only with values it can have.
@@ -133,11 +134,11 @@ class Expression:
 
     def _field(self, node: ast.Name) -> Evaluate:
         if node.id not in FIELDS:
-            near = suggestion(node.id, FIELDS)
+            hints = (suggestion(node.id, FIELDS), f"a text stands in quotes: '{node.id}'")
             raise ConfigError(
                 f"when = {self.text!r}: unknown field {node.id!r} at column {node.col_offset + 1}",
                 expected="one of " + ", ".join(FIELDS),
-                remedy=near or f"a text stands in quotes: '{node.id}'",
+                remedy=" ".join(filter(None, hints)),
             )
         return operator.attrgetter(node.id)
 

@@ -51,7 +51,7 @@ class Histogram:
         return sum(self._counts)
 
     def quantile(self, q: float) -> float:
-        """The duration, µs, that a share ``q`` (0..1) of the observations does not exceed; 0 where there are none."""
+        """The duration, µs, that a share ``q`` (0..1) of the observations does not exceed; 0 without any."""
         total = len(self)
         if not total:
             return 0.0

@@ -15,11 +15,18 @@ MOTION = tuple(Channel(name, "g") for name in ("ax", "ay", "az"))
 
 
 def motion(
-    folder: Path, *, groups: int = 5, labels: Sequence[str] = ("rest", "shake"), seconds: float = 6.0, seed: int = 0
+    folder: Path,
+    *,
+    groups: int = 5,
+    labels: Sequence[str] = ("rest", "shake"),
+    seconds: float = 6.0,
+    seed: int = 0,
 ) -> Dataset:
     """A folder in which each label shakes at a frequency of its own; any model learns it."""
     random = np.random.default_rng(seed)
-    facts = Facts(name="motion", channels=MOTION, rate_hz=RATE_HZ, labels=tuple(labels), group="person", licence="CC0")
+    facts = Facts(
+        name="motion", channels=MOTION, rate_hz=RATE_HZ, labels=tuple(labels), group="person", licence="CC0"
+    )
 
     def signal(label: int) -> Signal:
         time_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
@@ -30,7 +37,11 @@ def motion(
     return write(
         folder,
         facts,
-        [NewRecording(signal(n), label, f"p{g}", "1") for g in range(groups) for n, label in enumerate(labels)],
+        [
+            NewRecording(signal(n), label, f"p{g}", "1")
+            for g in range(groups)
+            for n, label in enumerate(labels)
+        ],
     )
 
 
@@ -40,7 +51,9 @@ def pictures(folder: Path, *, groups: int = 4, each: int = 6, size: int = 12) ->
     facts = Facts(name="stripes", channels=(Channel("gray", "", (0.0, 255.0)),), labels=("level", "upright"))
 
     def stripes(upright: bool) -> Signal:
-        pattern = (np.arange(size) // 2 % 2 * 160 + 40)[None if upright else slice(None), slice(None) if upright else None]
+        pattern = (np.arange(size) // 2 % 2 * 160 + 40)[
+            None if upright else slice(None), slice(None) if upright else None
+        ]
         noisy = np.broadcast_to(pattern, (size, size)) + random.normal(0, 10, (size, size))
         return Signal(np.clip(np.rint(noisy), 0, 255).astype(np.float32)[:, :, None], None, ("gray",))
 

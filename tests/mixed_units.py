@@ -62,9 +62,9 @@ def write_dataset(folder: Path) -> Dataset:
 
 def train(file: str, folder: str) -> None:
     """A small network with normalisation in its graph, with the members that `edgeml train` writes."""
-    from converters.tensorflow_runtime import _tensorflow
+    from converters.tensorflow_runtime import load_tensorflow
 
-    keras = _tensorflow().keras
+    keras = load_tensorflow().keras
     keras.utils.set_random_seed(3)
     data = Dataset.load(folder)
     split = data.split(7)
@@ -97,9 +97,9 @@ def train(file: str, folder: str) -> None:
 
 def fold_normalisation(file: str, target: str) -> None:
     """The same function of the input, normalisation folded into the first convolution: no float prefix."""
-    from converters.tensorflow_runtime import _tensorflow
+    from converters.tensorflow_runtime import load_tensorflow
 
-    keras = _tensorflow().keras
+    keras = load_tensorflow().keras
     model = keras.models.load_model(file)
     first = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv1D))
     kernel, bias = first.get_weights()
@@ -112,9 +112,9 @@ def fold_normalisation(file: str, target: str) -> None:
 
 def convert_naively(file: str, calibration: str, target: str) -> None:
     """Plain TFLiteConverter, everything in int8 from the input on."""
-    from converters.tensorflow_runtime import _tensorflow
+    from converters.tensorflow_runtime import load_tensorflow
 
-    tf = _tensorflow()
+    tf = load_tensorflow()
     converter = tf.lite.TFLiteConverter.from_keras_model(tf.keras.models.load_model(file))
     windows = np.load(calibration)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -133,9 +133,9 @@ def run_in(runtime: str, file: str, windows: str) -> list[list[float]]:
 
 def build_odd(folder: str) -> None:
     """Models that need special care, or cannot be converted; none is trained."""
-    from converters.tensorflow_runtime import _tensorflow
+    from converters.tensorflow_runtime import load_tensorflow
 
-    keras = _tensorflow().keras
+    keras = load_tensorflow().keras
     keras.utils.set_random_seed(1)
     layers, place = keras.layers, Path(folder)
 

@@ -1,7 +1,7 @@
 """The watch set: real motion data for the demo, out of the file that the PyPI package seglearn carries.
 
-The file is a pickle. A pickle can run any code when it is read, so this one is read by an unpickler that knows
-the four functions which rebuild numpy arrays, and nothing else. The package itself is never imported.
+The file is a pickle. A pickle can run any code when it is read, so this one is read by an unpickler that
+knows the four functions which rebuild numpy arrays, and nothing else. The package itself is never imported.
 """
 
 from __future__ import annotations
@@ -90,8 +90,12 @@ def recordings(path: Path | None = None) -> Iterator[NewRecording]:
     same = tuple(data["X_labels"]) == names and tuple(data["y_labels"]) == about.labels
     lengths = {len(data[field]) for field in ("X", "y", "subject", "side")}
     if not same or len(lengths) != 1:
-        raise DatasetError(f"{path}: not the watch set", expected=", ".join(names), found=list(data["X_labels"])[:6])
-    for samples, label, subject, side in zip(data["X"], data["y"], data["subject"], data["side"], strict=True):
+        raise DatasetError(
+            f"{path}: not the watch set", expected=", ".join(names), found=list(data["X_labels"])[:6]
+        )
+    for samples, label, subject, side in zip(
+        data["X"], data["y"], data["subject"], data["side"], strict=True
+    ):
         yield NewRecording(
             Signal(np.asarray(samples, np.float32), RATE_HZ, names),
             about.labels[int(label)],
@@ -104,7 +108,9 @@ def _load(path: Path) -> dict[str, Any]:
     content = io.BytesIO(path.read_bytes())
     try:
         version = np.lib.format.read_magic(content)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        read_header = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
         shape, _, dtype = read_header(content)
         if shape != () or dtype != np.dtype(object):
             raise ValueError(f"an array of {dtype} {list(shape)}")
@@ -117,5 +123,7 @@ def _load(path: Path) -> dict[str, Any]:
             remedy="install the locked seglearn again",
         ) from error
     if not isinstance(data, dict) or not set(_FIELDS) <= set(data):
-        raise DatasetError(f"{path}: not the watch set", expected=", ".join(_FIELDS), found=type(data).__name__)
+        raise DatasetError(
+            f"{path}: not the watch set", expected=", ".join(_FIELDS), found=type(data).__name__
+        )
     return data

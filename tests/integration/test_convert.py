@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,12 +19,14 @@ import pytest
 from flatbuffers import Table, encode, number_types
 
 from converters import compare, metadata, recipes
-from converters.convert import DropError, Request, Result, convert
+from converters.convert import Request, convert
 from converters.inspect import inspect
+from converters.result import DropError, Result
 from edge_sdk import modelfile
 from edge_sdk.child import Worker
 from edge_sdk.dataset import Dataset
 from edge_sdk.errors import (
+    ChildTimeoutError,
     ConfigError,
     DatasetError,
     DeviceError,
@@ -313,6 +316,20 @@ def test_a_foreign_model_gets_its_contract_from_data(trained: Trained, tmp_path:
     assert contract.lineage.accuracy > 0.95
 
 
+def test_the_examples_of_the_documents_run(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(trained.file, tmp_path / "motion.keras")
+    monkeypatch.chdir(tmp_path)
+    docs = Path(__file__).parents[2] / "docs"
+    for name in ("conversion.md", "contract.md"):
+        (code,) = re.findall(r"^```python\n(.*?)^```", (docs / name).read_text(encoding="utf-8"), re.M | re.S)
+        exec(compile(code, name, "exec"), {})
+    accuracy, described = capsys.readouterr().out.splitlines()
+    assert float(accuracy.split()[0]) > 0.95
+    assert described.startswith("40 ('ax', 'ay',")
+
+
 def test_the_report_stands_alone(result: Result) -> None:
     assert result.report is not None
     assert result.report.name == "mixed.report.html"
@@ -395,6 +412,8 @@ def test_wrong_requests_are_refused_before_anything_is_converted(trained: Traine
         convert(Request(model=trained.foreign, output=output))
     with pytest.raises(DeviceError, match="cannot write"):
         convert(Request(model=trained.file, output=tmp_path / "none" / "m.tflite"))
+    with pytest.raises(DeviceError, match="cannot write"):
+        convert(Request(model=trained.file, output=Path("/proc/m.tflite")))
     with pytest.raises(ConfigError, match=r"a name ending in \.tflite"):
         convert(Request(model=trained.file, output=tmp_path / "m.bin"))
     (tmp_path / "folder.tflite").mkdir()
@@ -430,6 +449,13 @@ def test_a_moved_or_changed_dataset_asks_for_data(trained: Trained, tmp_path: Pa
             shutil.copy(folder / trained.data.recordings[1].file, recording)
         with pytest.raises(DatasetError, match=complaint):
             convert(Request(model=model, output=tmp_path / "m.tflite"))
+
+
+def test_a_conversion_that_takes_too_long_is_ended(trained: Trained, tmp_path: Path) -> None:
+    request = Request(model=trained.file, output=tmp_path / "m.tflite", timeout_s=0.2)
+    with pytest.raises(ChildTimeoutError, match=r"did not finish.*give more with --timeout"):
+        convert(request)
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_tensorflow_the_extra_is_named(

@@ -33,7 +33,9 @@ def test_a_written_folder_reads_back_as_it_was(tmp_path: Path) -> None:
         source="line one\nline two",
     )
     samples = np.arange(20, dtype=np.float32).reshape(10, 2)
-    dataset = write(tmp_path / "d", facts, [NewRecording(Signal(samples, 12.5, ("ax", "p")), "b", "m_1", "x")])
+    dataset = write(
+        tmp_path / "d", facts, [NewRecording(Signal(samples, 12.5, ("ax", "p")), "b", "m_1", "x")]
+    )
     assert {key: getattr(dataset, key) for key in Facts.__dataclass_fields__} == vars(facts)
     (recording,) = dataset.recordings
     assert (recording.file, recording.label, recording.group) == ("recordings/b/m_1_x.csv", "b", "m_1")
@@ -113,7 +115,9 @@ def test_labels_files_rate_and_units_are_part_of_the_digest(folder: Path, change
 
 
 def test_a_manifest_alone_says_what_the_recordings_are(folder: Path) -> None:
-    manifest(folder, "recordings/rest/p0_1.csv,rest,anna,1,3,,", "recordings/rest/p0_1.csv,shake,anna,3,,,", "")
+    manifest(
+        folder, "recordings/rest/p0_1.csv,rest,anna,1,3,,", "recordings/rest/p0_1.csv,shake,anna,3,,,", ""
+    )
     dataset = Dataset.load(folder)
     first, second = (dataset.read(recording) for recording in dataset.recordings)
     assert (len(first.samples), len(second.samples)) == (40, 60)
@@ -153,11 +157,23 @@ def test_a_manifest_with_a_group_on_two_sides_cannot_be_split(folder: Path) -> N
         ("file,label,group", "../../etc/passwd,rest,p0", "a path inside the folder"),
         ("file,label,group", "/etc/passwd,rest,p0", "a path inside the folder"),
         ("file,label,group", ",rest,p0", "a path inside the folder"),
-        ("file,label,group", "recordings/rest/none_1.csv,rest,p0", r"no such recording: found recordings/rest/none_1\.csv"),
+        (
+            "file,label,group",
+            "recordings/rest/none_1.csv,rest,p0",
+            r"no such recording: found recordings/rest/none_1\.csv",
+        ),
         ("file,label,group", "recordings/rest/p0_1.csv,rest,", "line 2: group"),
         ("file,label,group", "recordings/rest/p0_1.csv,jump,p0", "unknown label.*one of rest, shake"),
-        ("file,label,group,split", "recordings/rest/p0_1.csv,rest,p0,dev", "one of train, validation, test, found dev"),
-        ("file,label,group,start_s", "recordings/rest/p0_1.csv,rest,p0,soon", "line 2: start_s: expected a number"),
+        (
+            "file,label,group,split",
+            "recordings/rest/p0_1.csv,rest,p0,dev",
+            "one of train, validation, test, found dev",
+        ),
+        (
+            "file,label,group,start_s",
+            "recordings/rest/p0_1.csv,rest,p0,soon",
+            "line 2: start_s: expected a number",
+        ),
         ("file,label,group,end_s", "recordings/rest/p0_1.csv,rest,p0,nan", "a finite number"),
         ("file,label,group,start_s,end_s", "recordings/rest/p0_1.csv,rest,p0,3,2", "0 <= start_s < end_s"),
         ("file,label,group", '"recordings', "cannot be read"),
@@ -189,7 +205,11 @@ def test_a_piece_beyond_the_end_is_refused(folder: Path) -> None:
         ('task = "classification"', 'task = "magic"', "task: expected one of classification"),
         ('labels = ["rest", "shake"]', 'labels = ["rest", "rest"]', "labels: expected unlike names"),
         ('labels = ["rest", "shake"]', "labels = [1]", "labels: expected a list of names"),
-        ('labels = ["rest", "shake"]', 'labels = ["rest"]', "unknown label: expected one of rest, found 'shake'"),
+        (
+            'labels = ["rest", "shake"]',
+            'labels = ["rest"]',
+            "unknown label: expected one of rest, found 'shake'",
+        ),
         ('name = "ay"', 'name = "ax"', "channels: expected unlike names"),
         ('name = "ay", unit = "g"', 'name = "ay", range = [2, -2]', "range of 'ay'"),
         ('name = "ay", unit = "g"', 'unit = "g"', "channels: expected"),
@@ -247,7 +267,9 @@ def test_another_rate_and_another_number_of_channels_are_refused(folder: Path) -
     dataset = Dataset.load(folder)
     path = folder / "recordings/rest/p0_1.csv"
     path.write_text("time_s,ax,ay,az\n" + "\n".join(f"{n / 25},1,2,3" for n in range(50)))
-    with pytest.raises(DatasetError, match=r"p0_1\.csv: recorded at another rate: expected 20 Hz, found 25 Hz"):
+    with pytest.raises(
+        DatasetError, match=r"p0_1\.csv: recorded at another rate: expected 20 Hz, found 25 Hz"
+    ):
         dataset.read(dataset.recordings[0])
     np.savez(path.with_suffix(".npz"), samples=np.zeros((50, 2)))
     path.unlink()
@@ -340,6 +362,13 @@ def test_a_split_that_is_given_goes_into_a_manifest(tmp_path: Path) -> None:
     one = Signal(np.ones((3, 3), np.float32), RATE_HZ, ("ax", "ay", "az"))
     sides = {"p0": "train", "p1": "validation", "p2": "test"}
     dataset = write(
-        tmp_path / "d", FACTS, [NewRecording(one, "rest", group, "1", split=side) for group, side in sides.items()]
+        tmp_path / "d",
+        FACTS,
+        [NewRecording(one, "rest", group, "1", split=side) for group, side in sides.items()],
     )
-    assert dataset.split(99).as_dict() == {"train": ["p0"], "validation": ["p1"], "test": ["p2"], "by": "group"}
+    assert dataset.split(99).as_dict() == {
+        "train": ["p0"],
+        "validation": ["p1"],
+        "test": ["p2"],
+        "by": "group",
+    }

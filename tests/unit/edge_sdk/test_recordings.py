@@ -54,8 +54,12 @@ def test_the_rate_survives_a_lost_sample_and_other_units_of_time(tmp_path: Path)
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_separators_line_ends_and_a_byte_order_mark_do_not_matter(tmp_path: Path, separator: str, end: str) -> None:
-    text = end.join([separator.join(["a", '"b"']), separator.join(["1", "2"]), separator.join(["3", "-4e-1"]), ""])
+def test_separators_line_ends_and_a_byte_order_mark_do_not_matter(
+    tmp_path: Path, separator: str, end: str
+) -> None:
+    text = end.join(
+        [separator.join(["a", '"b"']), separator.join(["1", "2"]), separator.join(["3", "-4e-1"]), ""]
+    )
     signal = read(put(tmp_path / "a.csv", b"\xef\xbb\xbf" + text.encode()))
     assert signal.channels == ("a", "b")
     np.testing.assert_array_equal(signal.samples, np.float32([[1, 2], [3, -0.4]]))
@@ -183,7 +187,9 @@ def test_an_npz_that_unpacks_to_too_much_is_refused_before_it_is_read(
 
 def test_a_header_that_promises_more_than_there_is_is_refused(tmp_path: Path) -> None:
     array = io.BytesIO()
-    np.lib.format.write_array_header_1_0(array, {"descr": "<f4", "fortran_order": False, "shape": (10**9, 400)})
+    np.lib.format.write_array_header_1_0(
+        array, {"descr": "<f4", "fortran_order": False, "shape": (10**9, 400)}
+    )
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("samples.npy", array.getvalue() + b"\0" * 64)
     with pytest.raises(DatasetError, match=r"a\.npz"):
@@ -219,8 +225,12 @@ def test_stereo_gives_two_columns(tmp_path: Path) -> None:
 def riff(coding: int, bits: int, data: bytes, extra: bytes = b"", extended: bool = False) -> bytes:
     form = struct.pack("<HHIIHH", 0xFFFE if extended else coding, 1, 8000, 8000 * bits // 8, bits // 8, bits)
     if extended:
-        form += struct.pack("<HHIH14s", 22, bits, 4, coding, b"\x00\x00\x00\x00\x10\x00\x80\x00\x00\xaa\x00\x38\x9b\x71")
-    chunks = extra + b"fmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(data)) + data
+        form += struct.pack(
+            "<HHIH14s", 22, bits, 4, coding, b"\x00\x00\x00\x00\x10\x00\x80\x00\x00\xaa\x00\x38\x9b\x71"
+        )
+    chunks = (
+        extra + b"fmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(data)) + data
+    )
     return b"RIFF" + struct.pack("<I", len(chunks) + 4) + b"WAVE" + chunks
 
 
@@ -256,7 +266,9 @@ def test_a_malformed_wav_is_refused(tmp_path: Path, content: bytes, message: str
 
 
 @pytest.mark.parametrize(("channels", "names"), [(1, ("gray",)), (3, ("r", "g", "b"))])
-def test_a_png_is_one_window_of_height_width_and_channels(tmp_path: Path, channels: int, names: tuple) -> None:
+def test_a_png_is_one_window_of_height_width_and_channels(
+    tmp_path: Path, channels: int, names: tuple
+) -> None:
     pixels = RNG.integers(0, 256, (5, 7, channels)).astype(np.float32)
     write(tmp_path / "a.png", Signal(pixels, None, names))
     signal = read(tmp_path / "a.png")

@@ -9,22 +9,33 @@ from edge_sdk.splits import Split, folds, order, split
 
 TEN = {f"s{n:02d}": {"walk", "run"} for n in range(10)}
 groups_with_labels = st.dictionaries(
-    st.text("abcdef", min_size=1, max_size=4), st.sets(st.sampled_from("xyz"), min_size=1), min_size=3, max_size=20
+    st.text("abcdef", min_size=1, max_size=4),
+    st.sets(st.sampled_from("xyz"), min_size=1),
+    min_size=3,
+    max_size=20,
 )
 
 
 def test_a_seed_names_a_split_for_ever() -> None:
     # a change here changes what every published figure means
-    assert split(TEN, 7) == Split(train=('s00', 's01', 's02', 's03', 's06', 's09'), validation=('s04', 's07'), test=('s05', 's08'))
-    assert order(["a", "b", "c", "d"], 1) == ['d', 'a', 'b', 'c']
+    assert split(TEN, 7) == Split(
+        train=("s00", "s01", "s02", "s03", "s06", "s09"), validation=("s04", "s07"), test=("s05", "s08")
+    )
+    assert order(["a", "b", "c", "d"], 1) == ["d", "a", "b", "c"]
 
 
 def test_another_seed_gives_another_split() -> None:
     assert len({split(TEN, seed).test for seed in range(20)}) > 5
 
 
-@given(labels=groups_with_labels, seed=st.integers(0, 1000), shares=st.sampled_from([(0.2, 0.2), (0.1, 0.4), (0, 0.3)]))
-def test_no_group_is_on_two_sides_and_none_is_lost(labels: dict, seed: int, shares: tuple[float, float]) -> None:
+@given(
+    labels=groups_with_labels,
+    seed=st.integers(0, 1000),
+    shares=st.sampled_from([(0.2, 0.2), (0.1, 0.4), (0, 0.3)]),
+)
+def test_no_group_is_on_two_sides_and_none_is_lost(
+    labels: dict, seed: int, shares: tuple[float, float]
+) -> None:
     made = split(labels, seed, validation=shares[0], test=shares[1])
     assert sorted([*made.train, *made.validation, *made.test]) == sorted(labels)
     assert made.train
@@ -73,7 +84,9 @@ def test_folds_are_of_one_size() -> None:
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_too_few_groups_say_how_many_are_needed(count: int) -> None:
     few = dict(list(TEN.items())[:count])
-    with pytest.raises(DatasetError, match=r"too few groups for a split by subject: expected at least 3.*<group>_<id>"):
+    with pytest.raises(
+        DatasetError, match=r"too few groups for a split by subject: expected at least 3.*<group>_<id>"
+    ):
         split(few, 0, by="subject")
 
 

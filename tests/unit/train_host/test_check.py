@@ -22,7 +22,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def change(folder: Path, edit: Callable[[np.ndarray], np.ndarray | None], rate_hz: float | None = RATE_HZ) -> None:
+def change(
+    folder: Path, edit: Callable[[np.ndarray], np.ndarray | None], rate_hz: float | None = RATE_HZ
+) -> None:
     signal = recordings.read(folder / FILE)
     samples = signal.samples.copy()
     edited = edit(samples)
@@ -105,7 +107,9 @@ def test_gaps_in_the_time_column_are_found(folder: Path) -> None:
 
 def test_values_beyond_the_range_are_found(folder: Path) -> None:
     path = folder / "dataset.toml"
-    path.write_text(path.read_text().replace('name = "az", unit = "g"', 'name = "az", unit = "g", range = [-2, 2]'))
+    path.write_text(
+        path.read_text().replace('name = "az", unit = "g"', 'name = "az", unit = "g", range = [-2, 2]')
+    )
 
     def exceed(samples: np.ndarray) -> None:
         samples[5, 2] = 9
@@ -122,7 +126,9 @@ def test_values_beyond_the_range_are_found(folder: Path) -> None:
         ("recordings/rest/p0_7.csv", "warning", "the same samples as"),
     ],
 )
-def test_duplicates_are_found_across_labels_and_groups(folder: Path, copy: str, severity: str, what: str) -> None:
+def test_duplicates_are_found_across_labels_and_groups(
+    folder: Path, copy: str, severity: str, what: str
+) -> None:
     shutil.copy(folder / FILE, folder / copy)
     finding = the_only(folder)
     assert finding.severity == severity

@@ -49,7 +49,9 @@ def test_check_exits_with_one_on_errors_and_zero_on_warnings(capsys: Any, folder
     (folder / "recordings/rest/p0_1.csv").write_text("ax,ay,az\n" + "1,2,nan\n" * 60)
     code, out, _ = edgeml(capsys, "data", "check", folder)
     assert code == 1
-    assert out.splitlines()[0].startswith("error    recordings/rest/p0_1.csv: NaN or inf in az (60 of 180 values); ")
+    assert out.splitlines()[0].startswith(
+        "error    recordings/rest/p0_1.csv: NaN or inf in az (60 of 180 values); "
+    )
     assert out.splitlines()[-1] == "1 errors, 2 warnings"
     (folder / "recordings/rest/p0_1.csv").write_text("ax,ay,az\n1,2,3\n")
     code, out, _ = edgeml(capsys, "data", "check", folder, "--json")
@@ -60,7 +62,10 @@ def test_check_exits_with_one_on_errors_and_zero_on_warnings(capsys: Any, folder
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-o", "m.keras", "--arch", "resnet"], "unknown architecture 'resnet': expected one of cnn1d, cnn2d"),
+        (
+            ["-o", "m.keras", "--arch", "resnet"],
+            "unknown architecture 'resnet': expected one of cnn1d, cnn2d",
+        ),
         (["-o", "m.keras", "--arch", "cnn2d"], "made for images"),
         (["-o", "m.h5"], r"suffix: expected .keras, found .h5"),
         (["-o", "absent/m.keras"], "no such folder"),
@@ -88,7 +93,10 @@ def test_train_lists_what_there_is(capsys: Any) -> None:
     assert code == 0
     assert "cnn1d" in out
     assert "rotation" in out
-    assert set(json.loads(edgeml(capsys, "train", "--list", "--json")[1])["architectures"]) == {"cnn1d", "cnn2d"}
+    assert set(json.loads(edgeml(capsys, "train", "--list", "--json")[1])["architectures"]) == {
+        "cnn1d",
+        "cnn2d",
+    }
 
 
 @pytest.mark.parametrize("command", [["train"], ["data"], ["data", "import"], ["data", "check"], ["demo"]])

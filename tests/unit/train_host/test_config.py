@@ -18,7 +18,10 @@ def toml(tmp_path: Path, text: str) -> Path:
 
 
 def test_flags_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> None:
-    path = toml(tmp_path, 'epochs = 5\nseed = 3\naugment = ["jitter"]\n[model]\nfilters = [8]\n[decision]\nsmooth = 3\n')
+    path = toml(
+        tmp_path,
+        'epochs = 5\nseed = 3\naugment = ["jitter"]\n[model]\nfilters = [8]\n[decision]\nsmooth = 3\n',
+    )
     config = load(path, seed=9, window=None)
     assert (config.epochs, config.seed, config.augment, config.window) == (5, 9, ("jitter",), None)
     assert config.model == {"filters": [8]}

@@ -65,7 +65,10 @@ def test_label_group_and_pattern_name_what_paths_do_not(tmp_path: Path) -> None:
     by_pattern = import_(
         tmp_path / "raw", output=tmp_path / "d", pattern=r"(?P<group>[^/]+)/(?P<label>[^/]+)/(?P<id>[^/]+)$"
     )
-    assert [r.file for r in by_pattern.recordings] == ["recordings/walk/anna_a.csv", "recordings/walk/anna_b.csv"]
+    assert [r.file for r in by_pattern.recordings] == [
+        "recordings/walk/anna_a.csv",
+        "recordings/walk/anna_b.csv",
+    ]
     by_option = import_(tmp_path / "raw", output=tmp_path / "e", label="run", group="bob")
     assert {(r.label, r.group) for r in by_option.recordings} == {("run", "bob")}
 
@@ -100,7 +103,9 @@ def test_wav_and_png_are_taken_as_they_are(tmp_path: Path) -> None:
 
 def test_a_recording_at_another_rate_stops_the_import_and_leaves_nothing(raw: Path, tmp_path: Path) -> None:
     (raw / "shake/p4_1.csv").write_text("time_s,ax,ay,az\n" + "\n".join(f"{n / 50},1,2,3" for n in range(50)))
-    with pytest.raises(DatasetError, match=r"p4_1\.csv: recorded at another rate: expected 20 Hz, found 50 Hz"):
+    with pytest.raises(
+        DatasetError, match=r"p4_1\.csv: recorded at another rate: expected 20 Hz, found 50 Hz"
+    ):
         import_(raw, output=tmp_path / "new/d")
     assert not list((tmp_path / "new").iterdir())
 

@@ -26,7 +26,14 @@ def small() -> dict[str, object]:
     samples = np.empty(2, dtype=object)
     samples[0], samples[1] = np.ones((5, 6)), np.zeros((7, 6))
     subjects, sides = np.array([1, 10], float), np.array([1, 0], float)
-    return {"X": samples, "y": np.array([2, 6]), "subject": subjects, "side": sides, "X_labels": NAMES, "y_labels": LABELS}
+    return {
+        "X": samples,
+        "y": np.array([2, 6]),
+        "subject": subjects,
+        "side": sides,
+        "X_labels": NAMES,
+        "y_labels": LABELS,
+    }
 
 
 def test_a_pickle_of_arrays_is_read(tmp_path: Path) -> None:
@@ -57,13 +64,17 @@ class Harm:
         (getattr, os),
     ],
 )
-def test_a_pickle_that_runs_code_is_refused_before_it_runs(tmp_path: Path, function: object, argument: object) -> None:
+def test_a_pickle_that_runs_code_is_refused_before_it_runs(
+    tmp_path: Path, function: object, argument: object
+) -> None:
     harm = tmp_path / "harm"
     if isinstance(argument, str):
         argument = argument.format(harm=str(harm))
     elif isinstance(argument, list):
         argument = [part.format(harm=str(harm)) for part in argument]
-    content = {**small(), "y": Harm(function, argument)} if argument is not os else {"X": Harm(getattr, "os", "x")}
+    content = (
+        {**small(), "y": Harm(function, argument)} if argument is not os else {"X": Harm(getattr, "os", "x")}
+    )
     path = pack(tmp_path / "w.npy", content)
     with pytest.raises(DatasetError, match=r"not the watch set.*is not part of a numpy array"):
         list(watch.recordings(path))
@@ -74,7 +85,11 @@ def test_a_protocol_zero_pickle_that_names_a_nested_function_is_refused(tmp_path
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "|O", "fortran_order": False, "shape": ()})
     path = tmp_path / "w.npy"
-    for text in (b"cos\nsystem\n(S'true'\ntR.", b"cnumpy\nsave\n(S'x'\ntR.", b"cnumpy.core.multiarray\nfromfile\n(S'x'\ntR."):
+    for text in (
+        b"cos\nsystem\n(S'true'\ntR.",
+        b"cnumpy\nsave\n(S'x'\ntR.",
+        b"cnumpy.core.multiarray\nfromfile\n(S'x'\ntR.",
+    ):
         path.write_bytes(header.getvalue() + text)
         with pytest.raises(DatasetError, match="is not part of a numpy array"):
             list(watch.recordings(path))

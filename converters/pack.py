@@ -1,0 +1,111 @@
+"""Puts everything that must travel with a model into its file: contract, golden vectors, labels, metadata."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters import metadata
+from converters.recipes import Recipe
+from converters.verify import Verdict
+from edge_sdk import modelfile
+from edge_sdk.contract import Contract, Lineage, Tensor
+from edge_sdk.graph import Graph, read_graph
+from edge_sdk.modelfile import CONTRACT, GOLDEN, LABELS, Golden
+
+#: Real windows that travel with a model.
+GOLDEN_VECTORS = 8
+_PACKAGES = ("edgeml-kit", "numpy", "ai-edge-litert")
+
+
+def complete(flatbuffer: bytes, contract: Contract) -> tuple[bytes, Contract]:
+    """The flatbuffer with TFLite Metadata, and the contract with what is known from the flatbuffer.
+
+    Metadata goes in before the digest is taken, so that the digest names exactly what a runtime loads.
+    """
+    contract = replace(contract, tensors=tensors_of(read_graph(flatbuffer)))
+    flatbuffer = metadata.embed(flatbuffer, metadata.describe(contract))
+    return flatbuffer, replace(contract, digest=modelfile.digest_of(flatbuffer))
+
+
+def tensors_of(graph: Graph) -> tuple[Tensor, ...]:
+    """A model's inputs and outputs, named as in its first signature; a dynamic axis is written as 1."""
+    signature = next(iter(graph.signatures.values()), None)
+    key = signature.name if signature else ""
+    names = {i: name for s in [signature] if s for name, i in (*s.inputs.items(), *s.outputs.items())}
+
+    def describe(role: Literal["input", "output"], index: int) -> Tensor:
+        tensor = graph.tensors[index]
+        shape = tuple(1 if n < 0 else n for n in tensor.shape_signature)
+        return Tensor(role, names.get(index, tensor.name), tensor.dtype, shape, key)
+
+    return (*(describe("input", i) for i in graph.inputs), *(describe("output", i) for i in graph.outputs))
+
+
+def lineage(contract: Contract, recipe: Recipe, source: str, verdict: Verdict) -> Lineage:
+    """What the contract says about where the model comes from.
+
+    Args:
+        contract: the one that training wrote.
+        recipe: that was used.
+        source: digest of the converted file.
+        verdict: of the comparison.
+    """
+    before, after = verdict.original, verdict.result
+    return replace(
+        contract.lineage or Lineage(),
+        recipe=recipe.name,
+        source=source,
+        accuracy_original=None if before is None else round(before.accuracy, 6),
+        accuracy=None if after is None else round(after.accuracy, 6),
+        interval=None if after is None else (round(after.interval[0], 6), round(after.interval[1], 6)),
+        n=None if after is None else after.n,
+    )
+
+
+def versions(child: Mapping[str, str]) -> dict[str, str]:
+    """Versions of what made the file: this process's packages and those of the converter's process."""
+    found = {"python": platform.python_version(), **child}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:  # run from a checkout, or another runtime
+            continue
+    return dict(sorted(found.items()))
+
+
+def golden(
+    windows: NDArray[np.float32], outputs: NDArray[np.float32], recipe: Recipe, graph: Graph
+) -> Golden:
+    """A few of the windows, spread over all of them, and what the converted model said.
+
+    Args:
+        windows: float32 [n, …].
+        outputs: float32 [n, outputs] of the converted model.
+        recipe: gives the tolerance, which grows with outputs that are larger than a probability.
+        graph: of the converted model, for the shapes of its input and output.
+    """
+    chosen = np.unique(np.linspace(0, len(windows) - 1, GOLDEN_VECTORS).round().astype(int))
+    shape_in, shape_out = (graph.tensors[i[0]].shape[1:] for i in (graph.inputs, graph.outputs))
+    scale = max(1.0, float(np.abs(outputs).max()))
+    return Golden(
+        windows[chosen].reshape(-1, *shape_in),
+        outputs[chosen].reshape(-1, *shape_out),
+        recipe.tolerance * scale,
+    )
+
+
+def members(contract: Contract | None, vectors: Golden | None) -> dict[str, bytes]:
+    """The files behind the flatbuffer; a foreign model without a contract carries its golden vectors only."""
+    found = {} if vectors is None else {GOLDEN: vectors.to_bytes()}
+    if contract is not None:
+        found[CONTRACT] = contract.to_json()
+        if contract.output.labels:
+            found[LABELS] = "".join(f"{label}\n" for label in contract.output.labels).encode()
+    return found

@@ -1,0 +1,118 @@
+"""A memory plan for a model's activations: what an arena needs at least, by liveness.
+
+A plan, not a measurement: a runtime adds its own bookkeeping and the scratch memory of its kernels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_sdk.graph import Graph
+
+ALIGNMENT = 16
+#: Operators whose output is the input's bytes under another shape: every planner lets them share.
+_IN_PLACE = frozenset({"RESHAPE", "EXPAND_DIMS", "SQUEEZE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A place in the arena.
+
+    Attributes:
+        tensors: the tensors that live in it, one after the other under another shape.
+        offset: from the start of the arena, bytes.
+        size: bytes, a multiple of `ALIGNMENT`.
+        first: index of the operator that writes it; -1 for an input.
+        last: index of the last operator that reads it.
+    """
+
+    tensors: tuple[int, ...]
+    offset: int
+    size: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where every activation lies.
+
+    Attributes:
+        buffers: in the order in which they were placed, largest first.
+        arena_bytes: end of the highest buffer.
+        floor_bytes: most bytes alive at once: no plan can do with less.
+    """
+
+    buffers: tuple[Buffer, ...]
+    arena_bytes: int
+    floor_bytes: int
+
+
+def plan(graph: Graph) -> Plan:
+    """Place every activation: largest first, each at the lowest offset that is free while it lives.
+
+    Dynamic axes count as 1.
+
+    Source: greedy by size, Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference.
+    """
+    waiting = sorted(_lifetimes(graph), key=lambda b: (-b.size, b.first, b.tensors))
+    placed: list[Buffer] = []
+    for buffer in waiting:
+        neighbours = sorted(
+            (other for other in placed if other.first <= buffer.last and buffer.first <= other.last),
+            key=lambda other: other.offset,
+        )
+        offset = 0
+        for other in neighbours:
+            if offset + buffer.size <= other.offset:
+                break
+            offset = max(offset, other.offset + other.size)
+        placed.append(Buffer(buffer.tensors, offset, buffer.size, buffer.first, buffer.last))
+    steps = range(-1, len(graph.ops) + 1)
+    alive = (sum(b.size for b in placed if b.first <= step <= b.last) for step in steps)
+    return Plan(tuple(placed), max((b.offset + b.size for b in placed), default=0), max(alive, default=0))
+
+
+def _lifetimes(graph: Graph) -> list[Buffer]:
+    """Every activation from the operator that writes it to the last that reads it, not yet placed."""
+    home = _homes(graph)
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    members: dict[int, list[int]] = {}
+
+    def touch(tensor: int, step: int) -> None:
+        if tensor not in home:
+            return
+        buffer = home[tensor]
+        first[buffer] = min(first.get(buffer, step), step)
+        last[buffer] = max(last.get(buffer, step), step)
+        held = members.setdefault(buffer, [])
+        if tensor not in held:
+            held.append(tensor)
+
+    for index in graph.inputs:
+        touch(index, -1)
+    for op in graph.ops:
+        for index in (*op.inputs, *op.outputs):
+            touch(index, op.index)
+    for index in graph.outputs:
+        touch(index, len(graph.ops))
+    found = []
+    for buffer, held in members.items():
+        size = max(graph.tensors[i].bytes for i in held)
+        aligned = -(-size // ALIGNMENT) * ALIGNMENT
+        found.append(Buffer(tuple(held), 0, aligned, first[buffer], last[buffer]))
+    return found
+
+
+def _homes(graph: Graph) -> dict[int, int]:
+    """For each activation the tensor whose buffer it shares, itself where it shares none."""
+    home = {tensor.index: tensor.index for tensor in graph.tensors if not tensor.constant}
+    for op in graph.ops:
+        if op.name == "DEQUANTIZE" and op.inputs[0] not in home:
+            home.pop(
+                op.outputs[0], None
+            )  # widened weights: made once when the model is loaded, no activation
+        elif op.name in _IN_PLACE and op.inputs[0] in home:
+            home[op.outputs[0]] = home[op.inputs[0]]
+    return home

@@ -1,0 +1,225 @@
+"""The windows a conversion needs: some to measure ranges on, others, never trained on, to judge it with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_sdk.contract import Channel, Contract, Input, Lineage, Output, Reference, Statistics
+from edge_sdk.dataset import Dataset, Windowed
+from edge_sdk.errors import DatasetError, ModelError
+from edge_sdk.modelfile import RUN
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset and the groups that were, or shall be, trained and tested on.
+
+    Attributes:
+        dataset: the folder.
+        train: groups that representative windows come from.
+        test: groups that judge the result.
+        seed: of the split, and of the choice of representative windows.
+        note: one line where the split is not the one that the model was trained with.
+    """
+
+    dataset: Dataset
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    seed: int
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Material:
+    """Windows in the model's channel and label order.
+
+    Attributes:
+        calibration: float32 [k, …], representative windows of the training groups.
+        windows: float32 [n, …], of the test groups.
+        labels: int64 [n]; None where the task has no classes.
+        groups: whom each of `windows` comes from.
+    """
+
+    calibration: NDArray[np.float32]
+    windows: NDArray[np.float32]
+    labels: NDArray[np.int64] | None
+    groups: tuple[str, ...]
+
+
+def find_source(members: Mapping[str, bytes], data: Path | None) -> Source | None:
+    """Where a model's windows come from: the folder that was given, else the one it was trained on.
+
+    Args:
+        members: the edgeml members of a .keras file.
+        data: a dataset folder, or None.
+
+    Returns:
+        None where neither the user nor the model names a dataset.
+
+    Raises:
+        DatasetError: the dataset has moved or changed, or is malformed.
+    """
+    run = _read_run(members)
+    split = run.get("split", {})
+    train, test = tuple(split.get("train", ())), tuple(split.get("test", ()))
+    seed = int(run.get("seed") or 0)
+    if data is not None:
+        dataset = Dataset.load(data)
+        if train and test and {*train, *test} <= set(dataset.groups):
+            return Source(dataset, train, test, seed)
+        anew = dataset.split(seed)
+        known = "none of the model's groups are in it" if run else "what the model was trained on is unknown"
+        note = f"{data} was split anew with seed {seed}: {known}"
+        return Source(dataset, anew.train, anew.test, seed, note)
+    if not run:
+        return None
+    folder, digest = Path(run["dataset"]["path"]), run["dataset"]["digest"]
+    remedy = "say where it is with --data DIR"
+    if not folder.is_dir():
+        raise DatasetError(f"the model's dataset {folder} is not there", remedy=remedy)
+    dataset = Dataset.load(folder)
+    if dataset.digest != digest:
+        raise DatasetError(
+            f"the dataset {folder} has changed since the model was trained on it",
+            expected=digest[:19] + "…",
+            found=dataset.digest[:19] + "…",
+            remedy="train again, or take it as it is with --data " + str(folder),
+        )
+    return Source(dataset, train, test, seed)
+
+
+def gather(source: Source, contract: Contract, count: int) -> Material:
+    """Cut the windows that a conversion needs.
+
+    Args:
+        source: dataset and groups.
+        contract: says window, hop, channel order and label order.
+        count: how many representative windows; fewer where there are fewer.
+
+    Raises:
+        DatasetError: the dataset lacks a channel or a label of the model, or has no window.
+    """
+    dataset, expect = source.dataset, contract.input
+    names = [channel.name for channel in dataset.channels]
+    missing = [name for name in expect.names if name not in names]
+    if missing:
+        raise DatasetError(
+            f"{dataset.folder}: channel {missing[0]!r} is missing",
+            expected=", ".join(expect.names),
+            found=", ".join(names),
+            remedy="give the dataset that the model was made for",
+        )
+    columns = [names.index(name) for name in expect.names]
+    train = dataset.windows(source.train, expect.window, expect.hop)
+    test = dataset.windows(source.test, expect.window, expect.hop)
+    labels = None
+    if contract.task == "classification":
+        labels = _as_model_labels(test, dataset, contract)
+    chosen = choose(train.y, count, source.seed)
+    return Material(train.x[chosen][..., columns], test.x[..., columns], labels, tuple(test.group))
+
+
+def choose(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+    """Indices of `count` windows, as many of each label as there are; the same for the same seed.
+
+    Args:
+        labels: int64 [n].
+        count: at most this many are chosen.
+        seed: of the order within a label.
+
+    Returns:
+        int64 [min(n, count)], ascending.
+    """
+    rng = np.random.default_rng(seed)
+    shuffled = [rng.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
+    turns = [(turn, row, index) for row, indices in enumerate(shuffled) for turn, index in enumerate(indices)]
+    return np.sort(np.array([index for *_, index in sorted(turns)[:count]], np.int64))
+
+
+def contract_for(source: Source, name: str, shape: list[int], outputs: int) -> Contract:
+    """The contract of a foreign model, from the dataset it is converted with.
+
+    Args:
+        source: dataset and groups.
+        name: of the model.
+        shape: of its input without the batch axis.
+        outputs: how many scores it gives.
+
+    Raises:
+        ModelError: the model's input or output does not fit the dataset.
+    """
+    dataset = source.dataset
+    image = dataset.layout == "HWC"
+    channels = shape[-1] if len(shape) > 1 else 1
+    if channels != len(dataset.channels):
+        raise ModelError(
+            f"{name}: the model does not fit {dataset.folder}",
+            expected=f"an input with {len(dataset.channels)} channels",
+            found=shape,
+            remedy="give the dataset that the model was made for",
+        )
+    if dataset.task == "classification" and outputs != len(dataset.labels):
+        raise ModelError(
+            f"{name}: the model does not fit {dataset.folder}",
+            expected=f"{len(dataset.labels)} scores, one for each label",
+            found=outputs,
+            remedy="give the dataset that the model was made for",
+        )
+    window = 1 if image else shape[0]
+    hop = 1 if image else max(window // 2, 1)
+    return Contract(
+        name=name,
+        task=dataset.task,
+        input=Input(
+            tuple(Channel(c.name, c.unit, c.range) for c in dataset.channels),
+            dataset.rate_hz,
+            window,
+            hop,
+            layout=dataset.layout,
+        ),
+        output=Output(dataset.labels, "probability" if dataset.task == "classification" else "value"),
+        reference=Reference(_statistics(dataset.windows(source.train, window, hop))),
+        lineage=Lineage(dataset=dataset.digest, split=dataset.group, seed=source.seed),
+    )
+
+
+def _statistics(windows: Windowed) -> Statistics:
+    flat = windows.x.reshape(-1, windows.x.shape[-1]).astype(np.float64)
+    mean, std = flat.mean(axis=0), flat.std(axis=0)
+    return Statistics(tuple(round(float(v), 6) for v in mean), tuple(round(float(v), 6) for v in std))
+
+
+def _as_model_labels(windows: Windowed, dataset: Dataset, contract: Contract) -> NDArray[np.int64]:
+    """The windows' labels as indices into the contract's labels."""
+    labels = contract.output.labels
+    used = {dataset.labels[i] for i in np.unique(windows.y)}
+    unknown = sorted(used - set(labels))
+    if unknown:
+        raise DatasetError(
+            f"{dataset.folder}: the model does not know the label {unknown[0]!r}",
+            expected=", ".join(labels),
+            found=", ".join(dataset.labels),
+            remedy="give the dataset that the model was made for",
+        )
+    lookup = np.array([labels.index(label) if label in used else -1 for label in dataset.labels], np.int64)
+    return lookup[windows.y]
+
+
+def _read_run(members: Mapping[str, bytes]) -> dict[str, Any]:
+    if RUN not in members:
+        return {}
+    try:
+        run = json.loads(members[RUN])
+        run["dataset"]["path"], run["dataset"]["digest"], run["split"]["train"], run["split"]["test"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{RUN} in the model is damaged", found=repr(error), remedy="train it again"
+        ) from error
+    return dict(run)

@@ -1,0 +1,366 @@
+"""The loop on the device: sources → windows → model → decision → sinks, in threads, with its books kept.
+
+One thread a source, one for the model, one a sink, with an `Edge` between each two. Plug-ins raise and never
+retry; only here are they opened again, given up, or allowed to end the run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import queue
+import re
+import socket
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from edge_sdk import plugins
+from edge_sdk.config import Config, From, ModelFile, To, override, place
+from edge_sdk.contract import DecisionSettings, Input
+from edge_sdk.delivery import Call, Delivery
+from edge_sdk.edges import EdgeSettings
+from edge_sdk.errors import ConfigError
+from edge_sdk.expression import Expression
+from edge_sdk.feed import Feed
+from edge_sdk.inference import Inference
+from edge_sdk.model import Model
+from edge_sdk.plugins import Sink
+from edge_sdk.running import Report, Running
+from edge_sdk.runs import Run
+from edge_sdk.schema import parse_contract
+
+__all__ = ["From", "Pipeline", "Report", "To"]
+
+#: A sink behind a recording may hold it back; one that takes nothing for so long may not, s.
+_PATIENCE_S = 10.0
+_LIVE_BLOCKS, _RECORDED_BLOCKS, _PREDICTIONS = 1024, 64, 4096
+
+
+class Pipeline:
+    """A model between sources and sinks.
+
+    Args:
+        model: a loaded model, or a file to load at the start of the run.
+        sources: URLs, open sources, iterables of blocks, or `From` with an edge policy.
+        sinks: URLs, open sinks, functions of a prediction, or `To` with a ``when``.
+        decision: keys that override the contract's, or all of them.
+        device: name for predictions whose source names none; default: the host's name.
+
+    Raises:
+        ConfigError: a wrong URL, option or ``when``.
+        UnknownNameError: no such source or sink.
+    """
+
+    def __init__(
+        self,
+        model: Model | ModelFile | str | Path,
+        sources: Iterable[Any],
+        sinks: Iterable[Any] = ("stdout:",),
+        *,
+        decision: DecisionSettings | Mapping[str, Any] | None = None,
+        device: str | None = None,
+    ) -> None:
+        self._file: ModelFile | None = None
+        self._model: Model | None = None
+        if isinstance(model, (str, Path)):
+            self._file = ModelFile(file=str(model))
+        elif isinstance(model, ModelFile):
+            self._file = model
+        else:
+            self._model = model
+        self.sources = [
+            part if isinstance(part, From) else From(part) for part in _several(sources, "sources")
+        ]
+        self.sinks = [p if isinstance(p, To) else To(p) for p in _several(sinks, "sinks")]
+        self._decision = decision
+        self._device = device
+        self._contract: dict[str, Any] | None = None
+        self._folder = Path()
+        self._requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+        if not self.sources:
+            raise ConfigError("a pipeline without a source", expected="at least one")
+        self._check_parts()
+
+    @classmethod
+    def from_config(cls, config: Config | str | Path) -> Self:
+        """The pipeline that an ``edgeml.toml`` describes."""
+        config = config if isinstance(config, Config) else Config.load(config)
+        pipeline = cls(
+            config.model, config.source, config.sink, decision=config.decision, device=config.device
+        )
+        pipeline._folder, pipeline._contract = config.folder, config.contract
+        return pipeline
+
+    @property
+    def config(self) -> Config:
+        """This pipeline as an ``edgeml.toml``.
+
+        Raises:
+            ConfigError: a part is a Python object, which no file can name.
+        """
+        if self._file is None:
+            raise ConfigError(
+                "a loaded model cannot stand in a file", remedy="give the pipeline its path"
+            )
+        for part in (*(s.source for s in self.sources), *(s.sink for s in self.sinks)):
+            if not isinstance(part, str):
+                raise ConfigError(f"{_name(part)} cannot stand in a file", expected="URLs only")
+        decision = self._decision or {}
+        if isinstance(decision, DecisionSettings):
+            decision = dataclasses.asdict(decision)
+        return Config(
+            model=self._file,
+            source=tuple(self.sources),
+            sink=tuple(self.sinks),
+            device=self._device,
+            decision=dict(decision),
+            contract=self._contract,
+            folder=self._folder,
+        )
+
+    @property
+    def device(self) -> str:
+        """The name of predictions whose source names none."""
+        return self._device or socket.gethostname() or "localhost"
+
+    def load(self) -> Model:
+        """The model, loaded and verified if it is not yet."""
+        if self._model is None:
+            assert self._file is not None
+            contract = parse_contract(self._contract, where="[contract]") if self._contract else None
+            path = self._folder / self._file.file
+            self._model = Model.load(path, target=self._file.target, contract=contract)
+        return self._model
+
+    def stop(self) -> None:
+        """Drain and return from `run`; from any thread, or from a signal handler."""
+        self._requests.put("stop")
+
+    def run(self, duration_s: float | None = None, *, once: bool = False) -> Report:
+        """Run until the sources end, `stop` is called, or something fails for good.
+
+        Args:
+            duration_s: stop reading after so long, s.
+            once: stop after the first prediction that a sink wants.
+
+        Returns:
+            The report, with a ledger that balances.
+
+        Raises:
+            EdgeError: what ended the run; the report is its attribute `report`.
+        """
+        model = self.load()
+        run = Run(os.urandom(8).hex(), self.device, model.name, model.digest)
+        inference = Inference(model, self.settings(model), device=self.device, run_id=run.run_id)
+        running = Running(inference, once=once, requests=self._requests)
+        running.feeds = self._feeds(model, running)
+        running.deliveries = self._deliveries(model, running, run)
+        try:
+            running.supervise(duration_s)
+        finally:
+            report = running.shut_down()
+            self._requests = queue.SimpleQueue()
+        if running.failure is not None:
+            running.failure.report = report  # type: ignore[attr-defined]
+            raise running.failure
+        return report
+
+    def settings(self, model: Model) -> DecisionSettings:
+        """The decision settings of a run: the contract's, overridden by the pipeline's."""
+        if isinstance(self._decision, DecisionSettings):
+            return self._decision
+        return override(model.decision, self._decision or {})
+
+    def _feeds(self, model: Model, running: Running) -> list[Feed]:
+        names = _distinct([_name(part.source) for part in self.sources])
+        feeds = []
+        for index, (name, part) in enumerate(zip(names, self.sources, strict=True)):
+            opener = self._opener("sources", part.source, part.options)
+            feed = Feed(name, opener, self._source_edge(part), running.junction, running.ended)
+            feed.reopens = isinstance(part.source, str)
+            feed.device = self.device if len(self.sources) == 1 else f"{self.device}-{index + 1}"
+            feed.expected = model.contract.input if model.contract else None
+            feeds.append(feed)
+        return feeds
+
+    def _deliveries(self, model: Model, running: Running, run: Run) -> list[Delivery]:
+        names = _distinct([_name(part.sink) for part in self.sinks])
+        deliveries = []
+        for name, part in zip(names, self.sinks, strict=True):
+            opener = self._opener("sinks", part.sink, part.options, run)
+            delivery = Delivery(name, opener, self._sink_edge(part), running.books, running.failed)
+            delivery.reopens = isinstance(part.sink, str)
+            delivery.when = _wanted(part, model)
+            if not isinstance(part.sink, (str, Sink)):
+                delivery.batch = 1
+            deliveries.append(delivery)
+        return deliveries
+
+    def preview(self) -> dict[str, Any]:
+        """What would run, as plain values; loads and verifies the model, opens no device.
+
+        Raises:
+            EdgeError: a part cannot work as configured: what `run` would find out first.
+        """
+        model = self.load()
+        wanted = model.contract.input if model.contract else None
+        for group, parts in (("sources", self.sources), ("sinks", self.sinks)):
+            for part in parts:
+                url = part.source if isinstance(part, From) else part.sink
+                if isinstance(url, str):
+                    plugin, location, options = self._placed(group, url, part.options)
+                    check_promises(url, options, wanted)
+                    if hasattr(plugin, "preflight"):
+                        plugin.preflight(location, wanted, **options)
+        return {
+            "device": self.device,
+            "model": {
+                "name": model.name,
+                "digest": model.digest,
+                "window": model.window,
+                "hop": model.hop,
+                "rate_hz": model.rate_hz,
+                "channels": list(model.channels),
+                "labels": list(model.labels),
+                "runtime": f"{model.runtime.name} {model.runtime.version}",
+            },
+            "decision": dataclasses.asdict(self.settings(model)),
+            "sources": [
+                {"url": _name(part.source), "options": part.options, **_edge_facts(self._source_edge(part))}
+                for part in self.sources
+            ],
+            "sinks": [
+                {
+                    "url": _name(part.sink),
+                    "options": part.options,
+                    "when": str(_wanted(part, model) or "") or None,
+                    **_edge_facts(self._sink_edge(part)),
+                }
+                for part in self.sinks
+            ],
+        }
+
+    def _source_edge(self, part: From) -> EdgeSettings:
+        live = self._is_live(part)
+        policy = part.policy or ("drop_oldest" if live else "block")
+        return EdgeSettings(
+            policy, part.queue or (_LIVE_BLOCKS if live else _RECORDED_BLOCKS), part.max_age_s
+        )
+
+    def _sink_edge(self, part: To) -> EdgeSettings:
+        live = any(self._is_live(source) for source in self.sources)
+        policy = part.policy or ("drop_oldest" if live else "block")
+        return EdgeSettings(policy, part.queue or _PREDICTIONS, part.max_age_s, _PATIENCE_S)
+
+    def _placed(self, group: str, url: str, options: Mapping[str, Any]) -> tuple[Any, str, dict[str, Any]]:
+        """A plug-in's class, its location seen from here, and its options."""
+        plugin, _, _ = plugins.check_url(group, url, dict(options))
+        return plugins.check_url(group, place(url, plugin, self._folder), dict(options))
+
+    def _opener(
+        self, group: str, part: Any, options: Mapping[str, Any], run: Run | None = None
+    ) -> Callable[[], Any]:
+        if not isinstance(part, str):
+            opened = part if group == "sources" or isinstance(part, Sink) else Call(part)
+            return lambda: _begun(opened, run)
+        plugin, location, checked = self._placed(group, part, options)
+        return lambda: _begun(plugin(location, **checked), run)
+
+    def _is_live(self, part: From) -> bool:
+        source = (
+            plugins.check_url("sources", part.source, dict(part.options))[0]
+            if isinstance(part.source, str)
+            else part.source
+        )
+        return bool(getattr(source, "live", False))
+
+    def _check_parts(self) -> None:
+        for source in self.sources:
+            _check_edge(source)
+            if isinstance(source.source, str):
+                plugins.check_url("sources", source.source, dict(source.options))
+            elif not isinstance(source.source, Iterable):
+                raise ConfigError(
+                    f"source {_name(source.source)}", expected="a URL, a source or an iterable of blocks"
+                )
+        for sink in self.sinks:
+            _check_edge(sink)
+            if isinstance(sink.sink, str):
+                plugins.check_url("sinks", sink.sink, dict(sink.options))
+            elif not isinstance(sink.sink, Sink) and not callable(sink.sink):
+                raise ConfigError(
+                    f"sink {_name(sink.sink)}", expected="a URL, a sink or a function of a prediction"
+                )
+            if sink.when:
+                Expression(sink.when)
+
+
+def _wanted(part: To, model: Model) -> Expression | None:
+    """The sink's ``when``, compared with what this model can say."""
+    if not part.when:
+        return None
+    expression = Expression(part.when)
+    expression.check_values("event", ("start", "end"))
+    expression.check_values("label", model.labels)
+    return expression
+
+
+def check_promises(url: str, options: Mapping[str, Any], wanted: Input | None) -> None:
+    """See that a source's options agree with what the model was trained with.
+
+    Raises:
+        ConfigError: another rate, or channels that the model needs are missing.
+    """
+    if wanted is None:
+        return
+    missing = [name for name in wanted.names if name not in (options.get("channels") or wanted.names)]
+    if missing:
+        raise ConfigError(
+            f"{url}: channels", expected=", ".join(wanted.names), found=", ".join(options["channels"])
+        )
+    rate_hz = options.get("rate_hz")
+    if rate_hz and wanted.rate_hz and abs(rate_hz / wanted.rate_hz - 1) > wanted.rate_tolerance:
+        raise ConfigError(
+            f"{url}: rate_hz",
+            expected=f"{wanted.rate_hz:g} ± {wanted.rate_tolerance:.0%}",
+            found=f"{rate_hz:g}",
+            remedy="set the sensor's rate, or train at this one",
+        )
+
+
+def _edge_facts(settings: EdgeSettings) -> dict[str, Any]:
+    return {"policy": settings.policy, "queue": settings.capacity, "max_age_s": settings.max_age_s}
+
+
+def _begun(opened: Any, run: Run | None) -> Any:
+    if run is not None and hasattr(opened, "begin"):
+        opened.begin(run)
+    return opened
+
+
+def _several(parts: Any, name: str) -> list[Any]:
+    if isinstance(parts, (str, From, To)) or not isinstance(parts, Iterable):
+        raise ConfigError(name, expected="a list", found=_name(parts), remedy=f"write {name}=[…]")
+    return list(parts)
+
+
+def _name(part: Any) -> str:
+    """What a part is called in books and messages; a password in a URL is left out."""
+    if isinstance(part, str):
+        return re.sub(r"^(\w+:(?://)?)[^/@?]*@", r"\1", part.partition("?")[0])
+    return str(getattr(part, "__qualname__", None) or getattr(part, "name", None) or type(part).__name__)
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    return [
+        name if names.count(name) == 1 else f"{name}#{names[:at].count(name) + 1}"
+        for at, name in enumerate(names)
+    ]
+
+
+def _check_edge(part: From | To) -> None:
+    if part.queue is not None and part.queue < 1:
+        raise ConfigError("queue", expected="at least 1", found=part.queue)
+    if part.max_age_s is not None and part.max_age_s <= 0:
+        raise ConfigError("max_age_s", expected="a positive number of seconds", found=part.max_age_s)

@@ -1,0 +1,1 @@
+"""Destinations, one file each; the file name is the URL's scheme."""

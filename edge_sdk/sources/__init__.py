@@ -1,0 +1,1 @@
+"""Sources, one file each; the file name is the URL's scheme."""

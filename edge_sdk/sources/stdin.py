@@ -1,0 +1,96 @@
+"""``stdin:`` reads CSV or JSON lines from standard input."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+from edge_sdk.blocks import Block, Fault, boottime_s
+from edge_sdk.contract import Input
+from edge_sdk.errors import ConfigError, Retry
+from edge_sdk.plugins import Closing
+from edge_sdk.sources._lines import LineParser
+
+_POLL_S = 0.1
+_CHUNK_BYTES = 65536
+
+
+class Source(Closing):
+    """One sample a line: ``0.01,-0.98``, ``[0.01, -0.98]`` or ``{"ax": 0.01, "ay": -0.98}``.
+
+    Args:
+        location: nothing.
+        rate_hz: samples a second; default: the model's rate.
+        channels: names of the columns, ``ax,ay,az``; default: the header's, else the model's.
+        delimiter: one character, or ``tab``, ``space`` (any white space), ``comma``, ``semicolon``.
+        device: name of what sends; default: the pipeline's device.
+    """
+
+    live = False  # a pipe lets its writer wait
+
+    def __init__(
+        self,
+        location: str = "",
+        *,
+        rate_hz: float | None = None,
+        channels: tuple[str, ...] = (),
+        delimiter: str = ",",
+        device: str = "",
+    ) -> None:
+        if location:
+            raise ConfigError(f"stdin:{location}", expected="nothing after the colon", found=location)
+        self.rate_hz, self.channels, self.delimiter, self.device = rate_hz, channels, delimiter, device
+        self._expected: Input | None = None
+        self._closing = threading.Event()
+
+    def expect(self, wanted: Input) -> None:
+        """What the model was trained with: the default for `rate_hz` and `channels`."""
+        self._expected = wanted
+
+    def __iter__(self) -> Iterator[Block | Fault]:
+        rate_hz = self.rate_hz or (self._expected.rate_hz if self._expected else None)
+        if not rate_hz:
+            raise ConfigError("stdin: rate_hz is missing", remedy="add ?rate_hz=…")
+        expected = self._expected.names if self._expected else ()
+        lines = LineParser(self.channels, expected, self.delimiter)
+        gap = False
+        for data in self._chunks():
+            for item in lines.feed(data) if data is not None else lines.finish():
+                if isinstance(item, Fault):
+                    item.device = self.device
+                    gap = True
+                    yield item
+                    continue
+                age_s = (len(item) - 1) / rate_hz
+                yield Block(
+                    item,
+                    rate_hz,
+                    lines.channels or (expected if item.shape[1] == len(expected) else ()),
+                    self.device,
+                    time_s=boottime_s() - age_s,
+                    wall_s=time.time() - age_s,
+                    gap=gap,
+                )
+                gap = False
+
+    def close(self) -> None:
+        """End the iteration; may be called twice, and from any thread."""
+        self._closing.set()
+
+    def _chunks(self) -> Iterator[bytes | None]:
+        """Bytes as they come, and None at the end of the input."""
+        file = sys.stdin.fileno()
+        while not self._closing.is_set():
+            try:
+                if not select.select([file], [], [], _POLL_S)[0]:
+                    continue
+                data = os.read(file, _CHUNK_BYTES)
+            except OSError as error:
+                raise Retry("stdin: cannot be read", found=error.strerror or error) from error
+            yield data or None
+            if not data:
+                return

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_sdk import modelfile
+from edge_sdk.dataset import Dataset
+from edge_sdk.errors import ConfigError, DatasetError
+from edge_sdk.modelfile import CONTRACT, GOLDEN, LABELS, RUN, Golden
+from edge_sdk.schema import parse_contract
+from tests.folders import motion, pictures
+from train_host import config as configs
+from train_host.training import Request, train
+
+pytestmark = pytest.mark.integration
+h5py = pytest.importorskip("h5py", reason="pip install 'edgeml-kit[train]'")
+
+FLAGS: dict[str, Any] = {"epochs": 12, "batch": 16, "augment": ["rotation", "jitter", "scaling"], "seed": 5}
+
+
+def weights(model: Path) -> list[np.ndarray]:
+    """Every array in a .keras file, in the order of their names."""
+    with zipfile.ZipFile(model) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
+        found: dict[str, np.ndarray] = {}
+        file.visititems(
+            lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+        )
+    return [found[name] for name in sorted(found)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return motion(tmp_path_factory.mktemp("data") / "shaking", groups=6).folder
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    model = tmp_path_factory.mktemp("model") / "shaking.keras"
+    return model, train(Request(folder, configs.load(None, **FLAGS), model))
+
+
+def test_a_training_learns_and_says_how_well(trained: tuple[Path, dict[str, Any]], folder: Path) -> None:
+    model, result = trained
+    assert result["accuracy"] > 0.9
+    low, high = result["interval"]
+    assert low <= result["accuracy"] <= high
+    split = Dataset.load(folder).split(5, validation=0.1)
+    assert set(result["per_group"]) == set(split.test)
+    assert result["n"] == 10
+    assert result["model"] == str(model)
+    assert result["seconds"] > 0
+
+
+def test_the_model_carries_contract_golden_vectors_labels_and_record(
+    trained: tuple[Path, dict[str, Any]], folder: Path
+) -> None:
+    model, result = trained
+    dataset = Dataset.load(folder)
+    members = modelfile.read_members(model)
+    contract = parse_contract(members[CONTRACT])
+    assert contract.name == "shaking"
+    assert contract.input.channels == dataset.channels
+    assert (contract.input.rate_hz, contract.input.window, contract.input.hop) == (20, 40, 20)
+    assert contract.output.labels == dataset.labels
+    assert contract.reference is not None
+    assert sum(contract.reference.predictions) == pytest.approx(1, abs=1e-5)
+    assert contract.lineage is not None
+    assert (contract.lineage.dataset, contract.lineage.split) == (dataset.digest, "person")
+    assert contract.lineage.accuracy == result["accuracy"]
+    assert members[LABELS] == b"rest\nshake\n"
+
+    golden = Golden.from_bytes(members[GOLDEN])
+    assert golden.inputs.shape == (8, 40, 3)
+    assert golden.outputs.shape == (8, 2)
+    np.testing.assert_allclose(golden.outputs.sum(axis=1), 1, atol=1e-5)
+
+    run = json.loads(members[RUN])
+    assert run == json.loads((model.parent / "run.json").read_text())
+    assert run["dataset"] == {"path": str(folder.resolve()), "digest": dataset.digest}
+    assert run["split"] == dataset.split(5, validation=0.1).as_dict()
+    assert run["accuracy"] == result["accuracy"]
+    assert {"tensorflow", "keras", "numpy", "python"} <= set(run["versions"])
+
+
+def test_pictures_and_record_lie_beside_the_model_and_nothing_else(
+    trained: tuple[Path, dict[str, Any]],
+) -> None:
+    image = pytest.importorskip("PIL.Image")
+    folder = trained[0].parent
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "confusion.png",
+        "history.png",
+        "run.json",
+        "shaking.keras",
+    ]
+    for name in ("confusion.png", "history.png"):
+        with image.open(folder / name) as picture:
+            assert min(picture.size) > 300
+            assert len(picture.convert("RGB").getcolors(1 << 24)) > 20
+
+
+def test_the_record_repeats_the_run_to_the_last_bit(
+    trained: tuple[Path, dict[str, Any]], folder: Path, tmp_path: Path
+) -> None:
+    model, result = trained
+    again = train(Request(folder, configs.load(model.parent / "run.json"), tmp_path / "again.keras"))
+    assert again["accuracy"] == result["accuracy"]
+    for first, second in zip(weights(model), weights(tmp_path / "again.keras"), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_another_seed_gives_other_weights(
+    trained: tuple[Path, dict[str, Any]], folder: Path, tmp_path: Path
+) -> None:
+    other = configs.load(None, **{**FLAGS, "seed": 6, "epochs": 1})
+    train(Request(folder, other, tmp_path / "other.keras"))
+    assert any(
+        not np.array_equal(first, second)
+        for first, second in zip(weights(trained[0]), weights(tmp_path / "other.keras"), strict=True)
+    )
+
+
+def test_folds_report_mean_and_spread_over_people(folder: Path) -> None:
+    result = train(Request(folder, configs.load(None, epochs=2, batch=32), None, folds=2))
+    folds = result["folds"]
+    assert len(folds["each"]) == 2
+    assert sorted(group for fold in folds["each"] for group in fold["test"]) == [f"p{n}" for n in range(6)]
+    accuracies = [fold["accuracy"] for fold in folds["each"]]
+    assert folds["mean"] == result["accuracy"] == pytest.approx(np.mean(accuracies))
+    assert folds["sd"] == pytest.approx(np.std(accuracies, ddof=1))
+    assert result["model"] is None
+
+
+def test_images_train_as_they_lie_in_the_folder(tmp_path: Path) -> None:
+    dataset = pictures(tmp_path / "d")
+    result = train(
+        Request(dataset.folder, configs.load(None, epochs=15, batch=8), tmp_path / "stripes.keras")
+    )
+    assert result["accuracy"] > 0.9
+    contract = json.loads(modelfile.read_members(tmp_path / "stripes.keras")[CONTRACT])
+    assert contract["input"]["layout"] == "HWC"
+    assert contract["input"].get("rate_hz") is None
+
+
+def test_errors_in_the_child_leave_nothing_behind(folder: Path, tmp_path: Path) -> None:
+    options = configs.load(None, model={"filtres": [8]})
+    with pytest.raises(ConfigError, match=r"option 'filtres'.*did you mean 'filters'"):
+        train(Request(folder, options, tmp_path / "m.keras"))
+    with pytest.raises(DatasetError, match="no windows of 999 samples"):
+        train(Request(folder, configs.load(None, window=999), tmp_path / "m.keras"))
+    assert not list(tmp_path.iterdir())
+
+
+def edgeml(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "edge_sdk", *map(str, arguments)]
+
+
+def test_the_command_prints_one_json_object_and_progress_elsewhere(folder: Path, tmp_path: Path) -> None:
+    arguments = edgeml("train", folder, "-o", tmp_path / "m.keras", "--epochs", 2, "--json")
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=True)
+    assert {"accuracy", "interval", "n", "per_group", "model", "seconds"} <= set(json.loads(done.stdout))
+    assert "epoch 2/2" in done.stderr
+    assert "tensorflow" not in done.stderr.replace("TensorFlow", "")
+
+
+def test_an_interrupt_leaves_neither_files_nor_processes(folder: Path, tmp_path: Path) -> None:
+    arguments = edgeml("train", folder, "-o", tmp_path / "m.keras", "--epochs", 5000)
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any("epoch " in line for line in process.stderr)
+        children = _children(process.pid)
+        assert children
+        process.send_signal(signal.SIGINT)
+        process.stderr.read()
+        assert process.wait(30) == 130
+    assert not list(tmp_path.iterdir())
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_place_that_cannot_be_written_is_said_before_the_training(folder: Path, tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    tmp_path.chmod(0o500)
+    done = subprocess.run(
+        edgeml("train", folder, "-o", tmp_path / "m.keras"), capture_output=True, text=True, check=False
+    )
+    tmp_path.chmod(0o700)
+    assert done.returncode == 3
+    assert "cannot write" in done.stderr

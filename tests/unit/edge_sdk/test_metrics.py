@@ -1,0 +1,55 @@
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_sdk.metrics import Histogram
+
+durations = st.lists(st.floats(0.0, 1e9), min_size=1, max_size=200)
+
+
+def filled(values):
+    histogram = Histogram()
+    for value in values:
+        histogram.observe(value)
+    return histogram
+
+
+@given(durations, st.floats(0.0, 1.0))
+def test_a_quantile_is_within_two_percent_or_a_tenth_of_a_microsecond(values, q):
+    true = float(np.percentile(values, q * 100, method="inverted_cdf"))
+    assert filled(values).quantile(q) == pytest.approx(true, rel=0.02, abs=0.1)
+
+
+@given(durations, durations)
+def test_merging_is_the_same_as_observing_everything_in_one(a, b):
+    merged = filled(a)
+    merged.merge(filled(b))
+    assert merged.summary() == filled(a + b).summary()
+    assert len(merged) == len(a) + len(b)
+
+
+def test_what_is_out_of_range_is_counted_and_the_maximum_is_exact():
+    histogram = filled([-5.0, 0.0, 1e300, 12.34])
+    assert len(histogram) == 4
+    assert histogram.quantile(0.25) == 0.0
+    assert histogram.summary()["max"] == 1e300
+
+
+def test_an_empty_histogram_says_zero():
+    assert Histogram().summary() == {"p50": 0.0, "p90": 0.0, "p99": 0.0, "max": 0.0}
+
+
+def test_an_observation_costs_next_to_nothing():
+    observe = Histogram().observe
+    best_us = min(_cost_us(observe) for _ in range(5))
+    assert best_us < 2.0  # 0.2 µs on a quiet machine
+
+
+def _cost_us(observe, n=20_000):
+    started = time.perf_counter()
+    for _ in range(n):
+        observe(123.4)
+    return (time.perf_counter() - started) / n * 1e6

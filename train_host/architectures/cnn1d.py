@@ -1,0 +1,38 @@
+"""1-D convolutions over time, then the mean over time, then one dense layer.
+
+Convolution, BatchNorm, ReLU, in this order: the converter folds all three into one int8 operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from edge_sdk.contract import Statistics
+from train_host.architectures.normalization import normalization
+
+
+def build(  # noqa: PLR0913 - the options of the family are its parameters
+    shape: tuple[int, ...],
+    classes: int,
+    statistics: Statistics,
+    *,
+    filters: Sequence[int] = (24, 32, 48),
+    kernels: Sequence[int] = (9, 5, 3),
+    strides: Sequence[int] = (2, 2, 2),
+    dropout: float = 0.3,
+) -> Any:
+    """float32 [window, channels] -> float32 [classes], probabilities."""
+    if not len(filters) == len(kernels) == len(strides):
+        raise ValueError("filters, kernels and strides: expected lists of one length")
+    x = inputs = keras.Input(shape, name="x")
+    x = normalization(statistics)(x)
+    for width, kernel, stride in zip(filters, kernels, strides, strict=True):
+        x = keras.layers.Conv1D(width, kernel, strides=stride, padding="same", use_bias=False)(x)
+        x = keras.layers.BatchNormalization(momentum=0.9)(x)
+        x = keras.layers.ReLU()(x)
+    x = keras.layers.GlobalAveragePooling1D()(x)
+    x = keras.layers.Dropout(dropout)(x)
+    return keras.Model(inputs, keras.layers.Dense(classes, activation="softmax", name="y")(x), name="cnn1d")

@@ -1,0 +1,263 @@
+"""Looks through a dataset folder for what would spoil a model, and says it plainly."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_sdk import recordings as files
+from edge_sdk.contract import Channel
+from edge_sdk.dataset import Dataset, Recording, Signal
+from edge_sdk.errors import DatasetError, first_of
+
+#: The most frequent label may have so many times the recorded time of the rarest.
+IMBALANCE = 5.0
+#: A channel that shows the same value for so long is stuck, s; and for at least so many samples.
+STUCK_S, STUCK_SAMPLES = 1.0, 25
+#: A run of so many equal extremes is a clipped peak; with less than so many values a channel is a switch.
+CLIP_RUN, CLIP_SHARE, CLIP_VALUES = 3, 0.005, 16
+#: A step between two times that is so many periods long is a gap.
+GAP = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        severity: an ``error`` makes training wrong or impossible, a ``warning`` wants a look.
+        file: relative to the folder; empty where it concerns the whole dataset.
+        what: what was found.
+        remedy: what to do about it.
+    """
+
+    severity: Literal["error", "warning"]
+    file: str
+    what: str
+    remedy: str
+
+    def as_dict(self) -> dict[str, str]:
+        """For ``--json``."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        where = f"{self.file}: " if self.file else ""
+        return f"{self.severity:8} {where}{self.what}; {self.remedy}"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found, and how much it looked at.
+
+    Attributes:
+        amount: per label, seconds of signal or number of images.
+    """
+
+    findings: tuple[Finding, ...]
+    dataset: Dataset | None = None
+    amount: dict[str, float] | None = None
+
+    @property
+    def errors(self) -> int:
+        """How many findings are errors."""
+        return sum(finding.severity == "error" for finding in self.findings)
+
+
+def check(
+    folder: Path, window: int | None = None, on_file: Callable[[str], None] = lambda file: None
+) -> Checked:
+    """Check a dataset folder.
+
+    Args:
+        folder: the dataset.
+        window: samples that a recording must have at least; None means two seconds of them.
+        on_file: called after each recording.
+    """
+    try:
+        dataset = Dataset.load(folder)
+    except DatasetError as error:
+        return Checked((_from(error, ""),))
+    shortest = window if window is not None else round(2 * (dataset.rate_hz or 0.0))
+    findings: list[Finding] = []
+    amount = dict.fromkeys(dataset.labels, 0.0)
+    contents: dict[bytes, list[Recording]] = {}
+    for recording in dataset.recordings:
+        try:
+            signal = dataset.read(recording)
+        except DatasetError as error:
+            findings.append(_from(error, recording.file))
+        else:
+            findings += _of_signal(dataset, recording.file, signal, shortest)
+            contents.setdefault(hashlib.sha256(signal.samples.tobytes()).digest(), []).append(recording)
+            if recording.label is not None:
+                amount[recording.label] += (
+                    1.0 if signal.is_image else signal.duration_s or float(len(signal.samples))
+                )
+        on_file(recording.file)
+    findings += [
+        *_duplicates(contents),
+        *_of_labels(dataset, amount),
+        *_of_groups(dataset),
+        *_unlisted(dataset),
+    ]
+    return Checked(tuple(sorted(findings, key=lambda f: (f.severity, f.file))), dataset, amount)
+
+
+def _of_signal(dataset: Dataset, file: str, signal: Signal, shortest: int) -> Iterator[Finding]:
+    samples = signal.samples
+    bad = np.logical_not(np.isfinite(samples)).reshape(-1, samples.shape[-1])
+    if bad.any():
+        names = [dataset.channels[index].name for index in np.flatnonzero(bad.any(axis=0))]
+        what = f"NaN or inf in {first_of(names)} ({int(bad.sum())} of {samples.size} values)"
+        yield Finding("error", file, what, "cut the piece out, or fill the values before importing")
+    for index, channel in enumerate(dataset.channels):
+        column = samples[..., index].ravel()
+        column = column[np.isfinite(column)]
+        if len(column):
+            yield from _of_channel(file, channel, column, None if signal.is_image else signal.rate_hz)
+    if signal.is_image:
+        return
+    if len(samples) < shortest:
+        what = f"{len(samples)} samples, shorter than a window of {shortest}"
+        yield Finding(
+            "warning", file, what, "record longer or train with a shorter --window: it gives no window"
+        )
+    if signal.time_s is not None and signal.rate_hz:
+        gaps = int((np.diff(signal.time_s) > GAP / signal.rate_hz).sum())
+        if gaps:
+            yield Finding(
+                "warning",
+                file,
+                f"{gaps} gaps in the time column",
+                "cut it there: windows would span them",
+            )
+
+
+def _of_channel(
+    file: str, channel: Channel, column: NDArray[np.float32], rate_hz: float | None
+) -> Iterator[Finding]:
+    """Findings about the finite values of one channel; an image has no rate, and no runs to look at."""
+    low, high = float(column.min()), float(column.max())
+    if channel.range is not None and (low < channel.range[0] or high > channel.range[1]):
+        beyond = int(((column < channel.range[0]) | (column > channel.range[1])).sum())
+        bounds = f"{channel.range[0]:g} to {channel.range[1]:g} {channel.unit}".strip()
+        what = f"{channel.name} leaves its range of {bounds} ({beyond} samples, {low:g} to {high:g})"
+        yield Finding("warning", file, what, "correct unit or range in dataset.toml, or the recording")
+    if rate_hz is None:
+        return
+    starts, lengths = _runs(column)
+    longest = int(lengths.argmax())
+    if lengths[longest] >= max(STUCK_S * rate_hz, STUCK_SAMPLES):
+        if len(lengths) == 1:
+            what = f"{channel.name} is {low:g} throughout"
+        else:
+            begins, lasts = starts[longest] / rate_hz, lengths[longest] / rate_hz
+            value = column[starts[longest]]
+            what = f"{channel.name} is stuck at {value:g} for {lasts:.1f} s from {begins:.1f} s on"
+        yield Finding("warning", file, what, "check the sensor and its wiring")
+        return
+    values = column[starts]
+    clipped = int(lengths[((values == low) | (values == high)) & (lengths >= CLIP_RUN)].sum())
+    if clipped >= CLIP_SHARE * len(column) and len(np.unique(values)) >= CLIP_VALUES:
+        what = f"{channel.name} is clipped at {low:g} or {high:g} ({clipped} of {len(column)} samples)"
+        yield Finding("warning", file, what, "set a larger measuring range, or less gain, and record again")
+
+
+def _runs(column: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where runs of equal values start, and how long they are."""
+    starts = np.concatenate([[0], np.flatnonzero(column[1:] != column[:-1]) + 1])
+    return starts, np.diff(np.concatenate([starts, [len(column)]]))
+
+
+def _duplicates(contents: dict[bytes, list[Recording]]) -> Iterator[Finding]:
+    for first, *others in contents.values():
+        for other in others:
+            if other.label != first.label:
+                yield Finding(
+                    "error",
+                    other.file,
+                    f"the same samples as {first.file}, under another label",
+                    "keep the right one",
+                )
+            elif other.group != first.group:
+                remedy = "keep one: else it stands on both sides of a split"
+                yield Finding(
+                    "error", other.file, f"the same samples as {first.file}, of another group", remedy
+                )
+            else:
+                yield Finding(
+                    "warning", other.file, f"the same samples as {first.file}", "remove one: it counts twice"
+                )
+
+
+def _of_labels(dataset: Dataset, amount: dict[str, float]) -> Iterator[Finding]:
+    for recording in dataset.recordings:
+        if recording.label is None:
+            yield Finding(
+                "warning", recording.file, "no label", "move it to recordings/<label>/: it is not trained on"
+            )
+    for label in dataset.labels:
+        groups = {recording.group for recording in dataset.recordings if recording.label == label}
+        if not groups:
+            remedy = "record it, or remove it from labels in dataset.toml"
+            yield Finding("error", "", f"no recordings of label {label!r}", remedy)
+        elif len(groups) == 1:
+            what = f"label {label!r} was recorded with one {dataset.group} only ({groups.pop()})"
+            yield Finding("warning", "", what, "record it with more: it cannot be trained on and tested")
+    present = {label: value for label, value in amount.items() if value > 0}
+    if len(present) > 1:
+        most, least = max(present, key=present.__getitem__), min(present, key=present.__getitem__)
+        ratio = present[most] / present[least]
+        if ratio > IMBALANCE:
+            unit = "images" if dataset.layout == "HWC" else "s"
+            figures = f"{present[most]:.0f} and {present[least]:.0f} {unit}"
+            what = f"{most!r} has {ratio:.0f} times as much as {least!r} ({figures})"
+            yield Finding("warning", "", what, f"record more of {least!r}: a model may do well without it")
+
+
+def _of_groups(dataset: Dataset) -> Iterator[Finding]:
+    sides: dict[str, set[str]] = {}
+    for recording in dataset.recordings:
+        if recording.split:
+            sides.setdefault(recording.group, set()).add(recording.split)
+    for group, on in sorted(sides.items()):
+        if len(on) > 1:
+            what = f"{dataset.group} {group!r} is on {len(on)} sides of the split ({', '.join(sorted(on))})"
+            yield Finding(
+                "error",
+                "manifest.csv",
+                what,
+                "give it one side: figures on people seen in training are too good",
+            )
+    if len(dataset.groups) < 3:
+        what = f"{len(dataset.groups)} {dataset.group}s with labels"
+        yield Finding("warning", "", what, "three at least are needed to train, to stop early and to test")
+
+
+def _unlisted(dataset: Dataset) -> Iterator[Finding]:
+    listed = {recording.file for recording in dataset.recordings}
+    for path in sorted((dataset.folder / "recordings").rglob("*")):
+        file = path.relative_to(dataset.folder).as_posix()
+        if path.suffix.lower() in files.SUFFIXES and file not in listed and not path.name.startswith("."):
+            yield Finding("warning", file, "not in manifest.csv", "add a line: it is not used")
+
+
+def _from(error: DatasetError, file: str) -> Finding:
+    """A finding that says what an error says, the file only once."""
+    what = error.what
+    if file and file in what:
+        what = what.split(file, 1)[1].lstrip(": ")
+    facts = [
+        f"expected {error.expected}" if error.expected else "",
+        f"found {error.found}" if error.found else "",
+    ]
+    tail = ", ".join(fact for fact in facts if fact)
+    return Finding(
+        "error", file, f"{what}: {tail}" if tail else what, error.remedy or "correct it, or remove it"
+    )

@@ -1,0 +1,124 @@
+"""What is kept of a training run: the contract and the run record, inside the model file and beside it."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.compare import Evaluation, decide
+from edge_sdk.contract import Contract, Input, Lineage, Output, Reference
+from edge_sdk.dataset import Dataset, Split, Windowed
+from edge_sdk.modelfile import CONTRACT, GOLDEN, LABELS, RUN, Golden
+from train_host.config import Config
+from train_host.prepare import Prepared
+
+#: Windows that travel with the model and are run again before it is trusted.
+GOLDEN_WINDOWS = 8
+#: Keras on another machine may sum in another order.
+_TOLERANCE = 1e-4
+
+
+def contract(name: str, dataset: Dataset, prepared: Prepared, config: Config, said: NDArray[Any]) -> Contract:
+    """The contract of a model that was just trained, without its lineage.
+
+    Args:
+        name: of the model.
+        dataset: for channels, rate and labels.
+        prepared: for the statistics of the training windows.
+        config: for window, hop and decision.
+        said: float32 [n, classes], the model's scores on the training windows.
+    """
+    shares = np.bincount(decide(said), minlength=len(dataset.labels)) / len(said)
+    expects = Input(
+        channels=dataset.channels,
+        rate_hz=dataset.rate_hz,
+        window=config.window or 1,
+        hop=config.hop or 1,
+        layout=dataset.layout,
+    )
+    return Contract(
+        name=name,
+        task="classification",
+        input=expects,
+        output=Output(labels=dataset.labels),
+        decision=config.decision,
+        reference=Reference(prepared.statistics, tuple(round(float(share), 6) for share in shares)),
+    )
+
+
+def lineage(dataset: Dataset, split: Split, config: Config, result: Evaluation) -> Lineage:
+    """Where a model comes from and how good it is."""
+    return Lineage(
+        dataset=dataset.digest,
+        split=split.by,
+        seed=config.seed,
+        accuracy=result.accuracy,
+        interval=result.interval,
+        n=result.n,
+        versions=versions(),
+    )
+
+
+def run(
+    dataset: Dataset, split: Split, config: Config, result: Evaluation, more: dict[str, Any]
+) -> dict[str, Any]:
+    """The object in run.json: everything needed to repeat the run.
+
+    Args:
+        dataset: what was trained on.
+        split: its sides.
+        config: complete.
+        result: on the test side.
+        more: further facts, such as ``seconds``.
+    """
+    return {
+        "dataset": {"path": str(dataset.folder.resolve()), "digest": dataset.digest},
+        "split": split.as_dict(),
+        "window": config.window,
+        "hop": config.hop,
+        "seed": config.seed,
+        "config": config.as_dict(),
+        "accuracy": result.accuracy,
+        "interval": list(result.interval),
+        "n": result.n,
+        "per_group": result.per_group,
+        "versions": versions(),
+        **more,
+    }
+
+
+def golden(windows: Windowed, said: NDArray[np.float32]) -> Golden:
+    """A few windows spread over the test side, and what the model said to them."""
+    chosen = np.unique(np.linspace(0, len(windows) - 1, GOLDEN_WINDOWS).round().astype(int))
+    return Golden(windows.x[chosen], said[chosen], _TOLERANCE)
+
+
+def members(contract: Contract, golden: Golden, run: dict[str, Any]) -> dict[str, bytes]:
+    """What goes into the .keras file."""
+    return {
+        CONTRACT: contract.to_json(),
+        GOLDEN: golden.to_bytes(),
+        RUN: to_json(run),
+        LABELS: "".join(f"{label}\n" for label in contract.output.labels).encode(),
+    }
+
+
+def to_json(run: dict[str, Any]) -> bytes:
+    """UTF-8 JSON for people and programs."""
+    return json.dumps(run, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that decide the result."""
+    found = {"python": platform.python_version()}
+    for package in ("edgeml-kit", "numpy", "tensorflow", "keras"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,195 @@
+"""A training run from a dataset folder to a model file.
+
+TensorFlow works in a child process: its memory, its messages and its crashes stay there. It writes into a
+folder that this process has made beside the place of the model; only what is complete is moved from there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge_sdk import child
+from edge_sdk.dataset import Dataset, Windowed
+from edge_sdk.errors import ConfigError, DatasetError, DeviceError, MissingExtraError
+from edge_sdk.modelfile import add_members
+from train_host import architectures, record
+from train_host.config import Config
+from train_host.prepare import check_augmentations, prepare
+
+HISTORY, CONFUSION, RECORD = "history.png", "confusion.png", "run.json"
+#: Longer than any training on one machine; the child's protocol wants a number.
+_TIMEOUT_S = 30 * 86400.0
+
+Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to train, on what, and where to.
+
+    Attributes:
+        data: the dataset folder.
+        config: how.
+        output: a .keras file; None only measures, by `folds`.
+        folds: number of cross-validation folds; 0 for none.
+    """
+
+    data: Path
+    config: Config
+    output: Path | None
+    folds: int = 0
+
+
+def train(request: Request, on_progress: Progress | None = None) -> dict[str, Any]:
+    """Train a model and write it with its record and its pictures; or cross-validate; or both.
+
+    Args:
+        request: what to do. All that can be wrong with it is found before TensorFlow starts.
+        on_progress: called with facts about each epoch.
+
+    Returns:
+        ``accuracy``, ``interval``, ``n``, ``per_group``, ``model``, ``seconds``; ``folds`` where asked for.
+
+    Raises:
+        DatasetError: the data cannot be used as asked.
+        ConfigError: an option does not fit the data.
+        MissingExtraError: TensorFlow is not installed.
+        DeviceError: the place of the model cannot be written.
+    """
+    started = time.monotonic()
+    _check(request)
+    facts: dict[str, Any] = {}
+    arguments = {
+        "data": str(request.data),
+        "config": request.config.as_dict(),
+        "name": request.output.stem if request.output else "",
+        "folds": request.folds,
+    }
+    if request.output is None:
+        facts = child.call(
+            "train_host.training:work", timeout_s=_TIMEOUT_S, on_progress=on_progress, **arguments
+        )
+    else:
+        try:
+            building = tempfile.TemporaryDirectory(
+                prefix=f".{request.output.name}.", dir=request.output.parent
+            )
+        except OSError as error:
+            raise DeviceError(f"cannot write {request.output}", found=error.strerror or error) from error
+        with building as folder:
+            facts = child.call(
+                "train_host.training:work",
+                timeout_s=_TIMEOUT_S,
+                on_progress=on_progress,
+                folder=folder,
+                **arguments,
+            )
+            for name in (HISTORY, CONFUSION, RECORD):
+                (Path(folder) / name).replace(request.output.parent / name)
+            (Path(folder) / request.output.name).replace(request.output)
+    model = str(request.output) if request.output else None
+    return {**facts, "model": model, "seconds": round(time.monotonic() - started, 2)}
+
+
+def work(
+    data: str, config: dict[str, Any], name: str, folds: int, folder: str | None = None
+) -> dict[str, Any]:
+    """The child's part of `train`: arguments and result are JSON.
+
+    Args:
+        data: the dataset folder.
+        config: a `Config` as plain values.
+        name: of the model file, without its suffix.
+        folds: as in `Request`.
+        folder: where the files go; None trains no final model.
+    """
+    child.progress(stage="starting TensorFlow")
+    try:
+        from train_host import fit
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("edgeml train", "train", error.name) from error
+
+    dataset = Dataset.load(data)
+    settings = msgspec.convert(config, Config).for_dataset(dataset)
+    child.progress(stage="reading recordings", device=fit.device())
+    windows = dataset.windows(dataset.groups, settings.window or 1, settings.hop or 1)
+    facts: dict[str, Any] = {}
+    if folds:
+        splits = dataset.folds(folds, settings.seed, validation=settings.validation)
+        facts = _folded(fit.cross_validate(dataset, windows, splits, settings))
+    if folder is not None:
+        facts |= _final(fit, dataset, windows, settings, Path(folder) / f"{name}.keras")
+    return facts
+
+
+def _final(fit: Any, dataset: Dataset, windows: Windowed, config: Config, output: Path) -> dict[str, Any]:
+    """Train on the standard split and write all files."""
+    from train_host import evaluate, plots
+
+    split = dataset.split(config.seed, validation=config.validation, test=config.test)
+    prepared = prepare(dataset, windows, split)
+    fitted = fit.fit(dataset, prepared, config, lambda facts: child.progress(**facts))
+    child.progress(stage="evaluating and writing")
+    said = fit.scores(fitted.model, prepared.test)
+    result = evaluate.evaluate(said, prepared.test)
+    name = config.name or output.stem
+    contract = dataclasses.replace(
+        record.contract(name, dataset, prepared, config, fit.scores(fitted.model, prepared.train)),
+        lineage=record.lineage(dataset, split, config, result),
+    )
+    more = {"seconds": round(fitted.seconds, 2), "best_epoch": fitted.best_epoch, "history": fitted.history}
+    run = record.run(dataset, split, config, result, more)
+    fitted.model.save(output)
+    add_members(output, record.members(contract, record.golden(prepared.test, said), run))
+    shown = f"{result.accuracy:.3f} on {result.n} windows of {split.by} {', '.join(split.test)}"
+    pictures = {
+        HISTORY: plots.history_png(
+            fitted.history, fitted.best_epoch, f"{name}, trained on {len(prepared.train)} windows"
+        ),
+        CONFUSION: plots.confusion_png(result.confusion, dataset.labels, f"{name}: {shown}"),
+    }
+    for place, content in {RECORD: record.to_json(run), **pictures}.items():
+        (output.parent / place).write_bytes(content)
+    return {**result.as_dict(), "split": split.as_dict(), "best_epoch": fitted.best_epoch}
+
+
+def _folded(results: list[dict[str, Any]]) -> dict[str, Any]:
+    from train_host.evaluate import spread
+
+    figures = spread([result["accuracy"] for result in results])
+    n = sum(result["n"] for result in results)
+    return {"accuracy": figures["mean"], "n": n, "folds": {**figures, "each": results}}
+
+
+def _check(request: Request) -> Dataset:
+    """Find what is wrong before TensorFlow takes its seconds to start."""
+    output, config = request.output, request.config
+    if output is None and not request.folds:
+        raise ConfigError("nothing to do", expected="-o MODEL.keras, or --folds K, or both")
+    if output is not None and output.suffix != ".keras":
+        raise ConfigError(f"{output}: suffix", expected=".keras", found=output.suffix or "none")
+    if output is not None and not output.parent.is_dir():
+        raise ConfigError(
+            f"{output.parent}: no such folder", remedy=f"make it first: mkdir -p {output.parent}"
+        )
+    dataset = Dataset.load(request.data)
+    if dataset.task != "classification":
+        raise DatasetError(f"{dataset.folder}: task", expected="classification", found=dataset.task)
+    if len(dataset.labels) < 2:
+        raise DatasetError(f"{dataset.folder}: labels", expected="at least two", found=list(dataset.labels))
+    architectures.choose(config.arch, dataset.layout)
+    config.for_dataset(dataset)
+    check_augmentations(config.augment, dataset.channels, config.triplets)
+    if request.folds:
+        dataset.folds(request.folds, config.seed, validation=config.validation)
+    if output is not None:
+        dataset.split(config.seed, validation=config.validation, test=config.test)
+    return dataset
