@@ -153,11 +153,11 @@ class Contract:
     lineage: Lineage | None = None
 
     def to_json(self) -> bytes:
-        """UTF-8 JSON, keys in declaration order, what is None left out; the same contract, the same bytes."""
+        """UTF-8 JSON, keys in declaration order, without optional ones that are None; always the same."""
         return json.dumps(_plain(self), indent=1, ensure_ascii=False).encode() + b"\n"
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain dicts, lists, strings and numbers; what is None is left out."""
+        """Plain dicts, lists, strings and numbers; optional fields that are None are left out."""
         plain: dict[str, Any] = _plain(self)
         return plain
 
@@ -170,8 +170,9 @@ class Contract:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
-        items = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
-        return {name: _plain(item) for name, item in items if item is not None}
+        items = ((f, getattr(value, f.name)) for f in dataclasses.fields(value))
+        # A field that must be there is there, even as null: the rate of a still image.
+        return {f.name: _plain(x) for f, x in items if x is not None or f.default is dataclasses.MISSING}
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):

@@ -50,7 +50,7 @@ def test_python_compiles(document):
         compile(block, document.name, "exec")
 
 
-@pytest.mark.parametrize("command", commands())
+@pytest.mark.parametrize("command", list(commands()))
 def test_commands_and_their_options_exist(command):
     words = shlex.split(command.split(" | ")[0].split(" && ")[0], comments=True)
     if words[0] == "make":

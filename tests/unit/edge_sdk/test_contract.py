@@ -40,6 +40,14 @@ def test_json_is_read_back_the_same_by_both_readers():
     assert Contract.trusted(json.loads(data)) == FULL
 
 
+def test_a_still_image_has_no_rate_and_says_so():
+    facts = Contract(
+        "cat", "classification", Input((Channel("r"),), None, 28, 28, layout="HWC"), Output(("a", "b"))
+    )
+    assert json.loads(facts.to_json())["input"]["rate_hz"] is None
+    assert parse_contract(facts.to_json()) == facts == Contract.trusted(json.loads(facts.to_json()))
+
+
 def test_the_same_contract_gives_the_same_bytes():
     assert FULL.to_json() == parse_contract(FULL.to_json()).to_json()
 
