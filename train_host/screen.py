@@ -24,7 +24,10 @@ def render(shown: Shown) -> str:
         ("size", f"{facts['bytes']:,} bytes"),
         ("latency", f"{_micro(latency['p50'])} p50, {_micro(latency['p99'])} p99 a window, on this machine"),
         ("ledger", f"{ledger.samples.read:,} samples = {ledger.samples.used:,} used{reasons}"),
-        ("", f"{ledger.predictions:,} predictions = {fates}"),
+        (
+            "",
+            f"{ledger.predictions:,} predictions = {fates}: {'balanced' if ledger.balanced else 'NOT balanced'}",
+        ),
         ("model", str(folder / TFLITE)),
         ("report", f"{facts['report']}, {folder}/history.png, {folder}/confusion.png"),
         ("database", str(folder / DATABASE)),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from os import PathLike
 
 from edge_sdk import registry
@@ -40,7 +42,8 @@ def load(file: str | PathLike[str], url: Url, contract: Contract | None = None) 
         )
     path = os.fspath(file)
     verified = verify(path, runtime)
-    engine = registry.find("runtimes", runtime)(verified.flatbuffer, threads)
+    with _without_chatter():
+        engine = registry.find("runtimes", runtime)(verified.flatbuffer, threads)
     return Model(
         engine,
         verified.digest,
@@ -48,6 +51,27 @@ def load(file: str | PathLike[str], url: Url, contract: Contract | None = None) 
         name=os.path.splitext(os.path.basename(path))[0],
         labels=verified.labels,
     )
+
+
+@contextlib.contextmanager
+def _without_chatter() -> Iterator[None]:
+    """LiteRT announces its delegate on standard error in every process, whatever the log level.
+
+    Nothing else is lost: its errors are exceptions, and the model was run in a child process before.
+    """
+    try:
+        saved = os.dup(2)
+    except OSError:  # started without a standard error, as some services are
+        yield
+        return
+    silence = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(silence, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(silence)
 
 
 def _threads(value: object) -> int:

@@ -1,71 +1,105 @@
-from __future__ import annotations
+"""The main job, end to end, on real data."""
 
-import importlib.util
 import json
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
-from edge_sdk import modelfile
+from edge_sdk import Model, open_source
 from edge_sdk.dataset import Dataset
+from edge_sdk.windows import cut
+from tests.e2e.conftest import edgeml
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-if not all(importlib.util.find_spec(name) for name in ("tensorflow", "seglearn")):
-    pytest.skip("pip install 'edgeml-kit[host]'", allow_module_level=True)
+pytestmark = pytest.mark.e2e
 
-
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], str]:
-    folder = tmp_path_factory.mktemp("demo") / "edgeml-demo"
-    arguments = [sys.executable, "-m", "edge_sdk", "demo", "-o", str(folder), "--json"]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=280, check=False)
-    assert done.returncode == 0, done.stderr
-    return folder, json.loads(done.stdout), done.stderr
+KEYS = {"accuracy_float", "accuracy_int8", "n", "agreement", "latency_us", "ledger", "model", "database"}
+LEDGER = {
+    "read", "used", "pending", "dropped", "predictions", "delivered", "queued", "lost", "sinks", "balanced",
+}  # fmt: skip
 
 
-def test_the_demo_reaches_what_it_promises(shown: tuple[Path, dict[str, Any], str]) -> None:
-    _, facts, _ = shown
-    assert facts["accuracy_float"] > 0.75
-    assert abs(facts["accuracy_int8"] - facts["accuracy_float"]) <= 0.02
-    assert facts["agreement"] > 0.95
-    assert facts["n"] > 700
-    assert 0 < facts["latency_us"]["p50"] <= facts["latency_us"]["p99"]
-    assert "BSD-3" in facts["licence"]
+def test_the_promised_keys_are_there_and_hold(demo):
+    assert set(demo.result) >= KEYS
+    assert set(demo.result["ledger"]) >= LEDGER
+    assert set(demo.result["latency_us"]) >= {"p50", "p99"}
+    assert demo.result["accuracy_float"] > 0.7
+    assert demo.result["accuracy_int8"] > demo.result["accuracy_float"] - 0.02
+    assert demo.result["agreement"] > 0.95
+    assert demo.result["n"] > 300
 
 
-def test_every_sample_and_prediction_is_accounted_for(shown: tuple[Path, dict[str, Any], str]) -> None:
-    folder, facts, _ = shown
-    ledger = facts["ledger"]
+def test_the_books_balance_and_the_database_holds_what_was_delivered(demo):
+    ledger = demo.result["ledger"]
     assert ledger["balanced"]
     assert ledger["lost"] == ledger["queued"] == 0
-    dataset = Dataset.load(folder / "dataset")
-    replayed = [
-        r for r in dataset.recordings if r.group == facts["tested"][0] and r.file.endswith("_right.csv")
-    ]
-    assert len(replayed) == 7
-    assert ledger["read"] == sum(len(dataset.read(recording).samples) for recording in replayed)
-    with sqlite3.connect(facts["database"]) as database:
-        (rows,) = database.execute("select count(*) from predictions").fetchone()
-        named = {label for (label,) in database.execute("select distinct label from predictions")}
-    assert rows == ledger["predictions"] > 200
-    assert named <= set(dataset.labels)
+    with sqlite3.connect(demo.result["database"]) as database:
+        (rows,) = database.execute("SELECT count(*) FROM predictions").fetchone()
+    assert rows == ledger["predictions"] > 100
 
 
-def test_everything_that_the_screen_names_is_there(shown: tuple[Path, dict[str, Any], str]) -> None:
-    folder, facts, err = shown
-    for key in ("model", "database", "report", "pipeline", "dataset"):
-        assert Path(facts[key]).exists()
-    assert {"motion.keras", "run.json", "history.png", "confusion.png"} <= {
-        path.name for path in folder.iterdir()
-    }
-    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
-    contract = json.loads(modelfile.split(Path(facts["model"]).read_bytes()).members[modelfile.CONTRACT])
-    assert contract["input"]["window"] == 100
-    assert contract["lineage"]["accuracy"] == facts["accuracy_int8"]
-    assert "start" in err  # the console, which went to standard error
-    split = json.loads((folder / "run.json").read_text())["split"]
-    assert not set(split["train"]) & set(facts["tested"])
+def test_nobody_is_on_both_sides(demo):
+    record = json.loads((demo.folder / "run.json").read_text())
+    train, validation, test = (set(record["split"][side]) for side in ("train", "validation", "test"))
+    assert not train & test
+    assert not train & validation
+    assert not validation & test
+    assert len(train | validation | test) == 10
+
+
+def test_pictures_and_report_are_there(demo):
+    for name in ("history.png", "confusion.png"):
+        assert (demo.folder / name).read_bytes().startswith(b"\x89PNG")
+    html = Path(demo.result["report"]).read_text()
+    assert "http://" not in html.replace("http://www.w3.org", "")
+
+
+def test_python_command_line_and_bare_runtime_give_identical_outputs(demo, tmp_path):
+    """The same recording three ways, to the last bit."""
+    data = Dataset.load(demo.folder / "dataset")
+    recording = next(r for r in data.recordings if r.label == "ROW" and r.group == "s01")
+    file = demo.folder / "dataset" / recording.file
+    model = Model.load(demo.model)
+
+    interpreter = Interpreter(model_path=str(demo.model), num_threads=1)
+    interpreter.allocate_tensors()
+    (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+    bare = []
+    for window in cut(data.read(recording).samples, model.window, model.hop):
+        interpreter.set_tensor(source["index"], np.ascontiguousarray(window)[None])
+        interpreter.invoke()
+        bare.append(interpreter.get_tensor(result["index"])[0])
+
+    with open_source(f"replay:{file}?speed=max") as replay:
+        streamed = [prediction.outputs for prediction in model.stream(replay)]
+
+    database = tmp_path / "out.db"
+    finished = edgeml(
+        "run",
+        str(demo.model),
+        "--source",
+        f"replay:{file}?speed=max",
+        "--sink",
+        f"sqlite:{database}",
+        "--json",
+    )
+    assert finished.returncode == 0, finished.stderr
+    with sqlite3.connect(database) as rows:
+        stored = [
+            json.loads(row) for (row,) in rows.execute("SELECT outputs FROM predictions ORDER BY sequence")
+        ]
+
+    assert len(bare) > 10
+    assert [o.tobytes() for o in streamed] == [o.tobytes() for o in bare]
+    # The database holds six decimals; the int8 scores are multiples of 1/256.
+    assert np.abs(np.array(stored) - np.stack(bare)).max() < 1e-6
+    assert np.array_equal(np.array(stored, np.float32).round(6), np.stack(bare).round(6))
+
+
+def test_the_screen_says_what_to_do_next(demo, tmp_path):
+    finished = edgeml("demo", "-o", str(tmp_path / "again"), "--seed", "1", timeout=280)
+    assert finished.returncode == 0, finished.stderr
+    for word in ("float", "int8", "p99", "balanced", "motion.tflite", "events.db", "edgeml train", "BSD"):
+        assert word in finished.stdout, word

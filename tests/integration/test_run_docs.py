@@ -41,7 +41,7 @@ def place(tmp_path, monkeypatch):
 )
 def test_the_python_examples_run(place, page, code, capsys):
     names = {}
-    exec(compile(code, page, "exec"), names)  # noqa: S102
+    exec(compile(code, page, "exec"), names)
     if "report" in names:
         assert names["report"].ledger.balanced
         assert names["report"].predictions > 0

@@ -29,7 +29,7 @@ def some(count, start=0):
 def rows_of(path, table="predictions"):
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        return database.execute(f"SELECT device, run_id, sequence FROM {table} ORDER BY 3").fetchall()  # noqa: S608
+        return database.execute(f"SELECT device, run_id, sequence FROM {table} ORDER BY 3").fetchall()
 
 
 def sequences(path):
