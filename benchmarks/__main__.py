@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import delivery, invoke, models, start, windows
+from benchmarks import delivery, host, invoke, models, start, windows
 from benchmarks.measure import Row
 from edge_sdk.cli import json_option, print_json
 
@@ -28,6 +28,7 @@ def main(as_json: bool) -> None:
             ("start", lambda: start.rows(files["mlp"])),
             ("delivery", lambda: delivery.rows(files["mlp"])),
             ("windows", windows.rows),
+            ("host", lambda: host.rows(Path(scratch))),
         ):
             click.echo(f"measuring {title} …", err=True)
             rows += measured()

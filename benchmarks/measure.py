@@ -66,7 +66,10 @@ def _process(script: str, arguments: tuple[str, ...]) -> tuple[float, float]:
     script += "\nprint(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     started = time.perf_counter()
     finished = subprocess.run(
-        [sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+        [sys.executable, "-c", script, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=True,
     )
     return time.perf_counter() - started, int(finished.stdout.split()[-2]) / 1024
 
