@@ -153,7 +153,7 @@ class Edge(Generic[T]):
             return taken
 
     def pop(self, into: list[T]) -> bool:
-        """Append the oldest item that is not too old to a list, without holding it; False where there is none.
+        """Append the oldest item that is not too old to a list, without holding it; False without one.
 
         Call it while `lock` is held.
         """

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from edge_sdk import plugins
 from edge_sdk.config import Config, From, ModelFile, To, override, place
-from edge_sdk.contract import DecisionSettings, Input
+from edge_sdk.contract import DecisionSettings
 from edge_sdk.delivery import Call, Delivery
 from edge_sdk.edges import EdgeSettings
 from edge_sdk.errors import ConfigError
@@ -100,12 +100,10 @@ class Pipeline:
             ConfigError: a part is a Python object, which no file can name.
         """
         if self._file is None:
-            raise ConfigError(
-                "a loaded model cannot stand in a file", remedy="give the pipeline its path"
-            )
+            raise ConfigError("a loaded model cannot stand in a file", remedy="give the pipeline its path")
         for part in (*(s.source for s in self.sources), *(s.sink for s in self.sinks)):
             if not isinstance(part, str):
-                raise ConfigError(f"{_name(part)} cannot stand in a file", expected="URLs only")
+                raise ConfigError(f"{name_of(part)} cannot stand in a file", expected="URLs only")
         decision = self._decision or {}
         if isinstance(decision, DecisionSettings):
             decision = dataclasses.asdict(decision)
@@ -173,11 +171,11 @@ class Pipeline:
         return override(model.decision, self._decision or {})
 
     def _feeds(self, model: Model, running: Running) -> list[Feed]:
-        names = _distinct([_name(part.source) for part in self.sources])
+        names = _distinct([name_of(part.source) for part in self.sources])
         feeds = []
         for index, (name, part) in enumerate(zip(names, self.sources, strict=True)):
             opener = self._opener("sources", part.source, part.options)
-            feed = Feed(name, opener, self._source_edge(part), running.junction, running.ended)
+            feed = Feed(name, opener, self.source_edge(part), running.junction, running.ended)
             feed.reopens = isinstance(part.source, str)
             feed.device = self.device if len(self.sources) == 1 else f"{self.device}-{index + 1}"
             feed.expected = model.contract.input if model.contract else None
@@ -185,13 +183,13 @@ class Pipeline:
         return feeds
 
     def _deliveries(self, model: Model, running: Running, run: Run) -> list[Delivery]:
-        names = _distinct([_name(part.sink) for part in self.sinks])
+        names = _distinct([name_of(part.sink) for part in self.sinks])
         deliveries = []
         for name, part in zip(names, self.sinks, strict=True):
             opener = self._opener("sinks", part.sink, part.options, run)
-            delivery = Delivery(name, opener, self._sink_edge(part), running.books, running.failed)
+            delivery = Delivery(name, opener, self.sink_edge(part), running.books, running.failed)
             delivery.reopens = isinstance(part.sink, str)
-            delivery.when = _wanted(part, model)
+            delivery.when = wanted_by(part, model)
             if not isinstance(part.sink, (str, Sink)):
                 delivery.batch = 1
             deliveries.append(delivery)
@@ -203,57 +201,25 @@ class Pipeline:
         Raises:
             EdgeError: a part cannot work as configured: what `run` would find out first.
         """
-        model = self.load()
-        wanted = model.contract.input if model.contract else None
-        for group, parts in (("sources", self.sources), ("sinks", self.sinks)):
-            for part in parts:
-                url = part.source if isinstance(part, From) else part.sink
-                if isinstance(url, str):
-                    plugin, location, options = self._placed(group, url, part.options)
-                    check_promises(url, options, wanted)
-                    if hasattr(plugin, "preflight"):
-                        plugin.preflight(location, wanted, **options)
-        return {
-            "device": self.device,
-            "model": {
-                "name": model.name,
-                "digest": model.digest,
-                "window": model.window,
-                "hop": model.hop,
-                "rate_hz": model.rate_hz,
-                "channels": list(model.channels),
-                "labels": list(model.labels),
-                "runtime": f"{model.runtime.name} {model.runtime.version}",
-            },
-            "decision": dataclasses.asdict(self.settings(model)),
-            "sources": [
-                {"url": _name(part.source), "options": part.options, **_edge_facts(self._source_edge(part))}
-                for part in self.sources
-            ],
-            "sinks": [
-                {
-                    "url": _name(part.sink),
-                    "options": part.options,
-                    "when": str(_wanted(part, model) or "") or None,
-                    **_edge_facts(self._sink_edge(part)),
-                }
-                for part in self.sinks
-            ],
-        }
+        from edge_sdk.preview import preview  # not needed on the way to the first result
 
-    def _source_edge(self, part: From) -> EdgeSettings:
+        return preview(self)
+
+    def source_edge(self, part: From) -> EdgeSettings:
+        """The edge behind a source, with its defaults filled in."""
         live = self._is_live(part)
         policy = part.policy or ("drop_oldest" if live else "block")
         return EdgeSettings(
             policy, part.queue or (_LIVE_BLOCKS if live else _RECORDED_BLOCKS), part.max_age_s
         )
 
-    def _sink_edge(self, part: To) -> EdgeSettings:
+    def sink_edge(self, part: To) -> EdgeSettings:
+        """The edge before a sink, with its defaults filled in."""
         live = any(self._is_live(source) for source in self.sources)
         policy = part.policy or ("drop_oldest" if live else "block")
         return EdgeSettings(policy, part.queue or _PREDICTIONS, part.max_age_s, _PATIENCE_S)
 
-    def _placed(self, group: str, url: str, options: Mapping[str, Any]) -> tuple[Any, str, dict[str, Any]]:
+    def placed(self, group: str, url: str, options: Mapping[str, Any]) -> tuple[Any, str, dict[str, Any]]:
         """A plug-in's class, its location seen from here, and its options."""
         plugin, _, _ = plugins.check_url(group, url, dict(options))
         return plugins.check_url(group, place(url, plugin, self._folder), dict(options))
@@ -264,7 +230,7 @@ class Pipeline:
         if not isinstance(part, str):
             opened = part if group == "sources" or isinstance(part, Sink) else Call(part)
             return lambda: _begun(opened, run)
-        plugin, location, checked = self._placed(group, part, options)
+        plugin, location, checked = self.placed(group, part, options)
         return lambda: _begun(plugin(location, **checked), run)
 
     def _is_live(self, part: From) -> bool:
@@ -282,7 +248,7 @@ class Pipeline:
                 plugins.check_url("sources", source.source, dict(source.options))
             elif not isinstance(source.source, Iterable):
                 raise ConfigError(
-                    f"source {_name(source.source)}", expected="a URL, a source or an iterable of blocks"
+                    f"source {name_of(source.source)}", expected="a URL, a source or an iterable of blocks"
                 )
         for sink in self.sinks:
             _check_edge(sink)
@@ -290,13 +256,13 @@ class Pipeline:
                 plugins.check_url("sinks", sink.sink, dict(sink.options))
             elif not isinstance(sink.sink, Sink) and not callable(sink.sink):
                 raise ConfigError(
-                    f"sink {_name(sink.sink)}", expected="a URL, a sink or a function of a prediction"
+                    f"sink {name_of(sink.sink)}", expected="a URL, a sink or a function of a prediction"
                 )
             if sink.when:
                 Expression(sink.when)
 
 
-def _wanted(part: To, model: Model) -> Expression | None:
+def wanted_by(part: To, model: Model) -> Expression | None:
     """The sink's ``when``, compared with what this model can say."""
     if not part.when:
         return None
@@ -304,33 +270,6 @@ def _wanted(part: To, model: Model) -> Expression | None:
     expression.check_values("event", ("start", "end"))
     expression.check_values("label", model.labels)
     return expression
-
-
-def check_promises(url: str, options: Mapping[str, Any], wanted: Input | None) -> None:
-    """See that a source's options agree with what the model was trained with.
-
-    Raises:
-        ConfigError: another rate, or channels that the model needs are missing.
-    """
-    if wanted is None:
-        return
-    missing = [name for name in wanted.names if name not in (options.get("channels") or wanted.names)]
-    if missing:
-        raise ConfigError(
-            f"{url}: channels", expected=", ".join(wanted.names), found=", ".join(options["channels"])
-        )
-    rate_hz = options.get("rate_hz")
-    if rate_hz and wanted.rate_hz and abs(rate_hz / wanted.rate_hz - 1) > wanted.rate_tolerance:
-        raise ConfigError(
-            f"{url}: rate_hz",
-            expected=f"{wanted.rate_hz:g} ± {wanted.rate_tolerance:.0%}",
-            found=f"{rate_hz:g}",
-            remedy="set the sensor's rate, or train at this one",
-        )
-
-
-def _edge_facts(settings: EdgeSettings) -> dict[str, Any]:
-    return {"policy": settings.policy, "queue": settings.capacity, "max_age_s": settings.max_age_s}
 
 
 def _begun(opened: Any, run: Run | None) -> Any:
@@ -341,11 +280,11 @@ def _begun(opened: Any, run: Run | None) -> Any:
 
 def _several(parts: Any, name: str) -> list[Any]:
     if isinstance(parts, (str, From, To)) or not isinstance(parts, Iterable):
-        raise ConfigError(name, expected="a list", found=_name(parts), remedy=f"write {name}=[…]")
+        raise ConfigError(name, expected="a list", found=name_of(parts), remedy=f"write {name}=[…]")
     return list(parts)
 
 
-def _name(part: Any) -> str:
+def name_of(part: Any) -> str:
     """What a part is called in books and messages; a password in a URL is left out."""
     if isinstance(part, str):
         return re.sub(r"^(\w+:(?://)?)[^/@?]*@", r"\1", part.partition("?")[0])

@@ -14,6 +14,7 @@ def render(shown: Shown) -> str:
         f" + {count:,} dropped ({why})" for why, count in ledger.samples.dropped.items() if count
     )
     fates = f"{ledger.delivered:,} delivered + {ledger.queued} queued + {ledger.lost} lost"
+    verdict = "balanced" if ledger.balanced else "NOT balanced"
     rows = [
         ("data", f"{len(dataset.recordings)} recordings of {who}, {len(dataset.labels)} exercises"),
         ("licence", dataset.licence),
@@ -24,10 +25,7 @@ def render(shown: Shown) -> str:
         ("size", f"{facts['bytes']:,} bytes"),
         ("latency", f"{_micro(latency['p50'])} p50, {_micro(latency['p99'])} p99 a window, on this machine"),
         ("ledger", f"{ledger.samples.read:,} samples = {ledger.samples.used:,} used{reasons}"),
-        (
-            "",
-            f"{ledger.predictions:,} predictions = {fates}: {'balanced' if ledger.balanced else 'NOT balanced'}",
-        ),
+        ("", f"{ledger.predictions:,} predictions = {fates}: {verdict}"),
         ("model", str(folder / TFLITE)),
         ("report", f"{facts['report']}, {folder}/history.png, {folder}/confusion.png"),
         ("database", str(folder / DATABASE)),

@@ -12,6 +12,7 @@ import sys
 import time
 import tty
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,7 +76,7 @@ def count(path):
 def test_a_recording_goes_through_and_the_report_adds_up(place):
     done = edgeml(
         place, "run", "m.tflite", "--source", "replay:walk.csv?speed=max", "--sink", "sqlite:all.db",
-        "--sink", "jsonl:all.jsonl", "--sink", "csv:all.csv", "--sink", "stdout:", "--device", "wrist", "--json",
+        "--sink", "jsonl:all.jsonl", "--sink", "csv:all.csv", "--sink", "stdout:", "--device", "wrist", "--json",  # noqa: E501
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -102,7 +103,7 @@ def test_an_edgeml_toml_is_checked_and_run_from_anywhere(place, tmp_path):
     (place / "edgeml.toml").write_text(
         'device = "press-7"\nmodel = {file = "m.tflite"}\n'
         '[[source]]\nurl = "replay:walk.csv"\nspeed = "max"\n'
-        '[decision]\nthreshold = 0.9\n'
+        "[decision]\nthreshold = 0.9\n"
         '[[sink]]\nurl = "sqlite:toml.db"\nwhen = "event == \'start\'"\n'
     )
     config = str(place / "edgeml.toml")
@@ -128,7 +129,11 @@ def test_an_edgeml_toml_is_checked_and_run_from_anywhere(place, tmp_path):
         (["nope.tflite", "--source", "replay:walk.csv"], 2, "nope.tflite"),
         (["nope.toml"], 2, "cannot be read"),
         (["m.tflite", "--source", "replay:walk.csv", "--sink", "sqlite:no/where.db"], 3, "mkdir -p"),
-        (["m.tflite", "--source", "replay:walk.csv", "--sink", "sqlite:m.tflite"], 3, "not a SQLite database"),
+        (
+            ["m.tflite", "--source", "replay:walk.csv", "--sink", "sqlite:m.tflite"],
+            3,
+            "not a SQLite database",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_an_exit_code(place, arguments, status, message):
@@ -150,7 +155,8 @@ def test_once_and_duration_end_by_themselves(place):
 
 
 def test_a_reader_that_has_seen_enough_is_no_failure(place):
-    pipe = f"{' '.join(EDGEML)} run m.tflite --source 'replay:walk.csv?speed=max&repeat=50' | head -2; exit ${{PIPESTATUS[0]}}"
+    source = "replay:walk.csv?speed=max&repeat=50"
+    pipe = f"{' '.join(EDGEML)} run m.tflite --source '{source}' | head -2; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(
         ["bash", "-c", pipe], cwd=place, capture_output=True, text=True, timeout=60, check=False
     )
@@ -164,7 +170,14 @@ def test_a_reader_that_has_seen_enough_is_no_failure(place):
 def test_a_signal_drains_and_exits_with_0(place, number):
     database = place / f"signal{number}.db"
     process = started(
-        place, "run", "m.tflite", "--source", "replay:walk.csv?speed=20&repeat=0", "--sink", f"sqlite:{database}", "--json"
+        place,
+        "run",
+        "m.tflite",
+        "--source",
+        "replay:walk.csv?speed=20&repeat=0",
+        "--sink",
+        f"sqlite:{database}",
+        "--json",
     )
     wait_for(lambda: count(database) > 20)
     process.send_signal(number)
@@ -182,8 +195,10 @@ def test_a_second_signal_exits_at_once(place):
         "sink.Sink.write = hang\n"
         "main(['run', 'm.tflite', '--source', 'replay:walk.csv', '--sink', 'jsonl:hung.jsonl'])"
     )
-    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=place, stdout=subprocess.PIPE, env=environment)
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=place, stdout=subprocess.PIPE, env=environment
+    )
     assert process.stdout.readline() == b"hung\n"
     process.send_signal(signal.SIGINT)
     time.sleep(0.3)
@@ -199,7 +214,13 @@ def test_a_kill_at_any_moment_loses_nothing_that_was_committed(place):
     for _ in range(KILL_ROUNDS):
         before = count(database)
         process = started(
-            place, "run", "m.tflite", "--source", "replay:walk.csv?speed=40&repeat=0", "--sink", f"sqlite:{database}"
+            place,
+            "run",
+            "m.tflite",
+            "--source",
+            "replay:walk.csv?speed=40&repeat=0",
+            "--sink",
+            f"sqlite:{database}",
         )
         wait_for(lambda before=before: count(database) > before)
         time.sleep(random.uniform(0.0, 0.5))
@@ -237,7 +258,14 @@ def test_a_serial_port_with_garbage_unplugged_and_plugged_in_again(place):
     database, port = place / "serial.db", place / "tty"
     with terminal(port) as sensor:
         process = started(
-            place, "run", "m.tflite", "--source", f"serial:{port}?timeout_s=60", "--sink", f"sqlite:{database}", "--json"
+            place,
+            "run",
+            "m.tflite",
+            "--source",
+            f"serial:{port}?timeout_s=60",
+            "--sink",
+            f"sqlite:{database}",
+            "--json",
         )
         wait_for(lambda: count(database) > 3 or send(sensor))
         os.write(sensor, b"\xff\xfe garbage\n1,2\n" + b"x" * 10_000 + b"\n")
@@ -270,14 +298,17 @@ def test_a_full_disk_holds_predictions_back_and_the_run_goes_on(place, tmp_path)
     """A file system of 256 KiB fills up; the other sink gets everything, and the books say what waits."""
     small = tmp_path / "small"
     small.mkdir()
-    if os.geteuid() != 0 or subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], capture_output=True, check=False
-    ).returncode:
+    if (
+        os.geteuid() != 0
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], capture_output=True, check=False
+        ).returncode
+    ):
         pytest.skip("needs root and mount: run as root, outside a restricted container")
     try:
         (small / "ballast").write_bytes(b"\0" * 120_000)
         done = edgeml(
-            place, "run", "m.tflite", "--source", "replay:walk.csv?speed=max", "--sink", f"jsonl:{small}/p.jsonl",
+            place, "run", "m.tflite", "--source", "replay:walk.csv?speed=max", "--sink", f"jsonl:{small}/p.jsonl",  # noqa: E501
             "--sink", f"sqlite:{tmp_path}/p.db", "--json",
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

@@ -47,7 +47,9 @@ def test_the_file_is_read_into_one_structure():
 
 
 def test_a_config_written_and_read_again_is_the_same():
-    config = Config.parse(TOML + '[contract]\nname = "m"\ninput = {window = 8, channels = [{name = "ä\\"x"}]}\n')
+    config = Config.parse(
+        TOML + '[contract]\nname = "m"\ninput = {window = 8, channels = [{name = "ä\\"x"}]}\n'
+    )
     assert Config.parse(config.to_toml()) == config
 
 

@@ -92,7 +92,8 @@ class Sensor:
 
 def test_every_sample_and_prediction_is_accounted_for_and_the_same_as_in_a_stream(model, walk):
     got = []
-    report = checked(Pipeline(model, [f"replay:{walk}?speed=max"], [got.append, Plugin()], device="wrist").run())
+    pipeline = Pipeline(model, [f"replay:{walk}?speed=max"], [got.append, Plugin()], device="wrist")
+    report = checked(pipeline.run())
     streamed = list(model.stream([Block(NUMBERS, 50.0, XYZ)]))
     assert [p.label for p in got] == [p.label for p in streamed]
     assert np.array_equal([p.outputs for p in got], [p.outputs for p in streamed])
@@ -148,7 +149,7 @@ def test_stop_from_another_thread_and_from_a_signal_handler_drains(model):
         if stop == "thread":
             threading.Timer(0.2, pipeline.stop).start()
         else:
-            before = signal.signal(signal.SIGALRM, lambda *_: pipeline.stop())
+            before = signal.signal(signal.SIGALRM, lambda *_, it=pipeline: it.stop())
             signal.setitimer(signal.ITIMER_REAL, 0.2)
         try:
             report = checked(pipeline.run(duration_s=20))
@@ -162,7 +163,8 @@ def test_stop_from_another_thread_and_from_a_signal_handler_drains(model):
 
 
 def test_several_devices_and_sources_keep_their_own_windows(model):
-    mixed = [block for pair in zip(blocks(10, device="a"), blocks(10, device="b"), strict=True) for block in pair]
+    pairs = zip(blocks(10, device="a"), blocks(10, device="b"), strict=True)
+    mixed = [block for pair in pairs for block in pair]
     sink = Plugin()
     report = checked(Pipeline(model, [mixed, blocks(10), blocks(10)], [sink], device="hub").run())
     assert {device for device, _ in sink.got} == {"a", "b", "hub-2", "hub-3"}
@@ -318,7 +320,9 @@ def test_blocks_of_other_channels_end_the_run_with_a_balanced_ledger(model):
 
 
 def test_faults_are_counted_with_their_samples(model):
-    report = checked(Pipeline(model, [[*blocks(2), Fault("garbage", samples=2), *blocks(2)]], [Plugin()]).run())
+    report = checked(
+        Pipeline(model, [[*blocks(2), Fault("garbage", samples=2), *blocks(2)]], [Plugin()]).run()
+    )
     assert report.ledger.faults == {"garbage": 1}
     assert report.ledger.samples.read == 34
 
@@ -390,9 +394,9 @@ def test_a_sink_that_cannot_work_is_found_before_anything_is_read(model, tmp_pat
 
 
 def test_a_password_in_a_url_is_not_in_the_report():
-    from edge_sdk.pipeline import _name
+    from edge_sdk.pipeline import name_of
 
-    assert _name("serial://user:secret@host/port?x=1") == "serial://host/port"
+    assert name_of("serial://user:secret@host/port?x=1") == "serial://host/port"
 
 
 def test_nothing_is_left_frozen_and_no_thread_is_left_behind(model):
@@ -422,7 +426,12 @@ verdicts = st.lists(
 )
 streams = st.lists(
     st.one_of(
-        st.builds(lambda n, d, g: Block(NUMBERS[:n], 50.0, XYZ, d, gap=g), st.integers(1, 20), st.sampled_from("ab"), st.booleans()),
+        st.builds(
+            lambda n, device, gap: Block(NUMBERS[:n], 50.0, XYZ, device, gap=gap),
+            st.integers(1, 20),
+            st.sampled_from("ab"),
+            st.booleans(),
+        ),
         st.builds(lambda n: Fault("garbage", samples=n), st.integers(0, 3)),
         st.builds(lambda: Block(np.full((3, 3), np.nan, np.float32), 50.0, XYZ, "a")),
     ),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from edge_sdk.prediction import Prediction
 from edge_sdk.runs import Run
 
 ONE = Prediction(
-    "fäll, \"hard\"\nindeed", 0.91, None, np.array([0.91, 0.09], np.float32), "press-7", "r1", 0, model="m"
+    'fäll, "hard"\nindeed', 0.91, None, np.array([0.91, 0.09], np.float32), "press-7", "r1", 0, model="m"
 )
 
 
@@ -105,7 +106,7 @@ def test_a_full_disk_is_worth_another_try_and_leaves_the_file_whole(name, tmp_pa
     """In a child, because the limit on file sizes is the process's."""
     code = f"""
 import resource, sys
-sys.path.insert(0, {str(os.getcwd())!r})
+sys.path.insert(0, {str(Path.cwd())!r})
 from pathlib import Path
 from tests.unit.edge_sdk.test_sinks import opened, some
 from edge_sdk.errors import Retry
@@ -123,7 +124,9 @@ sink, path = opened({name!r}, Path({str(tmp_path)!r}))
 sink.write(some(3, 2))
 sink.close()
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.stdout.strip() == "retry", done.stderr
     assert sequences(tmp_path / name.partition(":")[2]) == [0, 1, 2, 3, 4]
 
@@ -257,7 +260,7 @@ def test_a_read_only_folder_is_said(name, tmp_path):
         return
     code = f"""
 import sys
-sys.path.insert(0, {str(os.getcwd())!r})
+sys.path.insert(0, {str(Path.cwd())!r})
 from pathlib import Path
 from tests.unit.edge_sdk.test_sinks import opened
 from edge_sdk.errors import Fatal
@@ -268,7 +271,9 @@ try:
 except Fatal as error:
     print(error)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
     assert "that this user may write" in done.stdout, done.stderr
 
 

@@ -94,7 +94,7 @@ def test_a_line_that_began_before_we_listened_is_skipped_unless_it_is_a_whole_he
 def test_no_bytes_break_the_parser_and_chunks_do_not_matter(data, chunk):
     whole, whole_faults, _ = parsed(data)
     parts, part_faults, _ = parsed(data, chunk)
-    assert np.array_equal(np.array(whole, dtype=object), np.array(parts, dtype=object)) or str(whole) == str(parts)
+    assert str(whole) == str(parts)  # as text, because nan is not nan
     assert whole_faults == part_faults
 
 
@@ -122,7 +122,7 @@ def collect(source, until, timeout_s=10.0):
     def read():
         try:
             for item in source:
-                items.append(item)
+                items.append(item)  # noqa: PERF402 - seen by the other thread one by one
         except Exception as error:  # noqa: BLE001
             errors.append(error)
 
@@ -230,11 +230,14 @@ def test_a_replay_gives_every_sample_once_and_in_order(tmp_path, suffix):
 
 def test_a_wav_is_a_recording_too(tmp_path):
     pcm = np.arange(-400, 400, dtype="<i2")
-    head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + 1600, b"WAVE", b"fmt ", 16, 1, 1, 8000, 16000, 2, 16, b"data", 1600)
+    facts = (b"RIFF", 36 + 1600, b"WAVE", b"fmt ", 16, 1, 1, 8000, 16000, 2, 16, b"data", 1600)
+    head = struct.pack("<4sI4s4sIHHIIHH4sI", *facts)
     (tmp_path / "a.wav").write_bytes(head + pcm.tobytes())
     blocks = list(open_source(f"replay:{tmp_path}/a.wav?speed=0&channels=mic"))
     assert np.array_equal(joined(blocks)[:, 0], pcm / np.float32(32768))
-    assert {(block.rate_hz, block.channels, len(block.samples)) for block in blocks} == {(8000.0, ("mic",), 800)}
+    assert [(block.rate_hz, block.channels, len(block.samples)) for block in blocks] == [
+        (8000.0, ("mic",), 800)
+    ]
 
 
 @pytest.mark.parametrize("place", ["", "/recordings/walk/*.csv", "/recordings"])
