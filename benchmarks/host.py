@@ -123,8 +123,8 @@ def bare_fit_here(dataset: str) -> float:
     clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter()))
     validation = (prepared.validation.x, prepared.validation.y) if prepared.validation is not None else None
     model.fit(
-        x, y, batch_size=config.batch, epochs=EPOCHS, validation_data=validation, verbose=0, callbacks=[clock],
-        validation_batch_size=512,
+        x, y, batch_size=config.batch, epochs=EPOCHS, validation_data=validation, validation_batch_size=512,
+        verbose=0, callbacks=[clock],
     )  # fmt: skip
     return statistics.median(np.diff(ends))
 

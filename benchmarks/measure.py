@@ -62,7 +62,7 @@ def processes(
 
 
 def _process(script: str, arguments: tuple[str, ...]) -> tuple[float, float]:
-    # The kernel's own figure in the process itself: getrusage would count the parent's memory before the exec.
+    # The kernel's own figure in the process itself: getrusage counts the parent's memory before the exec.
     script += "\nprint(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     started = time.perf_counter()
     finished = subprocess.run(

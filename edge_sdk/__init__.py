@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge_sdk.blocks import Block, Fault, ticks
+    from edge_sdk.config import Config, From, To
     from edge_sdk.contract import Contract, DecisionSettings
     from edge_sdk.decision import Decision
     from edge_sdk.errors import (
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 #: Where each public name lives. Looked up on first use, so that a device pays only for what it uses.
 _HOMES = {
     "blocks": ("Block", "Fault", "ticks"),
+    "config": ("Config", "From", "To"),
     "contract": ("Contract", "DecisionSettings"),
     "decision": ("Decision",),
     "errors": (
@@ -58,6 +60,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Block",
+    "Config",
     "ConfigError",
     "Contract",
     "ContractError",
@@ -68,6 +71,7 @@ __all__ = [
     "EdgeError",
     "Fatal",
     "Fault",
+    "From",
     "Ledger",
     "Model",
     "ModelError",
@@ -77,6 +81,7 @@ __all__ = [
     "Report",
     "Retry",
     "SpecError",
+    "To",
     "Windows",
     "open_sink",
     "open_source",

@@ -36,6 +36,8 @@ class EdgeError(Exception):
     """
 
     exit_code = 2
+    #: Of the run that this error ended, `edge_sdk.pipeline.Report`; None elsewhere.
+    report: Any = None
 
     def __init__(
         self, what: str, *, expected: object = None, found: object = None, remedy: str | None = None

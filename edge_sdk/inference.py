@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,12 +21,6 @@ from edge_sdk.prediction import Prediction
 from edge_sdk.windows import Windows
 
 
-@functools.cache
-def process_run_id() -> str:
-    """Random, one for each start of a process."""
-    return os.urandom(8).hex()
-
-
 @dataclass(slots=True)
 class _Device:
     """What is kept for one device."""
@@ -44,7 +37,7 @@ class Inference:
         model: what to run.
         decision: instead of the contract's.
         device: name for blocks that carry none.
-        run_id: instead of this process's.
+        run_id: of these predictions; random where none is given.
         on_latency: called with each invoke's time, µs.
 
     Attributes:
@@ -64,13 +57,16 @@ class Inference:
         self.model = model
         self.decision = decision or model.decision
         self.device = device
-        self.run_id = run_id or process_run_id()
+        self.run_id = run_id or os.urandom(8).hex()
         self.on_latency = on_latency
         self.samples = Samples()
         self.faults: Counter[str] = Counter()
         self._devices: dict[str, _Device] = {}
         self._columns: dict[tuple[str, ...], list[int] | None] = {}
         self._clock = ClockState()
+        self._channel_count = model.channel_count
+        self._rate_hz: float | None = None
+        """The rate that was checked last."""
 
     def push(self, block: Block) -> Iterator[Prediction]:
         """Take a block and yield the predictions of the windows it completes.
@@ -155,11 +151,26 @@ class Inference:
             self.samples.dropped[reason] += count
 
     def _new_device(self) -> _Device:
-        windows = Windows(self.model.window, self.model.hop, self.model.channel_count)
+        windows = Windows(self.model.window, self.model.hop, self._channel_count)
         return _Device(windows, Decision(self.decision, self.model.labels))
 
     def _arrange(self, block: Block) -> NDArray[np.float32]:
         """The block's samples with the model's channels in the model's order; checks rate and channels."""
+        if block.rate_hz != self._rate_hz:
+            self._check_rate(block)
+        if block.channels not in self._columns:
+            self._columns[block.channels] = self._match(block)
+        columns = self._columns[block.channels]
+        samples = block.samples if columns is None else block.samples[:, columns]
+        if samples.ndim != 2 or samples.shape[1] != self._channel_count:
+            raise SpecError(
+                f"block of {block.device or self.device or 'the source'}",
+                expected=f"[n, {self._channel_count}] samples",
+                found=list(samples.shape),
+            )
+        return samples.astype(np.float32, copy=False)
+
+    def _check_rate(self, block: Block) -> None:
         contract = self.model.contract
         if contract is not None and contract.input.rate_hz is not None:
             off = abs(block.rate_hz / contract.input.rate_hz - 1)
@@ -171,17 +182,7 @@ class Inference:
                     found=f"{block.rate_hz:g} Hz",
                     remedy="set the sensor's rate, or train at this one",
                 )
-        if block.channels not in self._columns:
-            self._columns[block.channels] = self._match(block)
-        columns = self._columns[block.channels]
-        samples = block.samples if columns is None else block.samples[:, columns]
-        if samples.ndim != 2 or samples.shape[1] != self.model.channel_count:
-            raise SpecError(
-                f"block of {block.device or self.device or 'the source'}",
-                expected=f"[n, {self.model.channel_count}] samples",
-                found=list(samples.shape),
-            )
-        return samples.astype(np.float32, copy=False)
+        self._rate_hz = block.rate_hz
 
     def _match(self, block: Block) -> list[int] | None:
         """Which columns of the block are the model's, or None where they are so already."""

@@ -13,7 +13,8 @@ class Samples:
 
     A sample is *used* once it has been in at least one window, *pending* while it waits in a window that is
     not full yet, and *dropped* for a reason otherwise: ``tail`` (the stream ended before a window was full),
-    ``gap``, ``fault``, ``overflow``, ``max_age``, ``hop`` (skipped: the hop is longer than the window).
+    ``gap``, ``fault``, ``overflow``, ``max_age``, ``hop`` (skipped: the hop is longer than the window),
+    ``stopped`` (the run ended first).
     """
 
     read: int = 0
@@ -29,7 +30,11 @@ class Samples:
 
 @dataclass(slots=True)
 class SinkAccount:
-    """What became of the predictions offered to one sink: offered = delivered + queued + dropped."""
+    """What became of the predictions offered to one sink: offered = delivered + queued + dropped.
+
+    Dropped for a reason: ``overflow``, ``max_age``, ``stalled`` (the sink took nothing for so long that it
+    would have held back the others), ``rejected``, ``failed``, ``stopped``.
+    """
 
     offered: int = 0
     delivered: int = 0

@@ -160,7 +160,7 @@ class Pipeline:
             report = running.shut_down()
             self._requests = queue.SimpleQueue()
         if running.failure is not None:
-            running.failure.report = report  # type: ignore[attr-defined]
+            running.failure.report = report
             raise running.failure
         return report
 

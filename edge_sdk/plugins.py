@@ -24,8 +24,12 @@ class Source(Protocol):
     """Yields blocks until it is exhausted or closed.
 
     A plug-in's class takes the URL's location first and its options as keyword arguments with defaults.
-    Reads must time out: `close`, called from another thread, ends the iteration within a second. A source that
-    cannot know its rate or its channels may have a method ``expect(input)`` too: it is told the contract's.
+    Reads must time out: `close`, called from another thread, ends the iteration within a second. It may also have
+
+    - ``expect(input)``: is told what the model was trained with, as some wires tell neither rate nor names;
+    - ``missed``: deadlines that it missed so far;
+    - ``location_is_path = True`` on the class: its location is seen from the folder of the edgeml.toml;
+    - ``preflight(location, input, **options)``, a class method: raises what `edgeml check` should report.
     """
 
     live: bool
@@ -39,7 +43,11 @@ class Source(Protocol):
 
 @runtime_checkable
 class Sink(Protocol):
-    """Takes predictions; returning from `write` is the acknowledgement."""
+    """Takes predictions; returning from `write` is the acknowledgement.
+
+    It may also have ``begin(run)``, told about the `edge_sdk.runs.Run` after it was opened, and
+    ``location_is_path`` and ``preflight`` as a source may.
+    """
 
     delivery: Delivery
 

@@ -22,7 +22,7 @@ class Prediction:
         value: the output of a regression or anomaly model; None for a classifier.
         outputs: float32, the raw output tensor without its batch axis.
         device: who measured it.
-        run_id: random, one per process start.
+        run_id: random, one for each run of a pipeline and each stream.
         sequence: counts from 0 for each device within a run.
         time_s: boot-clock time of the window's last sample, s.
         wall_s: the same on the wall clock, s since the epoch.

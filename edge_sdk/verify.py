@@ -1,8 +1,8 @@
 """Proves that a model file is safe to load before this process loads it.
 
 LiteRT dies with a segmentation fault on some damaged files, so an unknown file is loaded, invoked and
-compared with its golden vectors in a child process first. The verdict is kept under the digest of the whole file, the
-runtime's version and the processor's features, together with the contract; a file with a verdict is loaded
+compared with its golden vectors in a child process first. The verdict is kept under the digest of the whole
+file, the runtime's version and the processor's features, together with the contract; a file with a verdict is loaded
 straight away. What only an unknown file needs is imported only for one, which keeps a device's start short.
 """
 

@@ -44,9 +44,7 @@ _EXTRAS = {
 }
 
 
-@click.command(
-    epilog="\b\nExample:\n  edgeml doctor\n  edgeml doctor --json | jq '.findings[] | select(.state == \"missing\")'"
-)
+@click.command(epilog="\b\nExample:\n  edgeml doctor\n  edgeml doctor --json | jq -r '.findings[].part'")
 @json_option
 def command(as_json: bool) -> None:
     """Tell what this machine can do, what is missing and how to get it.

@@ -92,7 +92,7 @@ def _run(pipeline: Pipeline, duration_s: float | None, once: bool) -> Report:
     except Fatal as error:
         if isinstance(error.__cause__, BrokenPipeError):  # `| head` has seen enough: that is no failure
             sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for the interpreter's own flush at exit
-            report: Report = error.report  # type: ignore[attr-defined]
+            report: Report = error.report
             return report
         raise _with_summary(error) from None
     except EdgeError as error:

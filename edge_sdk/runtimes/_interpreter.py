@@ -58,7 +58,7 @@ class InterpreterRuntime:
         self._interpreter = None
 
     def _one_to_one(self) -> Callable[[Sequence[NDArray[Any]]], list[NDArray[Any]]]:
-        """`invoke` for the usual model, without loops and look-ups: a microsecond that a small model notices."""
+        """`invoke` for the usual model, without loops and look-ups: a small model notices the microsecond."""
         interpreter, source, result = self._interpreter, self._input_indices[0], self._output_indices[0]
         set_tensor, run, get_tensor = interpreter.set_tensor, interpreter.invoke, interpreter.get_tensor
 

@@ -46,9 +46,9 @@ class LineParser:
         separator = _WORDS.get(delimiter, delimiter)
         self._separator = None if separator is None else separator.encode()
         self._fixed = bool(channels)
-        self._expected = tuple(expected)
+        self.expected = tuple(expected)
         self.channels = tuple(channels)
-        self._width = len(self.channels or self._expected)
+        self._width = len(self.channels or self.expected)
         self._buffer = b""
         self._overlong = False
         self._mid_line = mid_line
@@ -113,9 +113,7 @@ class LineParser:
             if isinstance(value, dict):
                 if not self.channels:
                     self._name(
-                        self._expected
-                        if set(self._expected) <= set(value) and self._expected
-                        else tuple(value)
+                        self.expected if set(self.expected) <= set(value) and self.expected else tuple(value)
                     )
                 value = [value[name] for name in self.channels]
             return self._checked([float("nan") if cell is None else float(cell) for cell in value])
@@ -137,7 +135,7 @@ class LineParser:
     def _is_known_header(self, line: bytes | None) -> bool:
         """A header of which nothing is missing, although it is the first line."""
         names = set(self._names(line or b""))
-        wanted = set(self.channels or self._expected)
+        wanted = set(self.channels or self.expected)
         return bool(wanted) and wanted <= names
 
     def _names(self, line: bytes) -> tuple[str, ...]:
@@ -150,7 +148,7 @@ class LineParser:
         if not plain or len(set(names)) != len(names):
             return ()
         # Before anything is known, a word is as likely a boot message as a header of one channel.
-        wanted = self.channels or self._expected
+        wanted = self.channels or self.expected
         return names if set(wanted) <= set(names) and (wanted or len(names) > 1) else ()
 
     def _name(self, names: tuple[str, ...]) -> None:

@@ -6,16 +6,16 @@ import io
 import os
 import select
 import threading
-import time
 from collections.abc import Iterator
 
 import serial
 
-from edge_sdk.blocks import Block, Fault, boottime_s
+from edge_sdk.blocks import Block, Fault
 from edge_sdk.contract import Input
 from edge_sdk.errors import ConfigError, Retry
 from edge_sdk.plugins import Closing
 from edge_sdk.sources._lines import LineParser
+from edge_sdk.sources._wire import Wire
 
 _POLL_S = 0.1
 _CHUNK_BYTES = 4096
@@ -74,41 +74,14 @@ class Source(Closing):
         self._expected = wanted
 
     def __iter__(self) -> Iterator[Block | Fault]:
-        rate_hz = self.rate_hz or (self._expected.rate_hz if self._expected else None)
-        if not rate_hz:
-            raise ConfigError(
-                f"serial:{self.location}: rate_hz is missing",
-                remedy="add ?rate_hz=… (a model with a contract tells it by itself)",
-            )
         expected = self._expected.names if self._expected else ()
         lines = LineParser(self.channels, expected, self.delimiter, mid_line=True)
+        wire = Wire(f"serial:{self.location}", lines, self.rate_hz, self._expected, self.device)
         self._reading = True
-        gap = False
-        heard_s = time.monotonic()
         try:
             while not self._closing.is_set():
-                for item in lines.feed(self._read()):
-                    if isinstance(item, Fault):
-                        item.device = self.device
-                        gap = True
-                        yield item
-                        continue
-                    heard_s = time.monotonic()
-                    age_s = (len(item) - 1) / rate_hz
-                    yield Block(
-                        item,
-                        rate_hz,
-                        lines.channels or (expected if item.shape[1] == len(expected) else ()),
-                        self.device,
-                        time_s=boottime_s() - age_s,
-                        wall_s=time.time() - age_s,
-                        gap=gap,
-                    )
-                    gap = False
-                if time.monotonic() - heard_s > self.timeout_s:
-                    heard_s = time.monotonic()
-                    gap = True
-                    yield Fault("silence", detail=f"no sample for {self.timeout_s:g} s", device=self.device)
+                yield from wire.feed(self._read())
+                yield from wire.silence(self.timeout_s)
         finally:
             self._reading = False
             self.port.close()

@@ -6,14 +6,14 @@ import os
 import select
 import sys
 import threading
-import time
 from collections.abc import Iterator
 
-from edge_sdk.blocks import Block, Fault, boottime_s
+from edge_sdk.blocks import Block, Fault
 from edge_sdk.contract import Input
 from edge_sdk.errors import ConfigError, Retry
 from edge_sdk.plugins import Closing
 from edge_sdk.sources._lines import LineParser
+from edge_sdk.sources._wire import Wire
 
 _POLL_S = 0.1
 _CHUNK_BYTES = 65536
@@ -52,30 +52,11 @@ class Source(Closing):
         self._expected = wanted
 
     def __iter__(self) -> Iterator[Block | Fault]:
-        rate_hz = self.rate_hz or (self._expected.rate_hz if self._expected else None)
-        if not rate_hz:
-            raise ConfigError("stdin: rate_hz is missing", remedy="add ?rate_hz=…")
         expected = self._expected.names if self._expected else ()
         lines = LineParser(self.channels, expected, self.delimiter)
-        gap = False
+        wire = Wire("stdin", lines, self.rate_hz, self._expected, self.device)
         for data in self._chunks():
-            for item in lines.feed(data) if data is not None else lines.finish():
-                if isinstance(item, Fault):
-                    item.device = self.device
-                    gap = True
-                    yield item
-                    continue
-                age_s = (len(item) - 1) / rate_hz
-                yield Block(
-                    item,
-                    rate_hz,
-                    lines.channels or (expected if item.shape[1] == len(expected) else ()),
-                    self.device,
-                    time_s=boottime_s() - age_s,
-                    wall_s=time.time() - age_s,
-                    gap=gap,
-                )
-                gap = False
+            yield from wire.feed(data)
 
     def close(self) -> None:
         """End the iteration; may be called twice, and from any thread."""
