@@ -24,7 +24,7 @@ class Source(Protocol):
     """Yields blocks until it is exhausted or closed.
 
     A plug-in's class takes the URL's location first and its options as keyword arguments with defaults.
-    Reads must time out: `close`, called from another thread, ends the iteration within a second. It may also have
+    Reads must time out: `close`, from another thread, ends the iteration within a second. It may also have
 
     - ``expect(input)``: is told what the model was trained with, as some wires tell neither rate nor names;
     - ``missed``: deadlines that it missed so far;

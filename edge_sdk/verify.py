@@ -2,8 +2,9 @@
 
 LiteRT dies with a segmentation fault on some damaged files, so an unknown file is loaded, invoked and
 compared with its golden vectors in a child process first. The verdict is kept under the digest of the whole
-file, the runtime's version and the processor's features, together with the contract; a file with a verdict is loaded
-straight away. What only an unknown file needs is imported only for one, which keeps a device's start short.
+file, the runtime's version and the processor's features, together with the contract; a file with a verdict
+is loaded straight away. What only an unknown file needs is imported only for one, which keeps a device's
+start short.
 """
 
 from __future__ import annotations
