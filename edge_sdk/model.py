@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_sdk import registry
 from edge_sdk.blocks import Block, Fault
@@ -19,6 +18,8 @@ from edge_sdk.registry import Url
 
 if TYPE_CHECKING:
     from os import PathLike
+
+    from numpy.typing import NDArray
 
     from edge_sdk.runtimes import Port, Runtime
 
@@ -49,6 +50,7 @@ class Model:
         self.input_shape = runtime.inputs[0].shape[1:]
         self._in, self._out = runtime.inputs[0], runtime.outputs[0]
         self._dtype = np.dtype(self._in.dtype)
+        self._invoke = runtime.invoke
         self._float_out = self._out.dtype == "float32"
         scores = int(np.prod(self._out.shape[1:]))
         self._classifies = contract.task == "classification" if contract else scores > 1
@@ -137,7 +139,7 @@ class Model:
         if window.shape != self.input_shape or window.dtype != self._dtype:
             window = self._fit(window)
         started = time.perf_counter()
-        (raw, *_) = self.runtime.invoke((window[None],))
+        raw = self._invoke((window[None],))[0]
         latency_us = (time.perf_counter() - started) * 1e6
         outputs = raw[0] if self._float_out else _dequantize(raw[0], self._out)
         if self._classifies:
