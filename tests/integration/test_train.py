@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_sdk import modelfile
+from converters import convert
+from edge_sdk import Model, modelfile
 from edge_sdk.dataset import Dataset
 from edge_sdk.errors import ConfigError, DatasetError
 from edge_sdk.modelfile import CONTRACT, GOLDEN, LABELS, RUN, Golden
@@ -142,15 +143,23 @@ def test_folds_report_mean_and_spread_over_people(folder: Path) -> None:
     assert result["model"] is None
 
 
-def test_images_train_as_they_lie_in_the_folder(tmp_path: Path) -> None:
+def test_images_train_as_they_lie_in_the_folder_convert_and_run(tmp_path: Path) -> None:
     dataset = pictures(tmp_path / "d")
     result = train(
         Request(dataset.folder, configs.load(None, epochs=15, batch=8), tmp_path / "stripes.keras")
     )
     assert result["accuracy"] > 0.9
-    contract = json.loads(modelfile.read_members(tmp_path / "stripes.keras")[CONTRACT])
-    assert contract["input"]["layout"] == "HWC"
-    assert contract["input"].get("rate_hz") is None
+    contract = parse_contract(modelfile.read_members(tmp_path / "stripes.keras")[CONTRACT])
+    assert (contract.input.layout, contract.input.rate_hz) == ("HWC", None)
+
+    output = tmp_path / "stripes.tflite"
+    converted = convert.convert(convert.Request(model=tmp_path / "stripes.keras", output=output))
+    assert converted.as_dict()["accuracy"] > 0.9
+    with Model.load(output) as model:
+        upright = next(r for r in dataset.recordings if r.label == "upright")
+        image = dataset.read(upright).samples
+        assert image.shape == model.input_shape
+        assert model.run(image).label == "upright"
 
 
 def test_errors_in_the_child_leave_nothing_behind(folder: Path, tmp_path: Path) -> None:
