@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_sdk.cli import json_option, print_json
-from edge_sdk.errors import ConfigError, EdgeError, Fatal
+from edge_sdk.errors import ConfigError, DeviceError, EdgeError, Fatal
 
 if TYPE_CHECKING:
     from edge_sdk.pipeline import Pipeline, Report
@@ -59,8 +59,10 @@ def command(  # noqa: PLR0913 - one parameter for each option
         return
     # With --json standard output belongs to the object, so a stdout: sink writes to standard error.
     elsewhere = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
-    with _warnings_on_stderr(), _signals_stop(pipeline), elsewhere:
+    with _warnings_on_stderr(), _signals_stop(pipeline) as signals, elsewhere:
         report = _run(pipeline, duration_s, once)
+    if once and not report.predictions and not signals:
+        raise _with_summary(_never_came(report, duration_s))
     if as_json:
         print_json(report.as_dict())
     else:
@@ -106,12 +108,24 @@ def _with_summary(error: EdgeError) -> EdgeError:
     return error
 
 
+def _never_came(report: Report, duration_s: float | None) -> DeviceError:
+    error = DeviceError(
+        "no prediction came",
+        expected=f"one within {duration_s:g} s" if duration_s else "one before the sources ended",
+        found=f"{report.ledger.samples.read} samples",
+        remedy="check the source: edgeml check",
+    )
+    error.report = report
+    return error
+
+
 def summary(report: Report) -> str:
     """The screen at the end of a run."""
     ledger = report.ledger
     samples = ledger.samples
     lines = [
-        f"run {report.run_id}: {report.predictions} predictions in {report.duration_s:.1f} s",
+        f"run {report.run_id}: {report.predictions} predictions in {report.duration_s:.1f} s,"
+        f" ledger {'balanced' if ledger.balanced else 'NOT balanced: please report this'}",
         f"  samples      {samples.read} read = {samples.used} used + {samples.pending} pending"
         f" + {sum(samples.dropped.values())} dropped{_reasons(samples.dropped)}",
         f"  predictions  {ledger.predictions} = {ledger.delivered} delivered + {ledger.queued} queued"
@@ -129,8 +143,6 @@ def summary(report: Report) -> str:
     for name, count in (("faults", ledger.faults), ("missed", report.missed), ("retries", report.retries)):
         if count:
             lines.append(f"  {name:<12} {count if isinstance(count, int) else _reasons(count)[2:-1]}")
-    if not ledger.balanced:
-        lines.append("  the books do not balance: please report this")
     return "\n".join(lines)
 
 
@@ -150,8 +162,8 @@ def _duration(us: float) -> str:
 
 
 @contextlib.contextmanager
-def _signals_stop(pipeline: Pipeline) -> Iterator[None]:
-    """The first SIGINT or SIGTERM drains, the second exits at once."""
+def _signals_stop(pipeline: Pipeline) -> Iterator[list[int]]:
+    """The first SIGINT or SIGTERM drains, the second exits at once; yields those that came."""
     seen: list[int] = []
 
     def handle(number: int, _frame: Any) -> None:
@@ -162,7 +174,7 @@ def _signals_stop(pipeline: Pipeline) -> Iterator[None]:
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield seen
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

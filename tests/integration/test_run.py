@@ -188,6 +188,12 @@ def test_a_signal_drains_and_exits_with_0(place, number):
     assert ledger["delivered"] == ledger["predictions"] == count(database)
 
 
+def test_once_without_a_prediction_is_a_failure(place):
+    silent = edgeml(place, "run", "m.tflite", "--source", "serial:loop://", "--once", "--duration", "1")
+    assert silent.returncode == 3
+    assert "no prediction came: expected one within 1 s, found 0 samples" in silent.stderr
+
+
 def test_a_second_signal_exits_at_once(place):
     code = (
         "import time, signal, os, sys; from edge_sdk.cli import main; import edge_sdk.sinks.jsonl as sink\n"
