@@ -18,10 +18,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 from edge_sdk import errors
+from edge_sdk.closing import Closing
 from edge_sdk.errors import ChildError, ChildTimeoutError, EdgeError
 
 Progress = Callable[[dict[str, Any]], None]
@@ -48,7 +48,7 @@ def call(function: str, /, *, timeout_s: float, on_progress: Progress | None = N
         return worker.call(function, timeout_s=timeout_s, on_progress=on_progress, **arguments)
 
 
-class Worker:
+class Worker(Closing):
     """One child process for several calls; a new one is started after it died or was killed."""
 
     def __init__(self) -> None:
@@ -96,14 +96,6 @@ class Worker:
             self._log.close()
             self._log = None
         self._unread = b""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _start(self) -> subprocess.Popen[bytes]:
         if self._process is None:
@@ -160,12 +152,7 @@ def _rebuild(raised: dict[str, Any], function: str) -> EdgeError:
     kind = getattr(errors, raised.pop("class"), None)
     if not (isinstance(kind, type) and issubclass(kind, EdgeError)):
         return ChildError(f"{function} failed", found=raised["error"])
-    # UnknownNameError and MissingExtraError take other arguments; what they said is all that is needed here.
-    error = kind.__new__(kind)
-    EdgeError.__init__(
-        error, raised["error"], expected=raised["expected"], found=raised["found"], remedy=raised["remedy"]
-    )
-    return error
+    return kind.rebuilt(raised)
 
 
 _answers: BinaryIO | None = None

@@ -21,8 +21,8 @@ Every message says what is wrong, what was expected, what was found and what to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
 
 class EdgeError(Exception):
@@ -60,6 +60,23 @@ class EdgeError(Exception):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+    def within(self, where: object) -> Self:
+        """The same error, named after the file or the part that it happened in."""
+        return self.rebuilt({**self.as_dict(), "error": f"{where}: {self.what}"})
+
+    @classmethod
+    def rebuilt(cls, facts: Mapping[str, str | None]) -> Self:
+        """An error of this class from what `as_dict` gave; one class or another asks for other arguments."""
+        error = cls.__new__(cls)
+        EdgeError.__init__(
+            error,
+            facts["error"] or "",
+            expected=facts["expected"],
+            found=facts["found"],
+            remedy=facts["remedy"],
+        )
+        return error
 
     def as_dict(self) -> dict[str, str | None]:
         """The keys that ``--json`` prints for an error."""

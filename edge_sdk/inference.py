@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,11 @@ from edge_sdk.contract import DecisionSettings
 from edge_sdk.decision import Decision
 from edge_sdk.errors import SpecError
 from edge_sdk.ledger import Samples
-from edge_sdk.model import Model
 from edge_sdk.prediction import Prediction
 from edge_sdk.windows import Windows
+
+if TYPE_CHECKING:
+    from edge_sdk.model import Model
 
 
 @dataclass(slots=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from edge_sdk import registry
 from edge_sdk.blocks import Block, Fault
+from edge_sdk.closing import Closing
 from edge_sdk.contract import Contract, DecisionSettings
 from edge_sdk.errors import SpecError
 from edge_sdk.prediction import Prediction
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edge_sdk.runtimes import Port, Runtime
 
 
-class Model:
+class Model(Closing):
     """Runs windows through a .tflite; get one with `Model.load`.
 
     Attributes:
@@ -192,14 +192,6 @@ class Model:
     def close(self) -> None:
         """Release the runtime."""
         self.runtime.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _fit(self, window: NDArray[Any]) -> NDArray[Any]:
         """A window made to fit: another number type, [T, C] for [T, C, 1], quantized for int8."""

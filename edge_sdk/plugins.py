@@ -5,8 +5,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import Any, Literal, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -56,21 +55,6 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Release what is held; may be called twice."""
-
-
-class Closing:
-    """The context manager that sources and sinks share."""
-
-    def close(self) -> None:
-        """Release what is held."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def open_source(url: str, **options: Any) -> Any:

@@ -117,9 +117,7 @@ def _run_elsewhere(file: str, runtime: str, worker: child.Worker | None) -> None
             remedy="convert the model again",
         ) from error
     except ModelError as error:
-        raise ModelError(
-            f"{file}: {error.what}", expected=error.expected, found=error.found, remedy=error.remedy
-        ) from error
+        raise error.within(file) from error
 
 
 def check_file(parts: ModelFile, file: str) -> Contract | None:
@@ -136,12 +134,8 @@ def check_file(parts: ModelFile, file: str) -> Contract | None:
     try:
         graph = read_graph(parts.flatbuffer)
     except ModelError as error:
-        raise ModelError(
-            f"{file}: {error.what}",
-            expected=error.expected,
-            found=error.found,
-            remedy=error.remedy or "make a .tflite with: edgeml convert MODEL -o OUT.tflite",
-        ) from error
+        error.remedy = error.remedy or "make a .tflite with: edgeml convert MODEL -o OUT.tflite"
+        raise error.within(file) from error
     flex = [name for name in graph.custom_ops if name.startswith("Flex")]
     if flex:
         raise ModelError(

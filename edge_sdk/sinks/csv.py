@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from edge_sdk.closing import Closing
 from edge_sdk.errors import ConfigError, Fatal
-from edge_sdk.plugins import Closing, Delivery
+from edge_sdk.plugins import Delivery
 from edge_sdk.prediction import Prediction
 from edge_sdk.sinks._appending import AppendedFile, Sync
 

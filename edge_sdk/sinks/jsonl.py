@@ -6,8 +6,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge_sdk.closing import Closing
 from edge_sdk.errors import ConfigError
-from edge_sdk.plugins import Closing, Delivery
+from edge_sdk.plugins import Delivery
 from edge_sdk.prediction import Prediction
 from edge_sdk.sinks._appending import AppendedFile, Sync
 

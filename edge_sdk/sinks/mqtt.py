@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import msgspec
 
+from edge_sdk.closing import Closing
 from edge_sdk.errors import ConfigError, Fatal, MissingExtraError, Retry, one_line
-from edge_sdk.plugins import Closing, Delivery
+from edge_sdk.plugins import Delivery
 from edge_sdk.prediction import Prediction
 
 _PORT = 1883

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edge_sdk.closing import Closing
 from edge_sdk.errors import ConfigError, DeviceError, Fatal, Retry
-from edge_sdk.plugins import Closing, Delivery
+from edge_sdk.plugins import Delivery
 from edge_sdk.prediction import Prediction
 from edge_sdk.runs import Run
 

@@ -8,8 +8,9 @@ import time
 from collections.abc import Sequence
 from typing import Literal
 
+from edge_sdk.closing import Closing
 from edge_sdk.errors import ConfigError, Fatal, Retry
-from edge_sdk.plugins import Closing, Delivery
+from edge_sdk.plugins import Delivery
 from edge_sdk.prediction import Prediction
 
 

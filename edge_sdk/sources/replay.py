@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from edge_sdk import recordings
 from edge_sdk.blocks import Block, Fault, boottime_s
+from edge_sdk.closing import Closing
 from edge_sdk.contract import Input
 from edge_sdk.errors import ConfigError, DatasetError
-from edge_sdk.plugins import Closing
 from edge_sdk.recordings import Signal
 
 #: What one block holds where nothing else is said: a tenth of a second.

@@ -9,9 +9,9 @@ import threading
 from collections.abc import Iterator
 
 from edge_sdk.blocks import Block, Fault
+from edge_sdk.closing import Closing
 from edge_sdk.contract import Input
 from edge_sdk.errors import ConfigError, Retry
-from edge_sdk.plugins import Closing
 from edge_sdk.sources._lines import LineParser
 from edge_sdk.sources._wire import Wire
 
