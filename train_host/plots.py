@@ -32,7 +32,7 @@ def history_png(history: dict[str, list[float]], best_epoch: int, title: str) ->
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylim(bottom=0)
     figure.axes[1].set_ylim(top=1)
-    figure.axes[1].legend(loc="lower right", frameon=False)
+    figure.axes[1].legend(loc="best", framealpha=0.8)
     figure.suptitle(title)
     return _png(figure)
 

@@ -124,7 +124,7 @@ def work(
     facts: dict[str, Any] = {}
     if folds:
         splits = dataset.folds(folds, settings.seed, validation=settings.validation)
-        facts = _folded(fit.cross_validate(dataset, windows, splits, settings))
+        facts = _folded(fit.cross_validate(dataset, windows, splits, settings), dataset.group)
     if folder is not None:
         facts |= _final(fit, dataset, windows, settings, Path(folder) / f"{name}.keras")
     return facts
@@ -161,12 +161,12 @@ def _final(fit: Any, dataset: Dataset, windows: Windowed, config: Config, output
     return {**result.as_dict(), "split": split.as_dict(), "best_epoch": fitted.best_epoch}
 
 
-def _folded(results: list[dict[str, Any]]) -> dict[str, Any]:
+def _folded(results: list[dict[str, Any]], by: str) -> dict[str, Any]:
     from train_host.evaluate import spread
 
     figures = spread([result["accuracy"] for result in results])
     n = sum(result["n"] for result in results)
-    return {"accuracy": figures["mean"], "n": n, "folds": {**figures, "each": results}}
+    return {"accuracy": figures["mean"], "n": n, "folds": {"by": by, **figures, "each": results}}
 
 
 def _check(request: Request) -> Dataset:

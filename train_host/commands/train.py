@@ -78,7 +78,7 @@ def _screen(result: dict[str, Any]) -> str:
             f"  fold {n}: {fold['accuracy']:.3f} on {', '.join(fold['test'])}"
             for n, fold in enumerate(folds["each"], 1)
         ]
-        lines.append(f"{len(folds['each'])} folds by group: {folds['mean']:.3f} ± {folds['sd']:.3f}")
+        lines.append(f"{len(folds['each'])} folds by {folds['by']}: {folds['mean']:.3f} ± {folds['sd']:.3f}")
     if result["model"]:
         low, high = result["interval"]
         groups = ", ".join(f"{name} {share:.3f}" for name, share in result["per_group"].items())
