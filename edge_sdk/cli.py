@@ -86,11 +86,14 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         _report(error.as_dict(), str(error), given)
         status = error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        status = error.exit_code
     except click.ClickException as error:
-        if "--json" in given:
-            _report({"error": error.format_message()}, error.format_message(), given)
-        else:
-            error.show()
+        context = getattr(error, "ctx", None)
+        remedy = f"see: {context.command_path} --help" if context else None
+        text = " ".join(error.format_message().split()).rstrip(".")
+        _report({"error": text, "remedy": remedy}, f"{text}; {remedy}" if remedy else text, given)
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("edgeml: interrupted", err=True)

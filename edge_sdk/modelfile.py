@@ -178,13 +178,14 @@ def sniff(data: bytes) -> str:
         b"\x89HDF": "an HDF5 file (.h5)",
         b"\x08": "protocol buffers (ONNX?)",
         b"\x7fELF": "an ELF binary",
-        b"{": "JSON or text",
         b"<": "HTML or XML",
     }
     for magic, kind in kinds.items():
         if data.startswith(magic):
             return kind
-    return f"{len(data)} bytes starting with {data[:8].hex(' ')}"
+    if data[:16].isascii() and data[:16].decode().isprintable():
+        return f"text starting with {data[:16].decode()!r}"
+    return f"bytes starting with {data[:8].hex(' ')}"
 
 
 def _umask() -> int:
@@ -200,8 +201,14 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
         raise ModelError(f"{path}: no such file") from error
     except _BAD_ZIP as error:
         with path.open("rb") as file:
-            kind = sniff(file.read(64))
-        raise ModelError(f"{path} is not a .keras file", expected="a zip archive", found=kind) from error
+            head = file.read(64)
+        if head.startswith(b"PK\x03\x04"):
+            raise ModelError(
+                f"{path} is truncated or damaged", remedy="copy or save the model again"
+            ) from error
+        raise ModelError(
+            f"{path} is not a .keras file", expected="a zip archive", found=sniff(head)
+        ) from error
 
 
 def _write_members(archive: zipfile.ZipFile, members: Mapping[str, bytes]) -> None:

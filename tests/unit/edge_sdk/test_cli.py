@@ -26,9 +26,18 @@ def test_version_and_help():
     assert "doctor" in shown.stdout
 
 
-def test_an_unknown_command_or_option_is_bad_usage():
-    assert run("trian").returncode == 2
-    assert run("doctor", "--colour").returncode == 2
+@pytest.mark.parametrize(
+    "words", [["trian"], ["doctor", "--colour"], ["convert"], ["convert", "a", "--max-drop", "x"]]
+)
+def test_bad_usage_is_one_line_with_the_way_to_the_help(words):
+    finished = run(*words)
+    assert finished.returncode == 2
+    assert finished.stderr.count("\n") == 1
+    assert "--help" in finished.stderr
+
+
+def test_no_arguments_show_the_help():
+    assert "Commands:" in run().stderr
 
 
 def test_every_command_has_a_help_that_ends_with_an_example():
