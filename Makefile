@@ -1,6 +1,7 @@
 # make demo    sets up and runs the main job on real data
 # make test    sets up and runs lint and every tier of tests
 # make bench   prints speed and memory as ratios, measured side by side in one run
+# make wheel   builds what a device installs: pip install dist/edgeml_kit-*.whl
 # make lint    ruff, mypy, import-linter
 # make clean   removes the environments
 
@@ -11,7 +12,7 @@ UV := UV_PYTHON_DOWNLOADS=never .tools/bin/uv
 RUN := .venv/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test lint bench unit integration device clean
+.PHONY: demo test lint bench unit integration device wheel clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/host
@@ -37,6 +38,9 @@ device: .venv-device/ready
 	.venv-device/bin/pytest tests/unit/edge_sdk $(wildcard tests/integration/test_run*.py) $(PYTEST_ARGS)
 	EDGEML_RUNTIME=tflite_runtime .venv-device/bin/pytest tests/unit/edge_sdk/test_model.py \
 	    tests/unit/edge_sdk/test_verify.py tests/unit/edge_sdk/test_inference.py $(wildcard tests/integration/test_run*.py) $(PYTEST_ARGS)
+
+wheel: .tools/ready
+	$(UV) build --wheel --out-dir dist
 
 bench: .venv/dev
 	$(RUN)/python -m benchmarks

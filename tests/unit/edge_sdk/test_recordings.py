@@ -180,7 +180,7 @@ def test_an_npz_that_unpacks_to_too_much_is_refused_before_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     np.savez_compressed(tmp_path / "a.npz", samples=np.zeros((100_000, 2)))
-    monkeypatch.setattr(recordings, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(recordings.npz, "MAX_BYTES", 1_000_000)
     with pytest.raises(DatasetError, match="too large"):
         read(tmp_path / "a.npz")
 
