@@ -211,7 +211,7 @@ def test_a_second_signal_exits_at_once(place):
     process.send_signal(signal.SIGINT)
     begun = time.monotonic()
     assert process.wait(10) == 130
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 4
     process.stdout.close()
 
 

@@ -55,7 +55,7 @@ def test_block_waits_no_longer_than_its_patience_and_then_only_once():
     started = time.monotonic()
     for i in range(1, 100):
         it.put(i)
-    assert 0.1 <= time.monotonic() - started < 1.0
+    assert 0.1 <= time.monotonic() - started < 5
     assert it.dropped == {"stalled": 99}
     assert drained(it) == [99]
 
