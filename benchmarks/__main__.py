@@ -25,7 +25,7 @@ def main(as_json: bool) -> None:
         rows: list[Row] = []
         for title, measured in (
             ("invoke", lambda: invoke.rows(files)),
-            ("start", lambda: start.rows(files["mlp"])),
+            ("start", lambda: start.rows(files["mlp"], models.pack(files["mlp"]))),
             ("delivery", lambda: delivery.rows(files["mlp"])),
             ("windows", windows.rows),
             ("host", lambda: host.rows(Path(scratch))),

@@ -7,13 +7,27 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_sdk import child
+from edge_sdk import child, modelfile
+from edge_sdk.contract import Channel, Contract, Input, Output
 
 
 def build(folder: Path) -> dict[str, Path]:
     """Train nothing, convert two models with random weights, in a child process; returns their files."""
     made = child.call("benchmarks.models:build_here", timeout_s=300, folder=str(folder))
     return {name: Path(path) for name, path in made.items()}
+
+
+def pack(model: Path) -> Path:
+    """A copy with a contract behind the flatbuffer."""
+    contract = Contract(
+        name=model.stem,
+        task="classification",
+        input=Input((Channel("x"),), 50.0, 33, 33),
+        output=Output(("a", "b", "c", "d")),
+    )
+    packed = model.with_suffix(".packed.tflite")
+    packed.write_bytes(modelfile.pack(model.read_bytes(), {modelfile.CONTRACT: contract.to_json()}))
+    return packed
 
 
 def build_here(folder: str) -> dict[str, str]:

@@ -25,22 +25,21 @@ model = Model.load(sys.argv[1])
 model.run(np.zeros(model.input_shape, np.float32))
 """
 _TENSORFLOW = "import tensorflow\nInterpreter = tensorflow.lite.Interpreter"
-_CONTRACT = """
-import sys
-from edge_sdk.contract import Contract
-"""
+_CONTRACT = "import numpy\nfrom edge_sdk.contract import Contract\n"
+_READ = "import sys\nfrom edge_sdk import read_contract\nassert read_contract(sys.argv[2])\n"
 
 
-def rows(model: Path) -> list[Row]:
+def rows(model: Path, packed: Path) -> list[Row]:
     """Two rows against bare LiteRT, one against TensorFlow, one for reading a contract alone."""
     scripts = {
         "ours": _OURS,
         "bare": _BARE.format(imports="from ai_edge_litert.interpreter import Interpreter"),
         "numpy": "import numpy",
         "contract": _CONTRACT,
+        "read": _READ,
         "msgspec": _CONTRACT + "import msgspec\n",
     }
-    taken = processes(15, scripts, str(model))
+    taken = processes(15, scripts, str(model), str(packed))
     times = {name: [t for t, _ in measured] for name, measured in taken.items()}
     memory = {name: statistics.median(m for _, m in measured) for name, measured in taken.items()}
     slow = processes(2, {"tensorflow": _BARE.format(imports=_TENSORFLOW)}, str(model))["tensorflow"]
@@ -76,5 +75,11 @@ def rows(model: Path) -> list[Row]:
             f"{ms['ours'] / 1e3 / tensorflow_s:.3f}×, {memory['ours'] / tensorflow_mb:.3f}×",
         ),
         Row("of it: numpy alone", f"{ms['numpy']:.0f} ms", "", ""),
+        Row(
+            "read a contract from a file, checked, no runtime, over import numpy",
+            f"{ms['read']:.0f} ms",
+            f"{ms['numpy']:.0f} ms",
+            f"{ratio(times['read'], times['numpy']):.2f}×",
+        ),
         Row("msgspec on that path would cost", f"{msgspec_ms:.0f} ms", "", f"{msgspec_ms / ms['bare']:.2f}×"),
     ]

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from edge_sdk.pipeline import Pipeline, Report
     from edge_sdk.plugins import open_sink, open_source
     from edge_sdk.prediction import Prediction
+    from edge_sdk.schema import read_contract
     from edge_sdk.windows import Windows
 
 #: Where each public name lives. Looked up on first use, so that a device pays only for what it uses.
@@ -54,6 +55,7 @@ _HOMES = {
     "pipeline": ("Pipeline", "Report"),
     "plugins": ("open_sink", "open_source"),
     "prediction": ("Prediction",),
+    "schema": ("read_contract",),
     "windows": ("Windows",),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -85,6 +87,7 @@ __all__ = [
     "Windows",
     "open_sink",
     "open_source",
+    "read_contract",
     "ticks",
 ]
 

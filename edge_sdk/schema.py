@@ -1,14 +1,40 @@
-"""Checks a contract field by field. Apart from `contract`, because msgspec costs start-up time."""
+"""Reads a contract out of a file and checks it field by field.
+
+Apart from `contract`, because msgspec costs start-up time.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from edge_sdk import modelfile
 from edge_sdk.contract import SCHEMA, Contract
-from edge_sdk.errors import ContractError
+from edge_sdk.errors import ContractError, ModelError
+
+
+def read_contract(file: str | Path) -> Contract | None:
+    """The contract in a .tflite or .keras file, or None where there is none; needs no TFLite runtime.
+
+    Raises:
+        ModelError: the file cannot be read, or what is behind the model is damaged.
+        ContractError: the contract is malformed.
+    """
+    path = Path(file)
+    if path.suffix == ".keras":
+        members: Mapping[str, bytes] = modelfile.read_members(path)
+    else:
+        try:
+            members = modelfile.split(path.read_bytes()).members
+        except OSError as error:
+            raise ModelError(f"{path}: cannot be read", found=error.strerror) from error
+    if modelfile.CONTRACT not in members:
+        return None
+    return parse_contract(members[modelfile.CONTRACT], where=f"{path}: {modelfile.CONTRACT}")
 
 
 def parse_contract(data: bytes | dict[str, Any], *, where: str = "contract") -> Contract:

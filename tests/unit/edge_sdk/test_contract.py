@@ -1,9 +1,13 @@
 """A contract survives its JSON, and a wrong one is refused with a reason."""
 
 import json
+import subprocess
+import sys
+import zipfile
 
 import pytest
 
+from edge_sdk import ModelError, read_contract
 from edge_sdk.contract import (
     Channel,
     Contract,
@@ -17,6 +21,7 @@ from edge_sdk.contract import (
 )
 from edge_sdk.errors import ContractError
 from edge_sdk.schema import parse_contract
+from tests.models import flatbuffer
 
 FULL = Contract(
     name="motion",
@@ -46,6 +51,30 @@ def test_a_still_image_has_no_rate_and_says_so():
     )
     assert json.loads(facts.to_json())["input"]["rate_hz"] is None
     assert parse_contract(facts.to_json()) == facts == Contract.trusted(json.loads(facts.to_json()))
+
+
+def test_a_contract_is_read_without_a_runtime(linear_file, tmp_path):
+    code = "import sys; from edge_sdk import read_contract; print(read_contract(sys.argv[1]).output.labels)\n"
+    code += "assert not {'ai_edge_litert', 'tflite_runtime'} & set(sys.modules)"
+    shown = subprocess.run(
+        [sys.executable, "-c", code, linear_file], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert shown.stdout == "('x', 'y', 'z')\n"
+
+
+def test_reading_says_when_there_is_none_or_no_file(tmp_path):
+    bare = tmp_path / "bare.tflite"
+    bare.write_bytes(flatbuffer())
+    assert read_contract(bare) is None
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_contract(tmp_path / "none.tflite")
+
+
+def test_a_keras_file_carries_one_too(tmp_path):
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("edgeml/contract.json", FULL.to_json())
+    assert read_contract(path) == FULL
 
 
 def test_the_same_contract_gives_the_same_bytes():
