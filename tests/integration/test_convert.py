@@ -22,7 +22,7 @@ from converters import compare, metadata, recipes
 from converters.convert import Request, convert
 from converters.inspect import inspect
 from converters.result import DropError, Result
-from edge_sdk import modelfile
+from edge_sdk import modelfile, read_contract
 from edge_sdk.child import Worker
 from edge_sdk.dataset import Dataset
 from edge_sdk.errors import (
@@ -323,11 +323,14 @@ def test_the_examples_of_the_documents_run(
     monkeypatch.chdir(tmp_path)
     docs = Path(__file__).parents[2] / "docs"
     for name in ("conversion.md", "contract.md"):
-        (code,) = re.findall(r"^```python\n(.*?)^```", (docs / name).read_text(encoding="utf-8"), re.M | re.S)
-        exec(compile(code, name, "exec"), {})
-    accuracy, described = capsys.readouterr().out.splitlines()
+        for code in re.findall(
+            r"^```python\n(.*?)^```", (docs / name).read_text(encoding="utf-8"), re.M | re.S
+        ):
+            exec(compile(code, name, "exec"), {})
+    accuracy, described, labels = capsys.readouterr().out.splitlines()
     assert float(accuracy.split()[0]) > 0.95
     assert described.startswith("40 ('ax', 'ay',")
+    assert labels == str(read_contract("motion.tflite").output.labels)
 
 
 def test_the_report_stands_alone(result: Result) -> None:
