@@ -185,7 +185,13 @@ def test_the_command_prints_one_json_object_and_progress_elsewhere(folder: Path,
 
 def test_an_interrupt_leaves_neither_files_nor_processes(folder: Path, tmp_path: Path) -> None:
     arguments = edgeml("train", folder, "-o", tmp_path / "m.keras", "--epochs", 5000)
-    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
+    # Tests started in the background of a shell inherit an ignored SIGINT; a user's terminal does not.
+    with subprocess.Popen(
+        arguments,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         assert process.stderr is not None
         assert any("epoch " in line for line in process.stderr)
         children = _children(process.pid)
