@@ -42,7 +42,7 @@ def _row(name: str, path: Path) -> Row:
         f"Model.run over bare LiteRT, {name} int8",
         f"{ours:.2f} µs",
         f"{other:.2f} µs",
-        f"+{added:.2f} µs, {slower:.3f}×",
+        f"{added:+.2f} µs, {slower:.3f}×",
         "≤ 1.05×" if large else "≤ +5 µs",
         slower <= 1.05 if large else added <= 5,
     )

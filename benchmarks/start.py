@@ -64,7 +64,7 @@ def rows(model: Path, packed: Path) -> list[Row]:
             "peak memory of the same",
             f"{memory['ours']:.1f} MB",
             f"{memory['bare']:.1f} MB",
-            f"+{more:.1f} MB",
+            f"{more:+.1f} MB",
             "≤ +15 MB",
             more <= 15,
         ),
