@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+#: Of a float32; NaN and infinity are not below it.
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(slots=True)
@@ -76,4 +78,5 @@ class Prediction:
 
 
 def _number(value: float | None) -> float | None:
-    return round(value, 6) if value is not None and math.isfinite(value) else None
+    """The shortest number that gives the same float32 back: 0.91, not 0.910000026."""
+    return float(str(np.float32(value))) if value is not None and abs(value) <= _LARGEST else None
