@@ -16,8 +16,7 @@ from edge_sdk import modelfile
 from edge_sdk.contract import Contract
 from edge_sdk.errors import ModelError
 from edge_sdk.graph import Graph, Op, Tensor, read_graph
-from edge_sdk.modelfile import CONTRACT
-from edge_sdk.schema import parse_contract
+from edge_sdk.schema import read_contract
 from edge_sdk.verify import check_file
 
 #: Operators whose multiplications are counted; each has its weights as second input.
@@ -168,8 +167,6 @@ def _port(graph: Graph, index: int, side: str) -> dict[str, Any]:
 
 
 def _inspect_keras(file: Path, size: int) -> Facts:
-    members = modelfile.read_members(file)
-    contract = parse_contract(members[CONTRACT], where=f"{file}: {CONTRACT}") if CONTRACT in members else None
     return Facts(
         file=file,
         size_bytes=size,
@@ -180,7 +177,7 @@ def _inspect_keras(file: Path, size: int) -> Facts:
         macs=None,
         parameters=None,
         arena_bytes=None,
-        contract=contract,
+        contract=read_contract(file),
         boards={},
         notes=("a Keras model: costs are known once it is converted, with edgeml convert",),
     )

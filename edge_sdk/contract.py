@@ -53,6 +53,10 @@ class Input:
         """Channel names in column order."""
         return tuple(channel.name for channel in self.channels)
 
+    def takes_rate(self, rate_hz: float) -> bool:
+        """Whether a source of this rate may feed the model; NaN may not."""
+        return self.rate_hz is None or abs(rate_hz / self.rate_hz - 1) <= self.rate_tolerance
+
 
 @dataclass
 class Tensor:

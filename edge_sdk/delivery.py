@@ -11,7 +11,7 @@ from typing import Any
 
 from edge_sdk.backoff import Backoff
 from edge_sdk.edges import Edge, EdgeSettings
-from edge_sdk.errors import DeviceError, EdgeError, Rejected, Retry, one_line
+from edge_sdk.errors import EdgeError, Rejected, Retry, one_line, unexpected
 from edge_sdk.expression import Expression
 from edge_sdk.ledger import Ledger, SinkAccount
 from edge_sdk.metrics import Histogram
@@ -155,11 +155,7 @@ class Delivery:
         except EdgeError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - somebody else's code: its bug ends the run, in one line
-            failure = DeviceError(
-                f"sink {self.name} failed unexpectedly", found=f"{type(error).__name__}: {one_line(error)}"
-            )
-            failure.__cause__ = error
-            self._fail(failure)
+            self._fail(unexpected(f"sink {self.name}", error))
         finally:
             self.tried.set()
             self._close()

@@ -171,6 +171,13 @@ def suggestion(name: str, known: Iterable[str]) -> str | None:
     return f"did you mean {near[0]!r}?" if near else None
 
 
+def unexpected(part: str, error: Exception) -> DeviceError:
+    """A bug in somebody's part as an error of edgeml: one line that names the part, with its cause kept."""
+    failure = DeviceError(f"{part} failed unexpectedly", found=f"{type(error).__name__}: {one_line(error)}")
+    failure.__cause__ = error
+    return failure
+
+
 def one_line(error: BaseException) -> str:
     """Any exception as a single line without a traceback."""
     text = " ".join(str(error).split())

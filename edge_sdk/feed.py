@@ -14,7 +14,7 @@ from edge_sdk.backoff import Backoff
 from edge_sdk.blocks import Block, Fault
 from edge_sdk.contract import Input
 from edge_sdk.edges import EdgeSettings, Junction
-from edge_sdk.errors import DeviceError, EdgeError, Fatal, Retry, SpecError, one_line
+from edge_sdk.errors import EdgeError, Fatal, Retry, SpecError, one_line, unexpected
 from edge_sdk.ledger import Samples
 
 _LOG = logging.getLogger("edgeml")
@@ -102,10 +102,7 @@ class Feed:
         except EdgeError as error:
             failure = error
         except Exception as error:  # noqa: BLE001 - somebody else's code: its bug ends the run, in one line
-            failure = DeviceError(
-                f"source {self.name} failed unexpectedly", found=f"{type(error).__name__}: {one_line(error)}"
-            )
-            failure.__cause__ = error
+            failure = unexpected(f"source {self.name}", error)
         finally:
             self._edge.close()
             self._on_end(failure)

@@ -175,16 +175,14 @@ class Inference:
 
     def _check_rate(self, block: Block) -> None:
         contract = self.model.contract
-        if contract is not None and contract.input.rate_hz is not None:
-            off = abs(block.rate_hz / contract.input.rate_hz - 1)
-            if not off <= contract.input.rate_tolerance:
-                raise SpecError(
-                    f"rate of {block.device or self.device or 'the source'}",
-                    expected=f"{contract.input.rate_hz:g} Hz ± {contract.input.rate_tolerance:.0%}, "
-                    f"which {self.model.name} was trained at",
-                    found=f"{block.rate_hz:g} Hz",
-                    remedy="set the sensor's rate, or train at this one",
-                )
+        if contract is not None and not contract.input.takes_rate(block.rate_hz):
+            raise SpecError(
+                f"rate of {block.device or self.device or 'the source'}",
+                expected=f"{contract.input.rate_hz:g} Hz ± {contract.input.rate_tolerance:.0%}, "
+                f"which {self.model.name} was trained at",
+                found=f"{block.rate_hz:g} Hz",
+                remedy="set the sensor's rate, or train at this one",
+            )
         self._rate_hz = block.rate_hz
 
     def _match(self, block: Block) -> list[int] | None:

@@ -75,7 +75,7 @@ def check_promises(url: str, options: Mapping[str, Any], wanted: Input | None) -
             f"{url}: channels", expected=", ".join(wanted.names), found=", ".join(options["channels"])
         )
     rate_hz = options.get("rate_hz")
-    if rate_hz and wanted.rate_hz and abs(rate_hz / wanted.rate_hz - 1) > wanted.rate_tolerance:
+    if rate_hz and not wanted.takes_rate(rate_hz):
         raise ConfigError(
             f"{url}: rate_hz",
             expected=f"{wanted.rate_hz:g} ± {wanted.rate_tolerance:.0%}",

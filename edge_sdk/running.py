@@ -14,7 +14,7 @@ from typing import Any
 from edge_sdk.blocks import Fault
 from edge_sdk.delivery import Books, Delivery, Parcel, close_books
 from edge_sdk.edges import Junction
-from edge_sdk.errors import DeviceError, EdgeError, one_line
+from edge_sdk.errors import DeviceError, EdgeError, one_line, unexpected
 from edge_sdk.feed import Arrival, Feed
 from edge_sdk.inference import Inference
 from edge_sdk.ledger import Ledger
@@ -178,12 +178,7 @@ class Running:
         except EdgeError as error:
             self.failed(error)
         except Exception as error:  # noqa: BLE001 - a runtime's or our own bug ends the run, in one line
-            failure = DeviceError(
-                f"model {self._model_name} failed unexpectedly",
-                found=f"{type(error).__name__}: {one_line(error)}",
-            )
-            failure.__cause__ = error
-            self.failed(failure)
+            self.failed(unexpected(f"model {self._model_name}", error))
         finally:
             self.junction.close()
             self.junction.discard("stopped")
