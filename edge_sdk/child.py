@@ -2,6 +2,7 @@
 
 Arguments and results are JSON and files travel as paths, so that the same worker can serve another machine
 over a byte stream. Standard output belongs to the protocol; whatever the function prints goes to the log.
+The process may run another interpreter, whose packages differ from ours.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
 from edge_sdk import errors
@@ -25,6 +26,26 @@ from edge_sdk.closing import Closing
 from edge_sdk.errors import ChildError, ChildTimeoutError, EdgeError
 
 Progress = Callable[[dict[str, Any]], None]
+_SERVE = "from edge_sdk.child import serve; serve()"
+#: Our packages may lie in a site-packages folder whose other packages are of the wrong version for the other
+#: interpreter. So it finds these few by name, each in its folder, and everything else where it always does.
+_ELSEWHERE = f"""
+import importlib.util, json, os, sys
+folders = json.loads(sys.argv[1])
+class Ours:
+    def find_spec(name, path=None, target=None):
+        if name not in folders:
+            return None
+        where = dict(submodule_search_locations=[folders[name]])
+        source = os.path.join(folders[name], "__init__.py")
+        if os.path.exists(source):
+            return importlib.util.spec_from_file_location(name, source, **where)
+        spec = importlib.util.spec_from_loader(name, None, is_package=True)
+        spec.submodule_search_locations = where["submodule_search_locations"]
+        return spec
+sys.meta_path.insert(0, Ours)
+{_SERVE}
+"""
 
 
 def call(function: str, /, *, timeout_s: float, on_progress: Progress | None = None, **arguments: Any) -> Any:
@@ -49,9 +70,15 @@ def call(function: str, /, *, timeout_s: float, on_progress: Progress | None = N
 
 
 class Worker(Closing):
-    """One child process for several calls; a new one is started after it died or was killed."""
+    """One child process for several calls; a new one is started after it died or was killed.
 
-    def __init__(self) -> None:
+    Args:
+        python: path of another interpreter, isolated from this one's packages; None for this one.
+        packages: our packages that the other interpreter finds too, besides edge_sdk.
+    """
+
+    def __init__(self, python: str | None = None, packages: Sequence[str] = ()) -> None:
+        self._python, self._packages = python, packages
         self._process: subprocess.Popen[bytes] | None = None
         self._log: BinaryIO | None = None
         self._unread = b""
@@ -100,15 +127,25 @@ class Worker(Closing):
     def _start(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+            command, environment = self._launch()
             self._process = subprocess.Popen(
-                [sys.executable, "-c", "from edge_sdk.child import serve; serve()"],
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,
                 start_new_session=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+                env=environment,
             )
         return self._process
+
+    def _launch(self) -> tuple[list[str], dict[str, str]]:
+        """Command line and environment variables of the process."""
+        if self._python is None:
+            path = os.pathsep.join(path for path in sys.path if path)
+            return [sys.executable, "-c", _SERVE], {**os.environ, "PYTHONPATH": path}
+        folders = json.dumps({name: _folder_of(name) for name in ("edge_sdk", *self._packages)})
+        environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+        return [self._python, "-I", "-c", _ELSEWHERE, folders], environment
 
     def _read_line(
         self, process: subprocess.Popen[bytes], deadline: float, function: str, timeout_s: float
@@ -139,6 +176,16 @@ class Worker(Closing):
         self._log.seek(max(self._log.seek(0, os.SEEK_END) - 2000, 0))
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         return before + lines[-1].strip()[:300] if lines else ("" if before else None)
+
+
+def _folder_of(package: str) -> str:
+    import importlib.util  # only another interpreter pays for these
+    from pathlib import Path
+
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(f"no package {package!r}", name=package)
+    return str(Path(next(iter(spec.submodule_search_locations))).absolute())
 
 
 def _cause(status: int) -> str:

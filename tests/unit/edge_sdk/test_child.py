@@ -2,15 +2,21 @@
 
 import os
 import signal
+import sys
 import time
+import venv
 from pathlib import Path
 
+import click
+import numpy as np
 import pytest
 
+import edge_sdk
 from edge_sdk import child
 from edge_sdk.errors import ChildError, ChildTimeoutError, GateError, UnknownNameError
 
 HERE = "tests.unit.edge_sdk.test_child"
+ELSEWHERE = "tests.unit.edge_sdk.elsewhere"
 
 
 def add(a, b):
@@ -116,3 +122,48 @@ def test_no_process_is_left_behind():
         pid = worker.call(f"{HERE}:add", timeout_s=30, a=0, b=0)["pid"]
         assert Path(f"/proc/{pid}").exists()
     assert not Path(f"/proc/{pid}").exists()
+
+
+@pytest.fixture(scope="module")
+def other_python(tmp_path_factory):
+    """An interpreter whose packages are not this one's: a virtual environment with numpy alone."""
+    folder = tmp_path_factory.mktemp("other")
+    venv.create(folder, with_pip=False, symlinks=True)
+    packages = folder / "lib" / f"python3.{sys.version_info[1]}" / "site-packages"
+    for path in Path(np.__file__).parents[1].glob("numpy*"):
+        (packages / path.name).symlink_to(path)
+    return str(folder / "bin" / "python")
+
+
+def test_another_interpreter_sees_our_packages_and_none_of_the_others_here(other_python, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(click.__file__).parents[1]))
+    with child.Worker(other_python, ["tests"]) as worker:
+        seen = worker.call(f"{ELSEWHERE}:look_around", timeout_s=60, name="click")
+        numpy = worker.call(f"{ELSEWHERE}:look_around", timeout_s=60, name="numpy")
+    assert seen["python"] == other_python
+    assert not seen["found"]
+    assert numpy["found"]
+    assert seen["variables"] == []
+    assert seen["edge_sdk"] == edge_sdk.__file__
+    here = {path for path in sys.path if path.endswith("site-packages")}
+    assert not here & set(seen["path"])
+
+
+def test_another_interpreter_reports_errors_and_prints_alike(other_python):
+    with child.Worker(other_python, ["tests"]) as worker:
+        assert worker.call(f"{ELSEWHERE}:add", timeout_s=60, a=1, b=2) == 3
+        with pytest.raises(GateError, match="expected at most 1"):
+            worker.call(f"{ELSEWHERE}:gate", timeout_s=60)
+
+
+def test_another_interpreter_has_no_package_that_was_not_named(other_python):
+    with child.Worker(other_python) as worker, pytest.raises(ChildError, match="No module named 'tests'"):
+        worker.call(f"{ELSEWHERE}:add", timeout_s=60, a=1, b=2)
+
+
+def test_a_package_that_is_not_there_is_said_before_anything_starts(other_python):
+    with (
+        child.Worker(other_python, ["no_such_package"]) as worker,
+        pytest.raises(ModuleNotFoundError, match="no_such_package"),
+    ):
+        worker.call(f"{ELSEWHERE}:add", timeout_s=60, a=1, b=2)
