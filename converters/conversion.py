@@ -1,45 +1,56 @@
-"""From a .keras model to a verified .tflite: the one function behind ``edgeml convert`` and the demo.
+"""From any model to a verified .tflite: the one function behind ``edgeml convert``, notebooks and the demo.
 
-load, convert, score the original     in a child process, which may crash      tensorflow_runtime
-metadata, contract, digest            of the flatbuffer                        pack
-run every window on the result        verified and loaded as a device does     verify
-gate                                  nothing is left in place where it fails
-golden vectors, lineage, zip tail     written whole or not at all              pack, report
+load            any format becomes a float32 .tflite, in a child process            load
+evidence        inputs to measure ranges on, others to judge with                   evidence, representative
+score           the original says what it says, in its own framework               load
+recipes         each is made, run beside the original and judged                   trials, mixed, auto
+gate            nothing is left in place where it fails                            verify
+pack            contract, golden vectors, lineage; whole or not at all              pack, report, page
 """
 
 from __future__ import annotations
 
-import importlib.util
-import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from converters import pack, recipes, report, representative, verify
-from converters.recipes import Recipe
-from converters.representative import Material
-from converters.result import DropError, Result
-from edge_sdk import modelfile
-from edge_sdk.child import Worker
-from edge_sdk.contract import Contract
-from edge_sdk.errors import (
-    ChildError,
-    ChildTimeoutError,
-    ConfigError,
-    DeviceError,
-    MissingExtraError,
-    ModelError,
+from converters import (
+    auto,
+    boards,
+    compare,
+    evidence,
+    layers,
+    load,
+    mixed,
+    pack,
+    recipes,
+    representative,
+    verify,
 )
-from edge_sdk.graph import read_graph
-from edge_sdk.modelfile import CONTRACT, sniff
+from converters.evidence import Evidence
+from converters.load import Loaded
+from converters.report import DropError, Report, Trial
+from converters.trials import Subject, Trials
+from converters.workshop import Workshop
+from edge_sdk import modelfile
+from edge_sdk.contract import Contract
+from edge_sdk.errors import ConfigError, DeviceError, ModelError
+from edge_sdk.graph import Graph, read_graph
+from edge_sdk.modelfile import CONTRACT
 from edge_sdk.schema import parse_contract
 
-_CHILD = "converters.tensorflow_runtime"
+#: How close the float32 .tflite must be to the original, dB: less is no rounding but another function.
+_SAME_FUNCTION_DB = 50.0
+#: A class that loses more than this is worth a note even where the gate passes, as a fraction.
+_CLASS_DROP = 0.05
+_TO = ("tflite", "c-array")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,237 +58,381 @@ class Request:
     """One conversion.
 
     Attributes:
-        model: the .keras file.
-        output: the .tflite to write.
-        recipe: name of the recipe.
-        data: dataset folder, instead of the one that the model was trained on.
+        model: a file, a SavedModel folder, or ``module:function``.
+        output: the .tflite to write; with ``to="c-array"`` the folder.
+        recipe: name of the recipe, or ``auto``.
+        data: dataset folder or .npz, instead of the dataset that the model was trained on.
         max_drop: largest loss of accuracy that passes, as a fraction.
-        calibration: how many representative windows.
-        report: whether an HTML report is written beside the model.
-        timeout_s: for loading, converting and scoring the original, s.
+        calibration: how many representative inputs.
+        per_tensor: one scale a weight tensor instead of one a channel.
+        board: name of the board the model is for: recipes that it cannot run do not pass.
+        target: where ``auto`` measures latency.
+        to: ``tflite``, or ``c-array`` for a microcontroller with TFLite Micro.
+        signature: of a SavedModel that has several.
+        shapes: of inputs whose sizes are open, by name, batch axis included, in the original's layout.
+        batch: 1 fixes the batch axis; None leaves it dynamic where that works.
+        report: whether an HTML page is written beside the model.
+        timeout_s: for each step in a child process, s.
         on_progress: called with one line at each step.
     """
 
-    model: Path
+    model: str
     output: Path
     recipe: str = "int8"
     data: Path | None = None
     max_drop: float = 0.01
     calibration: int = 200
+    per_tensor: bool = False
+    board: str | None = None
+    target: str = "host:"
+    to: Literal["tflite", "c-array"] = "tflite"
+    signature: str | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    batch: Literal[1] | None = None
     report: bool = True
     timeout_s: float = 900.0
     on_progress: Callable[[str], None] | None = None
 
 
-def convert(request: Request) -> Result:
+def convert(model: str | Path, output: str | Path, **options: Any) -> Report:
     """Convert, compare, gate, and write the file.
+
+    Args:
+        model: a .keras, .h5, .onnx, .pt2 or float .tflite, a SavedModel folder, or ``module:function``.
+        output: the .tflite to write.
+        options: the other attributes of `Request`: ``recipe="auto"``, ``data=…``, ``max_drop=0.005``, …
+
+    Returns:
+        All figures; it shows itself as a page in a notebook.
 
     Raises:
         DropError: the result is worse than allowed; nothing was written.
-        ModelError: the file is not a .keras model, or cannot be converted.
-        DatasetError: the dataset is missing, changed, or does not fit.
-        UnknownNameError: no such recipe.
-        MissingExtraError: TensorFlow is not installed.
+        ModelError: the model cannot be read, or cannot be converted so.
+        DatasetError: the data are missing, changed, or do not fit.
+        UnknownNameError: no such recipe or board.
+        MissingExtraError: what this kind of model needs is not installed.
         DeviceError: the output cannot be written.
     """
-    recipe = recipes.find(request.recipe)
-    _check_paths(request)
-    members = modelfile.read_members(request.model)
-    contract = _contract_of(request, members)
-    source = representative.find_source(members, request.data)
-    if recipe.needs_data and source is None:
-        raise ConfigError(
-            f"recipe {recipe.name} measures ranges on real windows, and {request.model} names no dataset",
-            remedy="give one with --data DIR, or take --recipe dynamic_int8",
+    for name in ("data",):
+        if options.get(name) is not None:
+            options[name] = Path(options[name])
+    return perform(Request(model=str(model), output=Path(output), **options))
+
+
+def perform(request: Request) -> Report:
+    """`convert`, asked with one object."""
+    _check(request)
+    with Workshop(request.model, request.timeout_s, request.on_progress) as workshop:
+        conversion = _Conversion(request, workshop)
+        report = conversion.run()
+        if not report.passed:
+            raise DropError(report)
+        conversion.write(report)
+        return report
+
+
+class _Conversion:
+    """The steps, and what one leaves for the next."""
+
+    def __init__(self, request: Request, workshop: Workshop) -> None:
+        self._request, self._workshop = request, workshop
+        self._loader = load.find(request.model)
+        self._seconds: dict[str, float] = {}
+        self._reference = workshop.folder / "float.tflite"
+
+    def run(self) -> Report:
+        """Everything up to the verdict; nothing outside of the workshop is touched."""
+        request = self._request
+        contract = self._own_contract()
+        source = None if _is_npz(request.data) else representative.find_source(self._members, request.data)
+        self._check_data(source)
+        with self._timed("load"):
+            loaded = self._load()
+        graph = read_graph(self._reference.read_bytes())
+        with self._timed("data"):
+            if source is not None and contract is None:
+                contract = self._foreign_contract(source, graph)
+            found = self._evidence(source, contract, loaded, graph)
+        with self._timed("score"):
+            original = self._score(loaded, found, graph)
+        subject = Subject(
+            source=request.model,
+            loader=self._loader,
+            loaded=loaded,
+            reference=self._reference,
+            evidence=found,
+            original=original,
+            max_drop=request.max_drop,
+            per_tensor=request.per_tensor,
+            board=boards.find(request.board)[request.board] if request.board else None,
+            target=request.target,
         )
-    _check_tensorflow()
-    with tempfile.TemporaryDirectory() as folder, Worker() as worker:
-        child = _Child(worker, request, Path(folder))
-        material = None
-        if source is not None:
-            contract = contract or _foreign_contract(child, source)
-            material = representative.gather(source, contract, request.calibration)
-        job = _Job(request, recipe, contract, material, source.note if source else None)
-        facts, windows, scores = child.convert(recipe, material)
-        worker.close()
-        return job.finish(facts, windows, scores, Path(folder))
-
-
-@dataclass(frozen=True)
-class _Child:
-    """The converter's process."""
-
-    worker: Worker
-    request: Request
-    folder: Path
-
-    @property
-    def flatbuffer(self) -> Path:
-        return self.folder / "raw.tflite"
-
-    def convert(
-        self, recipe: Recipe, material: Material | None
-    ) -> tuple[dict[str, Any], NDArray[np.float32], NDArray[np.float32]]:
-        """Facts about the conversion, the windows that were scored, and the original's scores."""
-        scores = self.folder / "scores.npz"
-        arguments = {"recipe": recipe.name, "output": str(self.flatbuffer), "scores": str(scores)}
-        if material is not None:
-            arguments["inputs"] = self._save("inputs", material.windows)
-            if recipe.needs_data:
-                arguments["calibration"] = self._save("calibration", material.calibration)
-        facts = self.call("convert_keras", **arguments)
-        with np.load(scores) as arrays:
-            return facts, arrays["inputs"], arrays["scores"]
-
-    def call(self, function: str, **arguments: str) -> dict[str, Any]:
-        """Call a function of tensorflow_runtime; a crash is an error of the model, not of this process."""
-        report, model = self.request.on_progress, self.request.model
-        try:
-            facts: dict[str, Any] = self.worker.call(
-                f"{_CHILD}:{function}",
-                timeout_s=self.request.timeout_s,
-                on_progress=lambda told: report(told["step"]) if report else None,
-                model=str(model),
-                **arguments,
-            )
-        except ChildTimeoutError as error:
-            raise ChildTimeoutError(
-                f"{model}: conversion did not finish",
-                expected=error.expected,
-                remedy="give more with --timeout",
-            ) from error
-        except ChildError as error:
+        trials = Trials(subject, self._workshop)
+        with self._timed("recipes"):
+            chosen, every = self._try(trials)
+        if chosen.verdict is None:
             raise ModelError(
-                f"{model}: the converter died",
-                found=error.found,
-                remedy="take --recipe float32 or dynamic_int8",
-            ) from error
-        return facts
+                f"{request.model} cannot be converted to {chosen.recipe.name}", found=chosen.failure
+            )
+        with self._timed("layers"):
+            compared = self._layers(trials, chosen)
+        return self._report(subject, contract, chosen, every, compared)
 
-    def _save(self, name: str, windows: NDArray[np.float32]) -> str:
-        path = self.folder / f"{name}.npy"
-        np.save(path, windows)
-        return str(path)
+    def write(self, report: Report) -> None:
+        """Put the model, and the page, in their place.
 
+        Raises:
+            DeviceError: they cannot be written; what was there before stays as it was.
+        """
+        staged = self._workshop.folder / "result.tflite"
+        if self._request.to == "c-array":
+            from converters import c_array  # its text is built only when asked for
 
-@dataclass(frozen=True)
-class _Job:
-    """What is known before the conversion, for the steps after it."""
+            name = report.name
+            report.output.mkdir(exist_ok=True)
+            c_array.write(report.output, c_array.render(report.flatbuffer, report.contract, name))
+            modelfile.write_atomic(report.output / f"{name}.tflite", staged.read_bytes())
+        else:
+            modelfile.write_atomic(report.output, staged.read_bytes())
+        if report.page is not None:
+            modelfile.write_atomic(report.page, report.html().encode())
 
-    request: Request
-    recipe: Recipe
-    contract: Contract | None
-    material: Material | None
-    note: str | None
+    def _load(self) -> Loaded:
+        request = self._request
+        facts = self._workshop.call(
+            f"{self._loader.module}:load",
+            environment=self._loader.environment,
+            model=request.model,
+            output=str(self._reference),
+            signature=request.signature,
+            shapes={name: list(shape) for name, shape in request.shapes.items()},
+            batch=request.batch,
+        )
+        return Loaded.from_dict(facts)
 
-    def finish(
-        self, facts: dict[str, Any], windows: NDArray[np.float32], scores: NDArray[np.float32], folder: Path
-    ) -> Result:
-        """Complete the file, judge it, and put it in its place."""
-        request, contract = self.request, self.contract
-        started = time.perf_counter()
-        flatbuffer, staged = (folder / "raw.tflite").read_bytes(), folder / request.output.name
+    def _score(self, loaded: Loaded, found: Evidence, graph: Graph) -> tuple[NDArray[np.float32], ...]:
+        """What the original says; checked against the float32 .tflite, whose function must be the same."""
+        self._workshop.tell(f"scoring the original on {len(found)} inputs")
+        answers = self._workshop.folder / "scores.npz"
+        self._workshop.call(
+            f"{self._loader.module}:score",
+            environment=self._loader.environment,
+            model=self._request.model,
+            loaded=loaded.as_dict(),
+            inputs=str(self._workshop.save("scored", found.inputs)),
+            outputs=str(answers),
+        )
+        original = tuple(
+            array.astype(np.float32) for array in self._workshop.read(answers, len(graph.outputs))
+        )
+        if not all(np.isfinite(array).all() for array in original):
+            raise ModelError(
+                f"{self._request.model} gives NaN or infinity", remedy="check its weights and the data"
+            )
+        for port, a, b in zip(
+            loaded.outputs, original, verify.run(self._reference, found.inputs), strict=True
+        ):
+            if a.shape != b.shape or not compare.sqnr_db(a, b) >= _SAME_FUNCTION_DB:
+                apart = f"{list(b.shape)}" if a.shape != b.shape else compare.decibels(compare.sqnr_db(a, b))
+                raise ModelError(
+                    f"{self._request.model}: the output {port.name!r} is another one after conversion",
+                    expected=f"{list(a.shape)}, at least {_SAME_FUNCTION_DB:g} dB above the error",
+                    found=apart,
+                    remedy="report the model: a layer of it is converted wrongly",
+                )
+        return original
+
+    def _try(self, trials: Trials) -> tuple[Trial, tuple[Trial, ...]]:
+        request = self._request
+        if request.recipe == recipes.AUTO:
+            return auto.climb(trials)
+        recipe = recipes.find(request.recipe)
+        if recipe.name != "mixed":
+            chosen = trials.attempt(recipe)
+            return chosen, (chosen,)
+        plain = trials.attempt(recipes.find("int8"))
+        chosen = mixed.search(trials, plain)
+        return chosen, (plain, chosen)
+
+    def _layers(self, trials: Trials, chosen: Trial) -> tuple[layers.Layer, ...]:
+        if chosen.recipe.activations == "float32":
+            return ()
+        self._workshop.tell("comparing layer by layer")
+        try:
+            return trials.layers(chosen)
+        except ModelError:
+            return ()  # a runtime that cannot show them spoils no conversion
+
+    def _report(
+        self,
+        subject: Subject,
+        contract: Contract | None,
+        chosen: Trial,
+        every: tuple[Trial, ...],
+        compared: tuple[layers.Layer, ...],
+    ) -> Report:
+        request, started = self._request, time.perf_counter()
+        flatbuffer, verdict = chosen.flatbuffer, chosen.verdict
+        assert flatbuffer is not None
+        assert verdict is not None
         if contract is not None:
             flatbuffer, contract = pack.complete(flatbuffer, contract)
-        staged.write_bytes(modelfile.pack(flatbuffer, pack.members(contract, None)))
-        self._tell(f"running {len(windows)} windows on the result")
-        outputs = verify.run_windows(staged, windows)
-        verdict = verify.judge(scores, outputs, self.material, recipe=self.recipe, max_drop=request.max_drop)
-        if contract is not None:
-            source = modelfile.digest_of(request.model.read_bytes())
-            made_from = pack.lineage(contract, self.recipe, source, verdict)
+            made_from = pack.lineage(contract, chosen.recipe, _digest_of(request.model), verdict)
             contract = replace(
-                contract, lineage=replace(made_from, versions=pack.versions(facts["versions"]))
+                contract, lineage=replace(made_from, versions=pack.versions(subject.loaded.versions))
             )
-        vectors = pack.golden(windows, outputs, self.recipe, read_graph(flatbuffer))
-        data = modelfile.pack(flatbuffer, pack.members(contract, vectors))
-        result = Result(
-            recipe=self.recipe,
+        staged = self._workshop.folder / "result.tflite"
+        staged.write_bytes(flatbuffer)
+        vectors = pack.golden(staged, subject.evidence, chosen.recipe)
+        staged.write_bytes(modelfile.pack(flatbuffer, pack.members(contract, vectors)))
+        verify.confirm(staged)
+        output = request.output
+        page = output / "report.html" if request.to == "c-array" else output.with_suffix(".report.html")
+        self._seconds["pack"] = round(time.perf_counter() - started, 3)
+        return Report(
+            chosen=chosen,
+            trials=every,
             source=request.model,
-            output=request.output,
-            report=request.output.with_suffix(".report.html") if request.report else None,
-            size_bytes=len(data),
-            source_bytes=request.model.stat().st_size,
-            parameters=facts["parameters"],
+            output=output,
+            page=page if request.report else None,
+            kind=self._loader.name,
+            size_bytes=staged.stat().st_size,
+            source_bytes=_size_of(request.model),
+            parameters=subject.loaded.parameters,
             digest=modelfile.digest_of(flatbuffer),
             contract=contract,
-            verdict=verdict,
             max_drop=request.max_drop,
             flatbuffer=flatbuffer,
-            notes=tuple(self._notes(facts)),
-            seconds={**facts["seconds"], "verify": round(time.perf_counter() - started, 3)},
+            evidence=subject.evidence,
+            original=subject.original,
+            layers=compared,
+            board=request.board,
+            target=request.target,
+            notes=tuple(self._notes(subject, contract, chosen)),
+            seconds=self._seconds,
         )
-        if not result.passed:
-            raise DropError(result)
-        self._write(result, data, staged)
-        return result
 
-    def _write(self, result: Result, data: bytes, staged: Path) -> None:
-        staged.write_bytes(data)
-        verify.confirm(staged)
-        modelfile.write_atomic(result.output, data)
-        if result.report is not None:
-            modelfile.write_atomic(result.report, report.render(result).encode())
-
-    def _notes(self, facts: dict[str, Any]) -> list[str]:
-        notes = [self.note] if self.note else []
-        if self.material is None:
-            notes.append("no evaluation data: compared on random normal inputs, accuracy unknown")
-        if self.contract is None:
+    def _notes(self, subject: Subject, contract: Contract | None, chosen: Trial) -> list[str]:
+        notes = [*subject.evidence.notes, *subject.loaded.notes]
+        if contract is None:
             notes.append("no contract: give --data DIR to write one into the file")
-        if facts["batch"] == 1:
+        if subject.loaded.batch == 1 and self._request.batch is None:
             notes.append("batch fixed to 1, as recurrent and spectrogram layers need")
-        return notes
+        if chosen.kept:
+            notes.append(f"kept in float32: {', '.join(chosen.kept)}")
+        if chosen.float_ops:
+            notes.append(f"computed in float32, for want of integer kernels: {', '.join(chosen.float_ops)}")
+        return [*notes, *_losing_classes(chosen, contract)]
 
-    def _tell(self, step: str) -> None:
-        if self.request.on_progress is not None:
-            self.request.on_progress(step)
+    @cached_property
+    def _members(self) -> dict[str, bytes]:
+        """The edgeml members of the source, as far as its format has room for them."""
+        path = Path(self._request.model)
+        if path.suffix == ".keras":
+            return modelfile.read_members(path)
+        if path.suffix == ".tflite":
+            return dict(modelfile.split(path.read_bytes()).members)
+        return {}
+
+    def _own_contract(self) -> Contract | None:
+        if CONTRACT not in self._members:
+            return None
+        return parse_contract(self._members[CONTRACT], where=f"{self._request.model}: {CONTRACT}")
+
+    def _check_data(self, source: representative.Source | None) -> None:
+        request = self._request
+        if request.recipe == recipes.AUTO:
+            return
+        if recipes.find(request.recipe).needs_data and source is None and request.data is None:
+            raise ConfigError(
+                f"recipe {request.recipe} measures ranges on real data, and {request.model} names no dataset",
+                remedy="give one with --data, a folder or an .npz, or take --recipe weight_int8",
+            )
+
+    def _foreign_contract(self, source: representative.Source, graph: Graph) -> Contract:
+        if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+            raise ConfigError(
+                f"{self._request.model}: a dataset folder feeds one input and judges one output",
+                found=f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs",
+                remedy="give an .npz with one array for each input: --data inputs.npz",
+            )
+        shape = list(graph.tensors[graph.inputs[0]].shape[1:])
+        outputs = int(np.prod(graph.tensors[graph.outputs[0]].shape[1:], dtype=np.int64))
+        name = Path(self._request.model.replace(":", ".")).stem
+        return representative.contract_for(source, name, shape, outputs)
+
+    def _evidence(
+        self, source: representative.Source | None, contract: Contract | None, loaded: Loaded, graph: Graph
+    ) -> Evidence:
+        request = self._request
+        if source is not None and contract is not None:
+            return representative.gather(
+                source, contract, graph.tensors[graph.inputs[0]], request.calibration
+            )
+        if request.data is not None:
+            names = [port.name for port in loaded.inputs]
+            return evidence.from_npz(request.data, graph, names, request.calibration)
+        return evidence.random(graph)
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self._seconds[step] = round(time.perf_counter() - started, 3)
 
 
-def _check_paths(request: Request) -> None:
-    model, output = request.model, request.output
-    if not model.is_file():
-        what = "is a folder" if model.is_dir() else "no such file"
-        raise ModelError(f"{model}: {what}", expected="a .keras file")
-    if model.suffix != ".keras":
-        with model.open("rb") as file:
-            found = sniff(file.read(64))
-        raise ModelError(
-            f"{model} is not a .keras file",
-            expected="a model saved by model.save('NAME.keras')",
-            found=found,
-            remedy="load it in Keras and save it as .keras",
-        )
-    if output.suffix != ".tflite":
+def _losing_classes(chosen: Trial, contract: Contract | None) -> Iterator[str]:
+    """One line for each class that lost a good deal, which an average may hide."""
+    verdict = chosen.verdict
+    if verdict is None or verdict.original is None or verdict.result is None:
+        return
+    labels = contract.output.labels if contract else ()
+    for i, (before, after) in enumerate(
+        zip(verdict.original.per_class, verdict.result.per_class, strict=True)
+    ):
+        if before is not None and after is not None and before - after > _CLASS_DROP:
+            name = labels[i] if i < len(labels) else str(i)
+            yield f"class {name!r} lost {100 * (before - after):.1f} points, from {before:.3f} to {after:.3f}"
+
+
+def _check(request: Request) -> None:
+    output = request.output
+    if request.recipe != recipes.AUTO:
+        recipes.find(request.recipe)
+    if request.board is not None:
+        boards.find(request.board)
+    if request.to not in _TO:
+        raise ConfigError("to", expected=" or ".join(_TO), found=request.to)
+    if request.to == "tflite" and output.suffix != ".tflite":
         raise ConfigError(f"output {output}", expected="a name ending in .tflite")
-    if output.is_dir() or not output.parent.is_dir():
-        found = "a folder of that name" if output.is_dir() else f"no folder {output.parent}"
+    unfit = output.is_dir() if request.to == "tflite" else output.exists() and not output.is_dir()
+    if unfit or not output.parent.is_dir():
+        what = "a folder of that name" if output.is_dir() else "a file of that name"
+        found = what if unfit else f"no folder {output.parent}"
         raise DeviceError(f"cannot write {output}", found=found, remedy="choose another --output")
-    try:
-        with tempfile.TemporaryFile(dir=output.parent):
-            pass
-    except OSError as error:
-        remedy = "choose another --output, or check the folder's rights"
-        raise DeviceError(f"cannot write {output}", found=error.strerror or error, remedy=remedy) from error
+    modelfile.check_writable(output.parent, output)
     if not 0 <= request.max_drop < 1:
         raise ConfigError("max_drop", expected="a fraction from 0 to 1", found=request.max_drop)
     if request.calibration < 1:
-        raise ConfigError("calibration", expected="at least 1 window", found=request.calibration)
+        raise ConfigError("calibration", expected="at least 1 input", found=request.calibration)
 
 
-def _contract_of(request: Request, members: Mapping[str, bytes]) -> Contract | None:
-    if CONTRACT not in members:
+def _is_npz(data: Path | None) -> bool:
+    return data is not None and data.suffix == ".npz" and not data.is_dir()
+
+
+def _files_of(model: str) -> list[Path]:
+    path = Path(model)
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
+def _size_of(model: str) -> int | None:
+    return sum(file.stat().st_size for file in _files_of(model)) if Path(model).exists() else None
+
+
+def _digest_of(model: str) -> str | None:
+    """Of a file its own; of a SavedModel that of its files' digests; a function has none."""
+    if not Path(model).exists():
         return None
-    return parse_contract(members[CONTRACT], where=f"{request.model}: {CONTRACT}")
-
-
-def _check_tensorflow() -> None:
-    # Asked without importing it: this process stays small, and the child's error would come seconds later.
-    if importlib.util.find_spec("tensorflow") is None:
-        raise MissingExtraError("edgeml convert", "convert", "tensorflow")
-
-
-def _foreign_contract(child: _Child, source: representative.Source) -> Contract:
-    facts = child.call("describe_keras")
-    outputs = int(np.prod(facts["output"], dtype=np.int64))
-    return representative.contract_for(source, child.request.model.stem, facts["input"], outputs)
+    digests = [modelfile.digest_of(file.read_bytes()) for file in _files_of(model)]
+    return digests[0] if len(digests) == 1 else modelfile.digest_of("\n".join(digests).encode())

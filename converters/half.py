@@ -13,7 +13,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from converters import rewrite
-from converters.quantize import float_prefix
+from converters.prefix import float_prefix
 from edge_sdk.graph import read_graph
 
 _LARGEST = float(np.finfo(np.float16).max)
@@ -26,7 +26,7 @@ def narrow(flatbuffer: bytes, preprocessing: Collection[str] = ()) -> bytes:
 
     Args:
         flatbuffer: a float32 .tflite.
-        preprocessing: as in `quantize.float_prefix`.
+        preprocessing: as in `prefix.float_prefix`.
 
     Raises:
         ModelError: it has no learned layer.

@@ -6,17 +6,19 @@ import importlib.metadata
 import platform
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from converters import metadata
+from converters.evidence import Evidence
 from converters.recipes import Recipe
 from converters.verify import Verdict
 from edge_sdk import modelfile
 from edge_sdk.contract import Contract, Lineage, Tensor
 from edge_sdk.graph import Graph, read_graph
+from edge_sdk.model import Model
 from edge_sdk.modelfile import CONTRACT, GOLDEN, LABELS, Golden
 
 #: Real windows that travel with a model.
@@ -48,13 +50,13 @@ def tensors_of(graph: Graph) -> tuple[Tensor, ...]:
     return (*(describe("input", i) for i in graph.inputs), *(describe("output", i) for i in graph.outputs))
 
 
-def lineage(contract: Contract, recipe: Recipe, source: str, verdict: Verdict) -> Lineage:
+def lineage(contract: Contract, recipe: Recipe, source: str | None, verdict: Verdict) -> Lineage:
     """What the contract says about where the model comes from.
 
     Args:
         contract: the one that training wrote.
         recipe: that was used.
-        source: digest of the converted file.
+        source: digest of what was converted; None for a function.
         verdict: of the comparison.
     """
     before, after = verdict.original, verdict.result
@@ -80,25 +82,29 @@ def versions(child: Mapping[str, str]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def golden(
-    windows: NDArray[np.float32], outputs: NDArray[np.float32], recipe: Recipe, graph: Graph
-) -> Golden:
-    """A few of the windows, spread over all of them, and what the converted model said.
+def golden(file: Path, evidence: Evidence, recipe: Recipe) -> Golden:
+    """A few of the inputs, spread over all of them, and what the converted model says to them.
 
     Args:
-        windows: float32 [n, …].
-        outputs: float32 [n, outputs] of the converted model.
+        file: the converted model.
+        evidence: its inputs are taken.
         recipe: gives the tolerance, which grows with outputs that are larger than a probability.
-        graph: of the converted model, for the shapes of its input and output.
     """
-    chosen = np.unique(np.linspace(0, len(windows) - 1, GOLDEN_VECTORS).round().astype(int))
-    shape_in, shape_out = (graph.tensors[i[0]].shape[1:] for i in (graph.inputs, graph.outputs))
-    scale = max(1.0, float(np.abs(outputs).max()))
-    return Golden(
-        windows[chosen].reshape(-1, *shape_in),
-        outputs[chosen].reshape(-1, *shape_out),
-        recipe.tolerance * scale,
-    )
+    chosen = np.unique(np.linspace(0, len(evidence) - 1, GOLDEN_VECTORS).round().astype(int))
+    with Model.load(file) as model:
+        runtime = model.runtime
+        inputs = tuple(
+            port.quantize(array[chosen]) for port, array in zip(runtime.inputs, evidence.inputs, strict=True)
+        )
+        said = [runtime.invoke([array[i : i + 1] for array in inputs]) for i in range(len(chosen))]
+        outputs = tuple(np.concatenate(column) for column in zip(*said, strict=True))
+        tolerances = tuple(
+            recipe.tolerance
+            * max(1.0, float(np.abs(port.dequantize(array)).max(initial=0.0)))
+            / (port.scale or 1)
+            for port, array in zip(runtime.outputs, outputs, strict=True)
+        )
+    return Golden(inputs, outputs, tolerances)
 
 
 def members(contract: Contract | None, vectors: Golden | None) -> dict[str, bytes]:

@@ -55,8 +55,16 @@ def float_prefix(graph: Graph, preprocessing: Collection[str] = ()) -> list[Op]:
     return kept
 
 
-def check_float_prefix(graph: Graph, preprocessing: Collection[str] = ()) -> None:
+def check_float_prefix(
+    graph: Graph, preprocessing: Collection[str] = (), *, dtype: str = "int8", kept: Collection[str] = ()
+) -> None:
     """Prove on a quantized model that its preprocessing is float32 and that QUANTIZE follows it, once.
+
+    Args:
+        graph: the quantized model.
+        preprocessing: as in `float_prefix`.
+        dtype: in which learned layers compute.
+        kept: names of the outputs of learned operators that were left in float32 on purpose.
 
     Raises:
         ModelError: an operator ahead of the first learned layer computes in int8, or that layer does not.
@@ -65,21 +73,23 @@ def check_float_prefix(graph: Graph, preprocessing: Collection[str] = ()) -> Non
     prefix, first = _walk(graph, preprocessing)
     for op in prefix:
         inside = op.name not in _MOVES and op.name != "QUANTIZE"
-        if op.name == "DEQUANTIZE" or (inside and any(graph.tensors[i].dtype == "int8" for i in op.outputs)):
+        if op.name == "DEQUANTIZE" or (inside and any(graph.tensors[i].dtype == dtype for i in op.outputs)):
             raise ModelError(
                 f"{op.name} ({_name(graph, op)}) ahead of the first learned layer lost precision",
                 expected="float32 up to that layer, then QUANTIZE",
-                found=op.name if op.name == "DEQUANTIZE" else "int8",
+                found=op.name if op.name == "DEQUANTIZE" else dtype,
                 remedy=remedy,
             )
     reached = {i for op in prefix for i in op.outputs} | set(graph.inputs)
     for op in first:
+        if _name(graph, op) in kept:
+            continue
         dtypes = {graph.tensors[i].dtype for i in op.inputs if i in reached}
-        if dtypes != {"int8"}:
+        if dtypes != {dtype}:
             found = ", ".join(sorted(dtypes))
             raise ModelError(
                 f"{op.name} ({_name(graph, op)}) was not quantized",
-                expected="int8",
+                expected=dtype,
                 found=found,
                 remedy=remedy,
             )

@@ -15,6 +15,7 @@ class Recipe:
         name: as given on the command line.
         weights: dtype in which learned weights are stored.
         activations: dtype in which the learned layers compute.
+        io: dtype of the model's inputs and outputs.
         meaning: one line for people.
         needs_data: whether ranges have to be measured on representative windows.
         tolerance: how far the golden outputs may be off on another machine, whose kernels round differently,
@@ -25,21 +26,33 @@ class Recipe:
     name: str
     weights: str
     activations: str
+    io: str
     meaning: str
     needs_data: bool
     tolerance: float
     least_sqnr_db: float
 
 
+_F, _I8 = "float32", "int8"
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("float32", "float32", "float32", "as trained; the reference", False, 1e-4, 60.0),
-        Recipe("float16", "float16", "float32", "half the size, same speed on CPUs", False, 1e-3, 30.0),
-        Recipe("dynamic_int8", "int8", "float32", "a quarter of the size, no data needed", False, 0.02, 10.0),
-        Recipe("int8", "int8", "int8", "smallest and fastest; runs on microcontrollers", True, 0.04, 10.0),
+        Recipe("float32", _F, _F, _F, "as trained; the reference", False, 1e-4, 60.0),
+        Recipe("float16", "float16", _F, _F, "half the size, same speed on CPUs", False, 1e-3, 30.0),
+        Recipe("weight_int8", _I8, _F, _F, "a quarter of the size, computes as trained", False, 5e-3, 15.0),
+        Recipe("dynamic_int8", _I8, _F, _F, "a quarter of the size, large layers in int8", False, 0.02, 10.0),
+        Recipe(
+            "int4_weights", "int4", _F, _F, "an eighth of the size, computes as trained", False, 5e-3, 8.0
+        ),
+        Recipe(_I8, _I8, _I8, _F, "small and fastest; runs on microcontrollers", True, 0.04, 10.0),
+        Recipe("int8_io", _I8, _I8, _I8, "int8, inputs and outputs too; no float at all", True, 0.04, 10.0),
+        Recipe("int16x8", _I8, "int16", _F, "nearly as exact as float32, slow on CPUs", True, 5e-3, 20.0),
+        Recipe("mixed", _I8, _I8, _F, "int8 but for the layers that it would ruin", True, 0.04, 10.0),
+        Recipe("qat", _I8, _I8, _F, "int8 with the ranges that training found", False, 0.04, 10.0),
     )
 }
+#: Not a recipe: tries them all and takes the best that passes.
+AUTO = "auto"
 
 
 def find(name: str) -> Recipe:
@@ -49,14 +62,15 @@ def find(name: str) -> Recipe:
         UnknownNameError: there is none.
     """
     if name not in RECIPES:
-        raise UnknownNameError("recipe", name, RECIPES)
+        raise UnknownNameError("recipe", name, [*RECIPES, AUTO])
     return RECIPES[name]
 
 
 def table() -> str:
     """The recipes as aligned lines, for ``edgeml convert --help``."""
-    rows = [("recipe", "weights", "compute", "")]
-    rows += [(r.name, r.weights, r.activations, r.meaning) for r in RECIPES.values()]
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    lines = ("  ".join([*(row[i].ljust(widths[i]) for i in range(3)), row[3]]) for row in rows)
+    rows = [("recipe", "weights", "compute", "in, out", "")]
+    rows += [(r.name, r.weights, r.activations, r.io, r.meaning) for r in RECIPES.values()]
+    rows.append((AUTO, "", "", "", "the smallest or fastest of these that passes, measured"))
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    lines = ("  ".join([*(row[i].ljust(widths[i]) for i in range(4)), row[4]]) for row in rows)
     return "\n".join(line.rstrip() for line in lines)

@@ -1,222 +1,287 @@
-"""The HTML report of a conversion: one file without scripts and without anything from the network."""
+"""What came of a conversion, and the error that carries it where the gate failed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from converters.compare import Evaluation, decibels
-from converters.result import Result
-from edge_sdk.graph import Graph, Op, read_graph
-
-_STYLE = """
-:root { color-scheme: light dark;
-  --ink: #1b2733; --paper: #fff; --line: #c9d3dc; --good: #1a7f4b; --bar: #2b6cb0; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #dde6ee; --paper: #14191f; --line: #3a4653; --good: #4cc38a; --bar: #6aa9e9; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  margin: 2rem auto; max-width: 62rem; padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin-bottom: 0; }
-h2 { font-size: 1.1rem; margin-top: 2rem; }
-table { border-collapse: collapse; }
-th, td { padding: .25rem .6rem; text-align: left; vertical-align: top; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
-.rows td, .rows th { border-bottom: 1px solid var(--line); font-weight: normal; }
-.rows thead th { font-weight: 600; }
-.wide { overflow-x: auto; }
-.side { display: flex; flex-wrap: wrap; gap: 2rem; }
-.confusion td { text-align: center; min-width: 2.2rem; border: 1px solid var(--line); }
-.confusion th { font-weight: normal; font-size: .85rem; }
-.passed { color: var(--good); font-weight: 600; }
-code { font-size: .85rem; word-break: break-all; }
-svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
-"""
+from converters import boards
+from converters.evidence import Evidence
+from converters.layers import Layer
+from converters.recipes import Recipe
+from converters.verify import Labelled, Verdict
+from edge_sdk.contract import Contract
+from edge_sdk.errors import GateError
 
 
-def render(result: Result) -> str:
-    """The report as an HTML document; every text that comes from a file is escaped.
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One recipe, tried.
 
-    Args:
-        result: of a conversion that passed.
+    Attributes:
+        recipe: that was tried.
+        flatbuffer: what it gave; None where the model cannot be converted so.
+        failure: why it cannot be taken; None where it can.
+        verdict: comparison with the original; None where there was nothing to compare.
+        outputs: of the result for the evaluation inputs, float32 [n, …] each.
+        kept: names of the layers that stay float32 besides the preprocessing.
+        latency_us: median time of an inference on the target, µs; None where it was not measured.
+        arena_bytes: planned memory for activations.
+        fit: whether the board runs it; None without a board.
+        float_ops: operators that compute in float32 although nobody asked for it.
     """
-    name = result.contract.name if result.contract else result.source.stem
-    figures, graph = result.verdict, read_graph(result.flatbuffer)
-    parts = [
-        f"<h1>{escape(name)}</h1>",
-        f"<p>{escape(result.recipe.name)}: {escape(result.recipe.meaning)}.",
-        "<span class=passed>Gate passed.</span></p>",
-    ]
-    if figures.original is not None and figures.result is not None:
-        labels = result.contract.output.labels if result.contract else ()
-        parts += [
-            "<h2>Accuracy</h2>",
-            _intervals([("original", figures.original), (result.recipe.name, figures.result)]),
-            f"<p>On {figures.result.n} windows of the {escape(figures.basis)}, with 95 % intervals.</p>",
-            "<h2>Per class</h2>",
-            _per_class(labels, figures.original, figures.result),
-            "<h2>Confusion</h2><div class='side wide'>",
-            _confusion("original", labels, figures.original),
-            _confusion(result.recipe.name, labels, figures.result),
-            "</div>",
-        ]
-        if figures.result.per_group:
-            parts += ["<h2>Per group</h2>", _per_group(figures.original, figures.result)]
-    parts += ["<h2>Outputs</h2>", _table(_output_rows(result))]
-    parts += ["<h2>Size</h2>", _table(_size_rows(result))]
-    parts += ["<h2>Lineage</h2>", _table(_lineage_rows(result))]
-    parts += ["<h2>Operators</h2>", _operators(graph)]
-    body = "\n".join(parts)
-    return (
-        "<!doctype html>\n<html lang=en>\n<head><meta charset=utf-8>"
-        f"<title>{escape(name)}: conversion</title>\n"
-        f'<meta name=viewport content="width=device-width"><style>{_STYLE}</style></head>\n'
-        f"<body>\n{body}\n</body>\n</html>\n"
-    )
 
+    recipe: Recipe
+    flatbuffer: bytes | None = None
+    failure: str | None = None
+    verdict: Verdict | None = None
+    outputs: tuple[NDArray[np.float32], ...] = ()
+    kept: tuple[str, ...] = ()
+    latency_us: float | None = None
+    arena_bytes: int | None = None
+    fit: boards.Fit | None = None
+    float_ops: tuple[str, ...] = ()
 
-def _intervals(rows: Sequence[tuple[str, Evaluation]]) -> str:
-    """Accuracies as dots on one scale, with their intervals as lines."""
-    low = min(evaluation.interval[0] for _, evaluation in rows)
-    start = max(0.0, np.floor(low * 10 - 0.5) / 10)
-    left, width, height = 120, 520, 34 * len(rows) + 26
+    @property
+    def size_bytes(self) -> int | None:
+        """Of the flatbuffer."""
+        return None if self.flatbuffer is None else len(self.flatbuffer)
 
-    def x(share: float) -> float:
-        return float(left + width * (share - start) / (1 - start))
+    @property
+    def error(self) -> float | None:
+        """What is to be small besides size and latency: accuracy lost, or the noise without labels."""
+        if self.verdict is None:
+            return None
+        return self.verdict.drop if self.verdict.drop is not None else -self.verdict.difference.sqnr_db
 
-    shapes = []
-    for tick in np.linspace(start, 1.0, 6):
-        shapes.append(f"<line x1={x(tick):.1f} x2={x(tick):.1f} y1=4 y2={height - 20} stroke='var(--line)'/>")
-        shapes.append(f"<text x={x(tick):.1f} y={height - 4} text-anchor=middle>{tick:.2f}</text>")
-    for i, (name, evaluation) in enumerate(rows):
-        y, (first, last) = 22 + 34 * i, evaluation.interval
-        shapes.append(f"<text x=0 y={y + 4}>{escape(name)}</text>")
-        shapes.append(
-            f"<line x1={x(first):.1f} x2={x(last):.1f} y1={y} y2={y} stroke='var(--bar)' stroke-width=3 />"
-        )
-        shapes.append(f"<circle cx={x(evaluation.accuracy):.1f} cy={y} r=5 fill='var(--bar)'/>")
-        value = f"{evaluation.accuracy:.3f} [{first:.3f}, {last:.3f}]"
-        shapes.append(f"<text x={left + width + 16} y={y + 4}>{value}</text>")
-    return f"<svg viewBox='0 0 820 {height}' role=img aria-label='accuracy'>{''.join(shapes)}</svg>"
-
-
-def _per_class(labels: Sequence[str], before: Evaluation, after: Evaluation) -> str:
-    rows = []
-    for i, (first, second) in enumerate(zip(before.per_class, after.per_class, strict=True)):
-        n = int(after.confusion[i].sum())
-        change = "" if first is None or second is None else f"{100 * (second - first):+.1f} pt"
-        rows.append((_label(labels, i), _share(first), _share(second), change, str(n)))
-    return _grid(("class", "original", "converted", "change", "windows"), rows)
-
-
-def _per_group(before: Evaluation, after: Evaluation) -> str:
-    rows = [
-        (
-            name,
-            _share(before.per_group[name]),
-            _share(share),
-            f"{100 * (share - before.per_group[name]):+.1f} pt",
-        )
-        for name, share in after.per_group.items()
-    ]
-    return _grid(("group", "original", "converted", "change"), rows)
-
-
-def _confusion(title: str, labels: Sequence[str], evaluation: Evaluation) -> str:
-    """Rows are true classes, columns predicted ones; the shade is the share of the row."""
-    count = len(evaluation.confusion)
-    head = "".join(f"<th>{escape(_label(labels, i))}</th>" for i in range(count))
-    rows = []
-    for i, row in enumerate(evaluation.confusion):
-        shades = 0.75 * row / max(int(row.sum()), 1)
-        cells = (
-            f"<td style='background: rgba(43, 108, 176, {shade:.2f})'>{windows}</td>"
-            for windows, shade in zip(row, shades, strict=True)
-        )
-        rows.append(f"<tr><th>{escape(_label(labels, i))}</th>{''.join(cells)}</tr>")
-    return (
-        f"<table class=confusion><caption>{escape(title)} (true down, predicted across)</caption>"
-        f"<tr><th></th>{head}</tr>{''.join(rows)}</table>"
-    )
-
-
-def _output_rows(result: Result) -> list[tuple[str, str]]:
-    apart = result.verdict.difference
-    rows = [("compared on", f"{apart.n} windows: {result.verdict.basis}")]
-    if apart.agreement is not None:
-        rows.append(("same label", f"{apart.agreement:.2%}"))
-    rows += [
-        ("signal to quantization noise", decibels(apart.sqnr_db)),
-        ("largest error", f"{apart.max_error:.4g}"),
-        ("mean error", f"{apart.mean_error:.4g}"),
-    ]
-    return rows
-
-
-def _size_rows(result: Result) -> list[tuple[str, str]]:
-    return [
-        ("source", f"{result.source_bytes:,} bytes"),
-        ("file", f"{result.size_bytes:,} bytes"),
-        ("of which the model", f"{len(result.flatbuffer):,} bytes"),
-        ("parameters", f"{result.parameters:,}"),
-    ]
-
-
-def _lineage_rows(result: Result) -> list[tuple[str, str]]:
-    rows = [("source", result.source.name), ("digest", result.digest)]
-    lineage = result.contract.lineage if result.contract else None
-    if lineage is not None:
-        named = {
-            "dataset": lineage.dataset,
-            "split by": lineage.split,
-            "seed": lineage.seed,
-            "made from": lineage.source,
+    def as_dict(self) -> dict[str, Any]:
+        """A row of the Pareto table."""
+        verdict = self.verdict
+        return {
+            "recipe": self.recipe.name,
+            "bytes": self.size_bytes,
+            "accuracy": None if verdict is None or verdict.result is None else verdict.result.accuracy,
+            "drop": None if verdict is None else verdict.drop,
+            "drop_interval": _listed(None if verdict is None else verdict.drop_interval),
+            "agreement": None if verdict is None else verdict.difference.agreement,
+            "sqnr_db": None if verdict is None else _finite(verdict.difference.sqnr_db),
+            "latency_us": self.latency_us,
+            "arena_bytes": self.arena_bytes,
+            "runs_on_board": None if self.fit is None else self.fit.runs,
+            "kept": list(self.kept),
+            "failure": self.failure,
         }
-        rows += [(name, str(value)) for name, value in named.items() if value is not None]
-        rows += [(name, version) for name, version in (lineage.versions or {}).items()]
-    return rows + [("note", note) for note in result.notes]
 
 
-def _operators(graph: Graph) -> str:
-    rows = [
-        (
-            str(op.index),
-            op.custom_code or op.name,
-            _tensors(graph, op, op.inputs),
-            _tensors(graph, op, op.outputs),
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What came of a conversion: everything that is printed, drawn and returned.
+
+    In a notebook it shows itself as the HTML page that `edgeml convert` writes.
+
+    Attributes:
+        chosen: the trial that became the file.
+        trials: all that were made, `chosen` among them.
+        source: what was converted, a path or ``module:function``.
+        output: the .tflite, or the folder of a C array; not written where the gate failed.
+        page: the HTML file, or None.
+        kind: of source, as `converters.load` names it.
+        size_bytes: of the whole .tflite.
+        source_bytes: of the source; None for a function.
+        parameters: numbers that training found; None where unknown.
+        digest: of the flatbuffer.
+        contract: as written into the file; None for a foreign model without a dataset.
+        max_drop: that was allowed.
+        flatbuffer: the model proper, with its metadata.
+        evidence: what it was judged with.
+        original: float32 [n, …] for each output of the original.
+        layers: how far each layer is off; empty where nothing was quantized, or nothing measured.
+        board: that recipes were chosen for, or None.
+        target: where latencies were measured.
+        notes: what the user should know, one line each.
+        seconds: of each step.
+    """
+
+    chosen: Trial
+    trials: tuple[Trial, ...]
+    source: str
+    output: Path
+    page: Path | None
+    kind: str
+    size_bytes: int
+    source_bytes: int | None
+    parameters: int | None
+    digest: str
+    contract: Contract | None
+    max_drop: float
+    flatbuffer: bytes
+    evidence: Evidence
+    original: tuple[NDArray[np.float32], ...]
+    layers: tuple[Layer, ...]
+    board: str | None
+    target: str
+    notes: tuple[str, ...]
+    seconds: dict[str, float]
+
+    @property
+    def recipe(self) -> Recipe:
+        """That was taken."""
+        return self.chosen.recipe
+
+    @property
+    def verdict(self) -> Verdict:
+        """On what was taken."""
+        assert self.chosen.verdict is not None
+        return self.chosen.verdict
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gate let the model through."""
+        return self.chosen.failure is None
+
+    @property
+    def name(self) -> str:
+        """Of the model, for people."""
+        return self.contract.name if self.contract else Path(self.source.replace(":", ".")).stem
+
+    @property
+    def labelled(self) -> Labelled | None:
+        """The scores of original and result beside the true classes."""
+        return _labelled(self)
+
+    @property
+    def front(self) -> tuple[Trial, ...]:
+        """The trials that no other one beats in accuracy, size and latency at once."""
+        return pareto(self.trials)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The object of ``edgeml convert --json``; `sqnr_db` is None where outputs are exactly equal."""
+        before, after, apart = self.verdict.original, self.verdict.result, self.verdict.difference
+        best = {id(trial) for trial in self.front}
+        return {
+            "recipe": self.recipe.name,
+            "bytes": self.size_bytes,
+            "accuracy_original": None if before is None else before.accuracy,
+            "accuracy": None if after is None else after.accuracy,
+            "agreement": apart.agreement,
+            "sqnr_db": _finite(apart.sqnr_db),
+            "passed": self.passed,
+            "output": str(self.output) if self.passed else None,
+            "report": None if self.page is None or not self.passed else str(self.page),
+            "interval_original": None if before is None else list(before.interval),
+            "interval": None if after is None else list(after.interval),
+            "n": apart.n,
+            "per_group": {} if after is None else after.per_group,
+            "drop": self.verdict.drop,
+            "drop_interval": _listed(self.verdict.drop_interval),
+            "max_drop": self.max_drop,
+            "max_error": apart.max_error,
+            "mean_error": apart.mean_error,
+            "outputs": [
+                {
+                    "max_error": one.max_error,
+                    "mean_error": one.mean_error,
+                    "sqnr_db": _finite(one.sqnr_db),
+                    "agreement": one.agreement,
+                }
+                for one in self.verdict.outputs
+            ],
+            "basis": self.verdict.basis,
+            "calibration": dict(self.evidence.counts),
+            "kept": list(self.chosen.kept),
+            "latency_us": self.chosen.latency_us,
+            "arena_bytes": self.chosen.arena_bytes,
+            "board": self.board,
+            "target": self.target,
+            "trials": [
+                {**trial.as_dict(), "pareto": id(trial) in best, "chosen": trial is self.chosen}
+                for trial in self.trials
+            ],
+            "kind": self.kind,
+            "digest": self.digest,
+            "source_bytes": self.source_bytes,
+            "parameters": self.parameters,
+            "notes": list(self.notes),
+            "seconds": self.seconds,
+        }
+
+    def html(self) -> str:
+        """The page: one file without scripts and without anything from the network."""
+        from converters import page  # drawn only when asked for
+
+        return page.render(self)
+
+    def _repr_html_(self) -> str:
+        return self.html()
+
+
+def pareto(trials: Sequence[Trial]) -> tuple[Trial, ...]:
+    """The trials that can be taken and that no other such one beats: not worse in any, better in something.
+
+    What counts is the accuracy lost (the noise without labels), size, arena, and latency where measured.
+    """
+    able = [trial for trial in trials if trial.failure is None]
+
+    def beaten(trial: Trial, other: Trial) -> bool:
+        mine, theirs = _measures(trial), _measures(other)
+        pairs = [(a, b) for a, b in zip(mine, theirs, strict=True) if a is not None and b is not None]
+        return all(b <= a for a, b in pairs) and any(b < a for a, b in pairs)
+
+    return tuple(trial for trial in able if not any(beaten(trial, other) for other in able))
+
+
+class DropError(GateError):
+    """The converted model is not good enough; carries the figures.
+
+    Attributes:
+        report: of the conversion that was thrown away.
+    """
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        labelled = report.verdict.original is not None
+        several = len(report.trials) > 1
+        recipe = "any recipe" if several else report.recipe.name
+        super().__init__(
+            f"{Path(report.source).name} as {recipe} is not good enough, nothing was written",
+            expected=f"a drop of at most {100 * report.max_drop:g} points"
+            if labelled
+            else f"at least {report.recipe.least_sqnr_db:g} dB",
+            found=report.chosen.failure,
+            remedy=_remedy(report, labelled=labelled),
         )
-        for op in graph.ops
-    ]
-    return "<div class=wide>" + _grid(("", "operator", "inputs", "outputs"), rows, numeric=False) + "</div>"
 
 
-def _tensors(graph: Graph, op: Op, indices: Iterable[int]) -> str:
-    found = (graph.tensors[i] for i in indices if i >= 0)
-    return ", ".join(
-        f"{t.dtype} {list(t.shape_signature)}" + (" constant" if t.constant else "") for t in found
+def _remedy(report: Report, *, labelled: bool) -> str:
+    if not labelled:
+        return "take another --recipe, or judge it on real data with --data"
+    if len(report.trials) > 1:
+        return "allow a larger --max-drop, or train the model again with quantization in mind"
+    if report.recipe.name in ("int8", "int8_io"):
+        return "take --recipe mixed or auto, more --calibration windows, or a larger --max-drop"
+    return "take another --recipe, or a larger --max-drop"
+
+
+def _measures(trial: Trial) -> tuple[float | None, ...]:
+    return trial.error, trial.size_bytes, trial.arena_bytes, trial.latency_us
+
+
+def _labelled(report: Report) -> Labelled | None:
+    from converters.verify import labelled
+
+    return (
+        labelled(report.original, report.chosen.outputs, report.evidence) if report.chosen.outputs else None
     )
 
 
-def _table(rows: Iterable[tuple[str, str]]) -> str:
-    cells = "".join(
-        f"<tr><th>{escape(name)}</th><td><code>{escape(text)}</code></td></tr>" for name, text in rows
-    )
-    return f"<table class=rows>{cells}</table>"
+def _listed(interval: tuple[float, float] | None) -> list[float] | None:
+    return None if interval is None else list(interval)
 
 
-def _grid(head: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: bool = True) -> str:
-    """A table with a head; all columns but the first are numbers if `numeric`."""
-    kind = [" class=n" if numeric and i else "" for i in range(len(head))]
-    top = "".join(f"<th{kind[i]}>{escape(text)}</th>" for i, text in enumerate(head))
-    lines = ("".join(f"<td{kind[i]}>{escape(text)}</td>" for i, text in enumerate(row)) for row in rows)
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f"<table class=rows><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _label(labels: Sequence[str], index: int) -> str:
-    return labels[index] if index < len(labels) else str(index)
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None

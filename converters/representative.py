@@ -1,4 +1,4 @@
-"""The windows a conversion needs: some to measure ranges on, others, never trained on, to judge it with."""
+"""Evidence from a dataset folder: windows to measure ranges on, others, never trained on, to judge with."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.evidence import Evidence, choose, counted, fit
 from edge_sdk.contract import Channel, Contract, Input, Lineage, Output, Reference, Statistics
 from edge_sdk.dataset import Dataset, Windowed
 from edge_sdk.errors import DatasetError, ModelError
+from edge_sdk.graph import Tensor
 from edge_sdk.modelfile import RUN
 
 
@@ -34,23 +36,6 @@ class Source:
     test: tuple[str, ...]
     seed: int
     note: str | None = None
-
-
-@dataclass(frozen=True)
-class Material:
-    """Windows in the model's channel and label order.
-
-    Attributes:
-        calibration: float32 [k, …], representative windows of the training groups.
-        windows: float32 [n, …], of the test groups.
-        labels: int64 [n]; None where the task has no classes.
-        groups: whom each of `windows` comes from.
-    """
-
-    calibration: NDArray[np.float32]
-    windows: NDArray[np.float32]
-    labels: NDArray[np.int64] | None
-    groups: tuple[str, ...]
 
 
 def find_source(members: Mapping[str, bytes], data: Path | None) -> Source | None:
@@ -95,16 +80,18 @@ def find_source(members: Mapping[str, bytes], data: Path | None) -> Source | Non
     return Source(dataset, train, test, seed)
 
 
-def gather(source: Source, contract: Contract, count: int) -> Material:
+def gather(source: Source, contract: Contract, tensor: Tensor, count: int) -> Evidence:
     """Cut the windows that a conversion needs.
 
     Args:
         source: dataset and groups.
         contract: says window, hop, channel order and label order.
+        tensor: the model's input.
         count: how many representative windows; fewer where there are fewer.
 
     Raises:
         DatasetError: the dataset lacks a channel or a label of the model, or has no window.
+        ModelError: its windows do not fit the model's input.
     """
     dataset, expect = source.dataset, contract.input
     names = [channel.name for channel in dataset.channels]
@@ -119,28 +106,25 @@ def gather(source: Source, contract: Contract, count: int) -> Material:
     columns = [names.index(name) for name in expect.names]
     train = dataset.windows(source.train, expect.window, expect.hop)
     test = dataset.windows(source.test, expect.window, expect.hop)
-    labels = None
-    if contract.task == "classification":
-        labels = _as_model_labels(test, dataset, contract)
     chosen = choose(train.y, count, source.seed)
-    return Material(train.x[chosen][..., columns], test.x[..., columns], labels, tuple(test.group))
-
-
-def choose(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
-    """Indices of `count` windows, as many of each label as there are; the same for the same seed.
-
-    Args:
-        labels: int64 [n].
-        count: at most this many are chosen.
-        seed: of the order within a label.
-
-    Returns:
-        int64 [min(n, count)], ascending.
-    """
-    rng = np.random.default_rng(seed)
-    shuffled = [rng.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
-    turns = [(turn, row, index) for row, indices in enumerate(shuffled) for turn, index in enumerate(indices)]
-    return np.sort(np.array([index for *_, index in sorted(turns)[:count]], np.int64))
+    representative, judging = (fit(x[..., columns], tensor) for x in (train.x[chosen], test.x))
+    if representative is None or judging is None:
+        raise ModelError(
+            f"{contract.name}: the model does not fit {dataset.folder}",
+            expected=f"an input of {list(test.x.shape[1:])}",
+            found=list(tensor.shape[1:]),
+            remedy="give the dataset that the model was made for",
+        )
+    classes = contract.task == "classification"
+    return Evidence(
+        (representative,),
+        (judging,),
+        _as_model_labels(test, dataset, contract) if classes else None,
+        tuple(test.group),
+        calibration_labels=_as_model_labels(train, dataset, contract)[chosen] if classes else None,
+        counts=counted([dataset.labels[i] for i in train.y[chosen]]) if classes else (),
+        notes=(source.note,) if source.note else (),
+    )
 
 
 def contract_for(source: Source, name: str, shape: list[int], outputs: int) -> Contract:

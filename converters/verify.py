@@ -1,8 +1,9 @@
-"""Judges a converted model by running it, window by window, against the model it was made from."""
+"""Judges a converted model by running it, input by input, against the model it was made from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,35 @@ from numpy.typing import NDArray
 
 from converters import compare
 from converters.compare import Difference, Evaluation
+from converters.evidence import Evidence
 from converters.recipes import Recipe
-from converters.representative import Material
 from edge_sdk.model import Model
+
+Arrays = Sequence[NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """The scores of one output beside the true classes, one row each.
+
+    Attributes:
+        index: of the output.
+        before: float32 [n, classes], the original's scores.
+        after: float32 [n, classes], the converted model's.
+        labels: int64 [n].
+        groups: whom each row comes from, or None. Places within one image come from that image.
+    """
+
+    index: int
+    before: NDArray[Any]
+    after: NDArray[Any]
+    labels: NDArray[np.int64]
+    groups: tuple[str, ...] | None
+
+    @property
+    def hits(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Bool [n] of each model: whether it is right."""
+        return compare.decide(self.before) == self.labels, compare.decide(self.after) == self.labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +48,25 @@ class Verdict:
     """How the result compares with the original.
 
     Attributes:
-        original: what the original reached on the evaluation windows; None where they have no labels.
+        original: what the original reached on the evaluation inputs; None where they have no labels.
         result: what the converted model reached on the same.
-        difference: of the outputs.
-        basis: what the windows were: ``test split`` or ``random inputs``.
+        outputs: how far apart the two are, for each output.
+        basis: what the inputs were: ``test split`` or ``random inputs``.
         failure: why the gate does not let it pass; None where it does.
+        drop_interval: 95 % interval of the accuracy lost, from pairs; None without labels.
     """
 
     original: Evaluation | None
     result: Evaluation | None
-    difference: Difference
+    outputs: tuple[Difference, ...]
     basis: str
     failure: str | None
+    drop_interval: tuple[float, float] | None = field(default=None)
+
+    @property
+    def difference(self) -> Difference:
+        """Of the output that differs most, by signal to noise."""
+        return min(self.outputs, key=lambda apart: np.nan_to_num(apart.sqnr_db, nan=-np.inf, posinf=np.inf))
 
     @property
     def drop(self) -> float | None:
@@ -42,18 +76,30 @@ class Verdict:
         return self.original.accuracy - self.result.accuracy
 
 
-def run_windows(file: Path, windows: NDArray[Any]) -> NDArray[np.float32]:
-    """The outputs of a model file, as a device would compute them: verified, loaded, one window at a time.
+def run(file: Path, inputs: Arrays, target: str = "host:") -> tuple[NDArray[np.float32], ...]:
+    """The outputs of a model file, as a device would compute them: verified, loaded, one input at a time.
 
     Args:
         file: a .tflite.
-        windows: float32 [n, …].
+        inputs: [n, …] for each input of the model.
+        target: where it runs.
 
     Returns:
-        float32 [n, outputs].
+        float32 [n, …] for each output.
+
+    Raises:
+        ModelError: the file is not safe to load, or does not do what it promises.
     """
-    with Model.load(file) as model:
-        return model.scores(windows)
+    with Model.load(file, target=target) as model:
+        runtime = model.runtime
+        rows = []
+        for i in range(len(inputs[0])):
+            fed = [
+                port.quantize(array[i : i + 1]) for port, array in zip(runtime.inputs, inputs, strict=True)
+            ]
+            raw = runtime.invoke(fed)
+            rows.append([port.dequantize(out) for port, out in zip(runtime.outputs, raw, strict=True)])
+    return tuple(np.concatenate(column) for column in zip(*rows, strict=True))
 
 
 def confirm(file: Path) -> None:
@@ -66,39 +112,66 @@ def confirm(file: Path) -> None:
 
 
 def judge(
-    original: NDArray[np.float32],
-    result: NDArray[np.float32],
-    material: Material | None,
-    *,
-    recipe: Recipe,
-    max_drop: float,
+    original: Arrays, result: Arrays, evidence: Evidence, *, recipe: Recipe, max_drop: float
 ) -> Verdict:
     """Compare outputs and decide whether the result may be kept.
 
-    With labels, accuracy may drop by `max_drop`. Without, outputs must be as close as the recipe promises.
+    With labels, the accuracy of the output that they belong to may drop by `max_drop`. Outputs without labels
+    must be as close as the recipe promises.
 
     Args:
-        original: float32 [n, …], outputs of the original.
-        result: float32 [n, …], outputs of the converted model for the same windows.
-        material: where the windows come from; None for random inputs.
+        original: [n, …] for each output, of the original.
+        result: the same of the converted model.
+        evidence: where the inputs come from, with their labels.
         recipe: that was used.
         max_drop: largest loss of accuracy that passes, as a fraction.
     """
-    before, after = original.reshape(len(original), -1), result.reshape(len(result), -1)
-    apart = compare.difference(before, after)
-    basis = "random inputs" if material is None else "test split"
-    labels = material.labels if material is not None else None
-    if material is None or labels is None:
-        # NaN compares false, so that a model that gives NaN does not pass.
-        close = apart.sqnr_db >= recipe.least_sqnr_db
-        found = f"outputs above their error by {compare.decibels(apart.sqnr_db)}"
-        return Verdict(None, None, apart, basis, None if close else found)
-    first = compare.evaluate(before, labels, material.groups)
-    second = compare.evaluate(after, labels, material.groups)
-    verdict = Verdict(first, second, apart, basis, None)
-    if not np.isfinite(after).all():
-        return Verdict(first, second, apart, basis, "the converted model gives NaN or infinity")
-    if verdict.drop is not None and verdict.drop > max_drop + 1e-9:
-        lost = f"{100 * verdict.drop:.1f} points, from {first.accuracy:.3f} to {second.accuracy:.3f}"
-        return Verdict(first, second, apart, basis, lost)
-    return verdict
+    outputs = tuple(compare.difference(a, b) for a, b in zip(original, result, strict=True))
+    pair = labelled(original, result, evidence)
+    before = after = spread = None
+    if pair is not None:
+        before = compare.evaluate(pair.before, pair.labels, pair.groups)
+        after = compare.evaluate(pair.after, pair.labels, pair.groups)
+        spread = compare.paired_interval(*pair.hits, pair.groups)
+    failure = None
+    if not all(np.isfinite(array).all() for array in result):
+        failure = "the converted model gives NaN or infinity"
+    elif before is not None and after is not None and before.accuracy - after.accuracy > max_drop + 1e-9:
+        lost = 100 * (before.accuracy - after.accuracy)
+        failure = f"{lost:.1f} points, from {before.accuracy:.3f} to {after.accuracy:.3f}"
+    else:
+        # NaN compares false, so that what cannot be compared does not pass.
+        far = [
+            apart
+            for i, apart in enumerate(outputs)
+            if (pair is None or i != pair.index) and not apart.sqnr_db >= recipe.least_sqnr_db
+        ]
+        if far:
+            failure = f"outputs above their error by {compare.decibels(far[0].sqnr_db)}"
+    return Verdict(before, after, outputs, evidence.basis, failure, spread)
+
+
+def labelled(original: Arrays, result: Arrays, evidence: Evidence) -> Labelled | None:
+    """The scores that the evidence has labels for; None where it has none or no output fits them."""
+    labels = evidence.labels
+    if labels is None:
+        return None
+    for i, (before, after) in enumerate(zip(original, result, strict=True)):
+        if before.ndim == labels.ndim and labels.shape == before.shape and before.shape[-1] != 1:
+            continue  # several labels at once: no one of them is the class
+        single = before.size == labels.size
+        classes = 2 if single else before.shape[-1]
+        if not single and before.size != labels.size * classes:
+            continue
+        if labels.min() < 0 or labels.max() >= classes:
+            continue
+        places = labels.size // len(labels)
+        groups = evidence.groups or (tuple(map(str, range(len(labels)))) if places > 1 else None)
+        return Labelled(
+            i,
+            before.reshape(labels.size, -1),
+            after.reshape(labels.size, -1),
+            labels.reshape(-1),
+            None if groups is None else tuple(name for name in groups for _ in range(places)),
+        )
+    return None

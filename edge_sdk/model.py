@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_sdk.runtimes import Port, Runtime
+    from edge_sdk.runtimes import Runtime
 
 
 class Model(Closing):
@@ -141,7 +141,7 @@ class Model(Closing):
         started = time.perf_counter()
         raw = self._invoke((window[None],))[0]
         latency_us = (time.perf_counter() - started) * 1e6
-        outputs = raw[0] if self._float_out else _dequantize(raw[0], self._out)
+        outputs = raw[0] if self._float_out else self._out.dequantize(raw[0])
         if self._classifies:
             best = int(outputs.argmax())
             return Prediction(
@@ -208,16 +208,4 @@ class Model(Closing):
         window = window.reshape(self.input_shape)
         if window.dtype == self._dtype:
             return window
-        return _quantize(window, self._in) if self._in.scale else window.astype(self._dtype)
-
-
-def _quantize(values: NDArray[Any], port: Port) -> NDArray[Any]:
-    limits = np.iinfo(port.dtype)
-    steps = np.round(values / port.scale) + port.zero_point
-    return np.clip(steps, limits.min, limits.max).astype(port.dtype)
-
-
-def _dequantize(values: NDArray[Any], port: Port) -> NDArray[np.float32]:
-    if not port.scale:
-        return values.astype(np.float32)
-    return ((values.astype(np.float32) - port.zero_point) * np.float32(port.scale)).astype(np.float32)
+        return self._in.quantize(window)

@@ -169,6 +169,22 @@ def write_atomic(path: Path, data: bytes) -> None:
         ) from error
 
 
+def check_writable(folder: Path, file: Path) -> None:
+    """Find out before long work whether a file can be written, without touching it.
+
+    Raises:
+        DeviceError: nothing can be written into the folder.
+    """
+    import tempfile
+
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        remedy = "choose another --output, or check the folder's rights"
+        raise DeviceError(f"cannot write {file}", found=error.strerror or error, remedy=remedy) from error
+
+
 def sniff(data: bytes) -> str:
     """What a file looks like by its first bytes, for an error message."""
     if not data:
@@ -224,21 +240,29 @@ class Golden:
     """A few real inputs and the outputs that this very file gave for them.
 
     Attributes:
-        inputs: [n, …], in the dtype and shape of the model's input without its batch axis.
-        outputs: [n, …], likewise.
-        tolerance: largest absolute difference that still counts as the same, in units of the output.
+        inputs: one array [n, …] for each input of the model, in its dtype and shape without the batch axis.
+        outputs: likewise for each output.
+        tolerances: for each output the largest absolute difference that still counts as the same, in units of
+            the output.
     """
 
-    inputs: NDArray[np.generic]
-    outputs: NDArray[np.generic]
-    tolerance: float
+    inputs: tuple[NDArray[np.generic], ...]
+    outputs: tuple[NDArray[np.generic], ...]
+    tolerances: tuple[float, ...]
+
+    def __len__(self) -> int:
+        """How many vectors there are."""
+        return len(self.inputs[0])
 
     def to_bytes(self) -> bytes:
-        """The .npz; the same vectors give the same bytes."""
+        """The .npz: ``inputs``, ``inputs_1``, …, ``outputs``, …, ``tolerance``; always the same bytes."""
+        named = {
+            _numbered(side, i): array
+            for side in ("inputs", "outputs")
+            for i, array in enumerate(getattr(self, side))
+        }
         buffer = io.BytesIO()
-        np.savez_compressed(
-            buffer, inputs=self.inputs, outputs=self.outputs, tolerance=np.float64(self.tolerance)
-        )
+        np.savez_compressed(buffer, tolerance=np.asarray(self.tolerances, np.float64), **named)
         return buffer.getvalue()
 
     @classmethod
@@ -250,12 +274,24 @@ class Golden:
         """
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-                golden = cls(arrays["inputs"], arrays["outputs"], float(arrays["tolerance"]))
+                inputs, outputs = (
+                    tuple(
+                        arrays[_numbered(side, i)]
+                        for i in range(sum(name.partition("_")[0] == side for name in arrays))
+                    )
+                    for side in ("inputs", "outputs")
+                )
+                golden = cls(
+                    inputs, outputs, tuple(np.atleast_1d(arrays["tolerance"]).astype(float).tolist())
+                )
         except (*_BAD_ZIP, KeyError, TypeError) as error:
             raise ModelError(f"{GOLDEN} is damaged", found=error, remedy="convert the model again") from error
-        if not golden.inputs.ndim or len(golden.inputs) != len(golden.outputs) or not len(golden.inputs):
-            raise ModelError(
-                f"{GOLDEN}: inputs and outputs do not pair up",
-                found=f"{golden.inputs.shape} and {golden.outputs.shape}",
-            )
+        lengths = {len(array) if array.ndim else 0 for array in (*golden.inputs, *golden.outputs)}
+        if len(lengths) != 1 or not all(lengths) or len(golden.outputs) != len(golden.tolerances):
+            shapes = [list(array.shape) for array in (*golden.inputs, *golden.outputs)]
+            raise ModelError(f"{GOLDEN}: inputs and outputs do not pair up", found=shapes or "nothing")
         return golden
+
+
+def _numbered(side: str, index: int) -> str:
+    return side if not index else f"{side}_{index}"

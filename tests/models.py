@@ -111,7 +111,7 @@ def packed(spec: Linear | None = None, **changes: Any) -> bytes:
     raw = flatbuffer(spec)
     facts = contract(spec, **{"digest": modelfile.digest_of(raw), **changes})
     inputs = np.random.default_rng(5).normal(size=(4, spec.window, spec.channels)).astype(np.float32)
-    golden = Golden(inputs, np.stack([spec.expected(w) for w in inputs]).astype(np.float32), 1e-4)
+    golden = Golden((inputs,), (np.stack([spec.expected(w) for w in inputs]).astype(np.float32),), (1e-4,))
     members = {
         CONTRACT: facts.to_json(),
         GOLDEN: golden.to_bytes(),

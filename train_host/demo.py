@@ -120,10 +120,7 @@ def demo(folder: Path, *, seed: int = 0, tell: Tell, on_epoch: Callable[[dict[st
         trained = train(Request(dataset.folder, config(seed), folder / KERAS), on_epoch)
     with _timed(seconds, "convert"):
         tell("3/4  convert: to int8, verified against the original")
-        asked = convert.Request(
-            model=folder / KERAS, output=folder / TFLITE, recipe="int8", max_drop=_MAX_DROP
-        )
-        converted = convert.convert(asked).as_dict()
+        converted = convert(folder / KERAS, folder / TFLITE, recipe="int8", max_drop=_MAX_DROP).as_dict()
     with _timed(seconds, "run"):
         who = trained["split"]["test"][0]
         tell(

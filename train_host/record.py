@@ -95,7 +95,7 @@ def run(
 def golden(windows: Windowed, said: NDArray[np.float32]) -> Golden:
     """A few windows spread over the test side, and what the model said to them."""
     chosen = np.unique(np.linspace(0, len(windows) - 1, GOLDEN_WINDOWS).round().astype(int))
-    return Golden(windows.x[chosen], said[chosen], _TOLERANCE)
+    return Golden((windows.x[chosen],), (said[chosen],), (_TOLERANCE,))
 
 
 def members(contract: Contract, golden: Golden, run: dict[str, Any]) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""``edgeml convert``: a Keras model becomes a verified .tflite."""
+"""``edgeml convert``: any model becomes a verified .tflite, or a C array of one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from edge_sdk.cli import json_option, print_json
 _EPILOG = (
     "\b\nRecipes:\n  "
     + recipes.table().replace("\n", "\n  ")
-    + "\n\n\b\nExample:\n  edgeml convert motion.keras -o motion.tflite --recipe int8 --max-drop 0.5pt"
+    + "\n\n\b\nExamples:"
+    + "\n  edgeml convert motion.keras -o motion.tflite --recipe int8 --max-drop 0.5pt"
+    + "\n  edgeml convert kws.onnx -o kws.tflite --recipe auto --data kws.npz --board cortex-m4"
+    + "\n  edgeml convert nets:build -o net.tflite --recipe float16"
 )
 
 
@@ -39,25 +42,46 @@ class Points(click.ParamType[float]):
         return fraction
 
 
+class Shape(click.ParamType[tuple[str, tuple[int, ...]]]):
+    """``NAME=1,96,96,3``: the sizes of an input that leaves some open."""
+
+    name = "SHAPE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, tuple[int, ...]]:
+        """The input's name and its sizes."""
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(.+)=(\d+(?:,\d+)*)", str(value).strip())
+        sizes = tuple(int(size) for size in match[2].split(",")) if match else (0,)
+        if match is None or 0 in sizes:
+            self.fail(f"expected NAME=1,96,96,3 with sizes from 1, found {value!r}", param, ctx)
+        return match[1], sizes
+
+
 @click.command(epilog=_EPILOG)
-@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL.keras")
+@click.argument("model", metavar="MODEL")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     required=True,
     metavar="OUT.tflite",
-    help="File to write.",
+    help="File to write; with --to c-array the folder.",
 )
 @click.option(
     "--recipe",
     default="int8",
     show_default=True,
     metavar="NAME",
-    help="How weights and activations are stored.",
+    help="How weights and activations are stored, or auto.",
 )
 @click.option(
-    "--data", type=click.Path(path_type=Path), metavar="DIR", help="Dataset folder; default: the model's own."
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="DIR|FILE.npz",
+    help="Dataset folder, or an .npz with an array for each input and 'labels'; default: the model's own.",
 )
 @click.option(
     "--max-drop",
@@ -71,78 +95,147 @@ class Points(click.ParamType[float]):
     type=click.IntRange(1),
     default=200,
     show_default=True,
-    help="Number of representative windows.",
+    help="Number of representative inputs.",
+)
+@click.option("--per-tensor", is_flag=True, help="One scale a weight tensor, for engines that know no other.")
+@click.option("--board", metavar="NAME", help="What it is for, such as cortex-m4 or rpi4: it must run there.")
+@click.option("--target", default="host:", show_default=True, help="Where --recipe auto measures latency.")
+@click.option(
+    "--to",
+    type=click.Choice(["tflite", "c-array"]),
+    default="tflite",
+    show_default=True,
+    help="A .tflite, or C files of it for TFLite Micro.",
+)
+@click.option("--signature", metavar="NAME", help="Of a SavedModel that has several.")
+@click.option(
+    "--shape",
+    "shapes",
+    type=Shape(),
+    multiple=True,
+    metavar="NAME=1,96,96,3",
+    help="Sizes of an input that leaves some open.",
 )
 @click.option(
-    "--timeout", "timeout_s", type=float, default=900.0, show_default=True, help="For TensorFlow's part, s."
+    "--batch", type=click.IntRange(1, 1), help="1 fixes the batch axis; it stays dynamic otherwise."
+)
+@click.option(
+    "--timeout", "timeout_s", type=float, default=900.0, show_default=True, help="For each step, s."
 )
 @click.option("--report/--no-report", default=True, help="Write OUT.report.html beside the model.")
 @json_option
 @click.pass_context
 def command(context: click.Context, /, as_json: bool, **options: Any) -> None:
-    """Convert a Keras model to a verified .tflite.
+    """Convert a model to a verified .tflite.
+
+    MODEL is a .keras, .h5, .onnx, .pt2 or float .tflite, a SavedModel folder, or module:function for PyTorch.
 
     The result is run on the test split beside the original; it is written only if its accuracy did not drop
     by more than --max-drop (exit 1 otherwise). Contract, golden vectors and labels travel in the file.
     """
-    from converters.convert import Request, convert
-    from converters.result import DropError, Result
+    from converters.conversion import Request, perform
+    from converters.report import DropError, Report
 
-    def show(result: Result) -> None:
-        click.echo("\n".join(lines(result)))
+    def show(report: Report) -> None:
+        click.echo("\n".join(lines(report)))
 
+    options["shapes"] = dict(options["shapes"])
     request = Request(**options, on_progress=lambda step: click.echo(f"{step} …", err=True))
     try:
-        result = convert(request)
+        report = perform(request)
     except DropError as error:
         if not as_json:
-            show(error.result)
+            show(error.report)
             raise
         # One object on standard output: the figures and the error together.
-        print_json({**error.result.as_dict(), **error.as_dict()})
+        print_json({**error.report.as_dict(), **error.as_dict()})
         click.echo(f"edgeml: {error}", err=True)
         context.exit(error.exit_code)
     if as_json:
-        print_json(result.as_dict())
+        print_json(report.as_dict())
     else:
-        show(result)
+        show(report)
 
 
-def lines(result: Any) -> list[str]:
-    """The result as an aligned table for people."""
-    figures = result.as_dict()
-    rows = [("recipe", f"{result.recipe.name}: {result.recipe.meaning}")]
+def lines(report: Any) -> list[str]:
+    """The report as an aligned table for people."""
+    figures = report.as_dict()
+    rows = [("recipe", f"{report.recipe.name}: {report.recipe.meaning}")]
     if figures["accuracy"] is not None:
         rows += [
             ("accuracy", f"{_share(figures['accuracy_original'], figures['interval_original'])}  original"),
-            ("", f"{_share(figures['accuracy'], figures['interval'])}  {result.recipe.name}"),
-            ("compared on", f"{figures['n']} windows of the {figures['basis']}"),
+            ("", f"{_share(figures['accuracy'], figures['interval'])}  {report.recipe.name}"),
+            (
+                "lost",
+                f"{_points(figures['drop'])} [{', '.join(map(_points, figures['drop_interval']))}] points",
+            ),
+            ("compared on", f"{figures['n']} inputs of the {figures['basis']}"),
         ]
     else:
-        rows.append(("compared on", f"{figures['n']} windows of {figures['basis']}; accuracy unknown"))
+        rows.append(("compared on", f"{figures['n']} inputs of {figures['basis']}; accuracy unknown"))
     if figures["agreement"] is not None:
         rows.append(("agreement", f"{figures['agreement']:.1%} same label"))
+    rows.append(
+        ("error", f"{decibels(report.verdict.difference.sqnr_db)}, at most {figures['max_error']:.4g}")
+    )
+    if figures["calibration"]:
+        counts = ", ".join(f"{count} {label}" for label, count in figures["calibration"].items())
+        rows.append(("calibrated on", counts))
     rows += [
-        ("error", f"{decibels(result.verdict.difference.sqnr_db)}, at most {figures['max_error']:.4g}"),
-        ("size", f"{figures['bytes']:,} bytes, of which the model {len(result.flatbuffer):,}"),
+        ("size", f"{figures['bytes']:,} bytes, of which the model {len(report.flatbuffer):,}"),
         ("digest", figures["digest"][:19] + "…"),
-        (
-            "gate",
-            f"passed, {_gate(result)}" if result.passed else f"FAILED, {_gate(result)}: nothing written",
-        ),
     ]
-    if result.passed:
-        rows.append(("written", str(result.output)))
-        if result.report is not None:
-            rows.append(("report", str(result.report)))
-    rows += [("note", note) for note in result.notes]
-    return [f"{name:<12} {text}" for name, text in rows]
+    if len(report.trials) > 1:
+        rows += [("tried" if not i else "", line) for i, line in enumerate(_tried(figures["trials"]))]
+    rows.append(
+        ("gate", f"passed, {_gate(report)}" if report.passed else f"FAILED, {_gate(report)}: nothing written")
+    )
+    if report.passed:
+        rows.append(("written", str(report.output)))
+        if report.page is not None:
+            rows.append(("report", str(report.page)))
+    rows += [("note", note) for note in report.notes]
+    return [f"{name:<14} {text}" for name, text in rows]
 
 
-def _gate(result: Any) -> str:
-    if result.verdict.drop is None:
-        return f"at least {result.recipe.least_sqnr_db:g} dB asked"
-    return f"a drop of at most {100 * result.max_drop:g} points asked"
+def _tried(trials: list[dict[str, Any]]) -> list[str]:
+    """The Pareto table: * the one that was taken, + others that nothing beats."""
+    cells = [("", "recipe", "bytes", "latency", "accuracy", "lost", "")]
+    for trial in trials:
+        mark = "*" if trial["chosen"] else "+" if trial["pareto"] else ""
+        size, latency = trial["bytes"], trial["latency_us"]
+        figure = trial["accuracy"] if trial["accuracy"] is not None else trial["sqnr_db"]
+        unit = "" if trial["accuracy"] is not None else " dB"
+        cells.append(
+            (
+                mark,
+                trial["recipe"],
+                "" if size is None else f"{size:,}",
+                "" if latency is None else f"{latency:.1f} µs",
+                "" if figure is None else f"{figure:.3f}" if not unit else f"{figure:.1f}{unit}",
+                "" if trial["drop"] is None else f"{_points(trial['drop'])} pt",
+                (trial["failure"] or "")[:70],
+            )
+        )
+    widths = [max(len(row[i]) for row in cells) for i in range(7)]
+    left = (0, 1, 6)
+    return [
+        "  ".join(
+            cell.ljust(width) if i in left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    ]
+
+
+def _gate(report: Any) -> str:
+    if report.verdict.drop is None:
+        return f"at least {report.recipe.least_sqnr_db:g} dB asked"
+    return f"a drop of at most {100 * report.max_drop:g} points asked"
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.1f}"
 
 
 def _share(value: float, interval: list[float]) -> str:

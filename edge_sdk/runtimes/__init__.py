@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -40,3 +42,17 @@ class Port:
     def __init__(self, name: str, shape: Sequence[int], dtype: str, quantization: tuple[float, int]) -> None:
         self.name, self.shape, self.dtype = name, tuple(int(n) for n in shape), dtype
         self.scale, self.zero_point = float(quantization[0]), int(quantization[1])
+
+    def quantize(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values in the units of the tensor as what the tensor holds; integers without a scale are cast."""
+        if not self.scale:
+            return values.astype(self.dtype)
+        limits = np.iinfo(self.dtype)
+        steps = np.round(values / self.scale) + self.zero_point
+        return np.clip(steps, limits.min, limits.max).astype(self.dtype)
+
+    def dequantize(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """What the tensor holds as float32 values in its units."""
+        if not self.scale:
+            return values.astype(np.float32)
+        return ((values.astype(np.float32) - self.zero_point) * np.float32(self.scale)).astype(np.float32)

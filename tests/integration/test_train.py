@@ -82,9 +82,9 @@ def test_the_model_carries_contract_golden_vectors_labels_and_record(
     assert members[LABELS] == b"rest\nshake\n"
 
     golden = Golden.from_bytes(members[GOLDEN])
-    assert golden.inputs.shape == (8, 40, 3)
-    assert golden.outputs.shape == (8, 2)
-    np.testing.assert_allclose(golden.outputs.sum(axis=1), 1, atol=1e-5)
+    assert golden.inputs[0].shape == (8, 40, 3)
+    assert golden.outputs[0].shape == (8, 2)
+    np.testing.assert_allclose(golden.outputs[0].sum(axis=1), 1, atol=1e-5)
 
     run = json.loads(members[RUN])
     assert run == json.loads((model.parent / "run.json").read_text())
@@ -153,7 +153,7 @@ def test_images_train_as_they_lie_in_the_folder_convert_and_run(tmp_path: Path) 
     assert (contract.input.layout, contract.input.rate_hz) == ("HWC", None)
 
     output = tmp_path / "stripes.tflite"
-    converted = convert.convert(convert.Request(model=tmp_path / "stripes.keras", output=output))
+    converted = convert(tmp_path / "stripes.keras", output)
     assert converted.as_dict()["accuracy"] > 0.9
     with Model.load(output) as model:
         upright = next(r for r in dataset.recordings if r.label == "upright")

@@ -78,12 +78,12 @@ def test_a_contract_of_another_model_is_refused(tmp_path):
 def test_wrong_golden_outputs_are_refused(tmp_path):
     parts = split(packed())
     golden = Golden.from_bytes(parts.members[GOLDEN])
-    wrong = Golden(golden.inputs, golden.outputs[::-1], golden.tolerance)
+    wrong = Golden(golden.inputs, (golden.outputs[0][::-1],), golden.tolerances)
     path = tmp_path / "wrong.tflite"
     path.write_bytes(pack(parts.flatbuffer, {**parts.members, GOLDEN: wrong.to_bytes()}))
     with pytest.raises(ModelError, match="golden outputs"):
         Model.load(path)
-    nan = Golden(golden.inputs, np.full_like(golden.outputs, np.nan), golden.tolerance)
+    nan = Golden(golden.inputs, (np.full_like(golden.outputs[0], np.nan),), golden.tolerances)
     path.write_bytes(pack(parts.flatbuffer, {**parts.members, GOLDEN: nan.to_bytes()}))
     with pytest.raises(ModelError, match="golden outputs"):
         Model.load(path)

@@ -1,0 +1,102 @@
+"""The child processes of one conversion, and the folder that they work in.
+
+Frameworks crash, print and leak, and a model file may be hostile: whatever touches one runs in a process of
+its own, in the environment that its loader needs. Arrays go to and fro as .npz files.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_sdk.child import Worker
+from edge_sdk.closing import Closing
+from edge_sdk.errors import ChildError, ChildTimeoutError, ModelError
+
+
+class Workshop(Closing):
+    """Calls functions in child processes, one process an environment, each started when first needed.
+
+    Args:
+        what: the model, for messages.
+        timeout_s: for each call, s.
+        on_progress: called with one line at each step.
+    """
+
+    def __init__(
+        self, what: str, timeout_s: float = 900.0, on_progress: Callable[[str], None] | None = None
+    ) -> None:
+        self._what, self._timeout_s, self._on_progress = what, timeout_s, on_progress
+        self._folder = tempfile.TemporaryDirectory(prefix="edgeml-convert-")
+        self._workers: dict[str | None, Worker] = {}
+
+    @property
+    def folder(self) -> Path:
+        """Where files lie until the conversion is over."""
+        return Path(self._folder.name)
+
+    def tell(self, step: str) -> None:
+        """Say what is being done."""
+        if self._on_progress is not None:
+            self._on_progress(step)
+
+    def call(self, function: str, *, environment: str | None = None, **arguments: Any) -> Any:
+        """Call ``module:function``; a crash is an error of the model, not of this process.
+
+        Raises:
+            ModelError: the process died.
+            ChildTimeoutError: it did not finish in time.
+            EdgeError: the one that the function raised.
+        """
+        if environment not in self._workers:
+            self._workers[environment] = _start(environment)
+        try:
+            return self._workers[environment].call(
+                function,
+                timeout_s=self._timeout_s,
+                on_progress=lambda told: self.tell(str(told["step"])),
+                **arguments,
+            )
+        except ChildTimeoutError as error:
+            raise ChildTimeoutError(
+                f"{self._what}: conversion did not finish",
+                expected=error.expected,
+                remedy="give more with --timeout",
+            ) from error
+        except ChildError as error:
+            raise ModelError(
+                f"{self._what}: the converter died",
+                found=error.found,
+                remedy="take --recipe float32 or weight_int8",
+            ) from error
+
+    def save(self, name: str, arrays: Sequence[NDArray[Any]]) -> Path:
+        """Write arrays as an .npz, named by their numbers from "0"."""
+        path = self.folder / f"{name}.npz"
+        np.savez(path, **{str(i): array for i, array in enumerate(arrays)})  # type: ignore[arg-type]
+        return path
+
+    def read(self, path: Path, count: int) -> tuple[NDArray[Any], ...]:
+        """The arrays of such an .npz."""
+        with np.load(path, allow_pickle=False) as arrays:
+            return tuple(arrays[str(i)] for i in range(count))
+
+    def close(self) -> None:
+        """End the processes and remove the folder."""
+        for worker in self._workers.values():
+            worker.close()
+        self._workers = {}
+        self._folder.cleanup()
+
+
+def _start(environment: str | None) -> Worker:
+    if environment is None:
+        return Worker()
+    from converters import environments  # only models from other frameworks need another interpreter
+
+    return environments.worker(environment)
