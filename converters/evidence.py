@@ -25,6 +25,8 @@ from edge_sdk.graph import Graph, Tensor
 RANDOM_INPUTS = 64
 #: Share of an .npz without groups that judges; the rest is there to measure ranges on.
 _JUDGING_SHARE = 0.5
+#: An .npz may claim any size; what is read has to fit the memory.
+_MOST_BYTES = 4 << 30
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError)
 
 
@@ -173,8 +175,18 @@ def fit(array: NDArray[Any], tensor: Tensor) -> NDArray[Any] | None:
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            size = sum(member.file_size for member in archive.zip.infolist())
+            if size > _MOST_BYTES:
+                raise DatasetError(
+                    f"{path} is too large",
+                    expected=f"at most {_MOST_BYTES >> 30} GiB unpacked",
+                    found=f"{size:,} bytes",
+                    remedy="give fewer samples: some thousands are plenty",
+                )
             return {name: archive[name] for name in archive.files}
+    except DatasetError:
+        raise
     except (*_UNREADABLE, AttributeError) as error:
         remedy = "write it with numpy.savez(file, x=inputs, labels=classes)"
         raise DatasetError(

@@ -15,7 +15,7 @@ from edge_sdk.cli import json_option, print_json
 _EPILOG = (
     "\b\nRecipes:\n  "
     + recipes.table().replace("\n", "\n  ")
-    + "\n\n\b\nExamples:"
+    + "\n\n\b\nExample:"
     + "\n  edgeml convert motion.keras -o motion.tflite --recipe int8 --max-drop 0.5pt"
     + "\n  edgeml convert kws.onnx -o kws.tflite --recipe auto --data kws.npz --board cortex-m4"
     + "\n  edgeml convert nets:build -o net.tflite --recipe float16"

@@ -1,9 +1,11 @@
+from pathlib import Path
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from converters import compare, metadata, pack, recipes
+from converters.evidence import Evidence
 from converters.verify import Verdict
 from edge_sdk import modelfile
 from edge_sdk.contract import Input, Lineage
@@ -48,28 +50,27 @@ def test_a_runtime_loads_the_result_with_the_same_outputs(linear: Linear) -> Non
     assert runtime.invoke([window[None]])[0][0] == pytest.approx(linear.expected(window), abs=1e-6)
 
 
-def test_the_members_are_read_back() -> None:
+def test_the_members_are_read_back(linear: Linear, tmp_path: Path) -> None:
     whole, facts = pack.complete(flatbuffer(), contract())
+    file = tmp_path / "m.tflite"
+    file.write_bytes(whole)
     windows = np.random.default_rng(1).normal(size=(40, 8, 3)).astype(np.float32)
-    outputs = np.tile(np.arange(40, dtype=np.float32)[:, None], 3)
-    vectors = pack.golden(windows, outputs, recipes.find("float32"), read_graph(whole))
+    vectors = pack.golden(file, Evidence(None, (windows,)), recipes.find("float32"))
     parts = modelfile.split(modelfile.pack(whole, pack.members(facts, vectors)))
     assert parse_contract(parts.members[CONTRACT]) == facts
     assert parts.members[LABELS] == b"x\ny\nz\n"
     golden = modelfile.Golden.from_bytes(parts.members[GOLDEN])
-    assert golden.outputs[:, 0].tolist() == [0, 6, 11, 17, 22, 28, 33, 39]
-    assert np.array_equal(golden.inputs[1], windows[6])
-    assert golden.tolerance == pytest.approx(
-        39e-4
-    )  # the outputs are no probabilities: relative to the largest
+    assert np.array_equal(golden.inputs[0], windows[[0, 6, 11, 17, 22, 28, 33, 39]])
+    assert golden.outputs[0][1] == pytest.approx(linear.expected(windows[6]), abs=1e-6)
+    assert golden.tolerances == (1e-4,)
 
 
-def test_a_foreign_model_carries_vectors_only() -> None:
+def test_a_foreign_model_carries_vectors_only(tmp_path: Path) -> None:
     assert pack.members(None, None) == {}
-    windows = np.zeros((3, 8, 3), np.float32)
-    graph = read_graph(flatbuffer())
-    vectors = pack.golden(windows, np.zeros((3, 3), np.float32), recipes.find("int8"), graph)
-    assert len(vectors.inputs) == 3
+    file = tmp_path / "m.tflite"
+    file.write_bytes(flatbuffer())
+    vectors = pack.golden(file, Evidence(None, (np.zeros((3, 8, 3), np.float32),)), recipes.find("int8"))
+    assert len(vectors) == 3
     assert list(pack.members(None, vectors)) == [GOLDEN]
 
 
@@ -77,7 +78,7 @@ def test_lineage_keeps_what_training_wrote_and_adds_the_figures() -> None:
     scores = np.eye(3, dtype=np.float32)
     before = compare.evaluate(scores, np.array([0, 1, 2]))
     after = compare.evaluate(scores, np.array([0, 1, 1]))
-    verdict = Verdict(before, after, compare.difference(scores, scores), "test split", None)
+    verdict = Verdict(before, after, (compare.difference(scores, scores),), "test split", None)
     trained = replace(contract(), lineage=Lineage(dataset="sha256:d", seed=7, accuracy=0.5))
     found = pack.lineage(trained, recipes.find("int8"), "sha256:s", verdict)
     assert (found.dataset, found.seed, found.recipe, found.source) == ("sha256:d", 7, "int8", "sha256:s")
@@ -87,7 +88,7 @@ def test_lineage_keeps_what_training_wrote_and_adds_the_figures() -> None:
 
 
 def replace_evaluations(verdict: Verdict) -> Verdict:
-    return Verdict(None, None, verdict.difference, "random inputs", None)
+    return Verdict(None, None, verdict.outputs, "random inputs", None)
 
 
 def test_versions_are_sorted_and_name_both_processes() -> None:

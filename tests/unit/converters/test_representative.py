@@ -11,7 +11,9 @@ from edge_sdk.contract import Contract, Input, Output
 from edge_sdk.dataset import Dataset
 from edge_sdk.errors import DatasetError, ModelError
 from tests import mixed_units
+from tests.unit.converters.graphs import tensor
 
+INPUT = tensor(0, "x", (1, 40, 7))
 LABELS = ("rise", "still", "turn", "turn_and_rise")  # not the dataset's order
 
 
@@ -39,17 +41,19 @@ def test_windows_come_from_the_groups_of_the_training_run(data: Dataset) -> None
     source = representative.find_source(run(data), None)
     assert source is not None
     assert (source.train, source.test, source.seed, source.note) == (("s0", "s1"), ("s3",), 4, None)
-    found = representative.gather(source, contract(), 40)
+    found = representative.gather(source, contract(), INPUT, 40)
     assert set(found.groups) == {"s3"}
-    assert found.calibration.shape == (40, 40, 7)
+    assert found.calibration is not None
+    assert found.calibration[0].shape == (40, 40, 7)
+    assert sum(count for _, count in found.counts) == 40
 
 
 def test_channels_and_labels_are_put_in_the_models_order(data: Dataset) -> None:
     source = representative.find_source(run(data), None)
     assert source is not None
-    found = representative.gather(source, contract(), 10)
+    found = representative.gather(source, contract(), INPUT, 10)
     straight = data.windows(("s3",), 40, 20)
-    assert np.array_equal(found.windows, straight.x[..., ::-1])
+    assert np.array_equal(found.inputs[0], straight.x[..., ::-1])
     assert found.labels is not None
     assert [LABELS[i] for i in found.labels] == [data.labels[i] for i in straight.y]
 
@@ -90,26 +94,18 @@ def test_a_dataset_that_does_not_fit_is_refused(data: Dataset) -> None:
     assert source is not None
     odd = Input((*mixed_units.CHANNELS, replace(mixed_units.CHANNELS[0], name="mx")), 50.0, 40, 20)
     with pytest.raises(DatasetError, match="channel 'mx' is missing"):
-        representative.gather(source, contract(input=odd), 10)
+        representative.gather(source, contract(input=odd), INPUT, 10)
+    with pytest.raises(ModelError, match=r"expected an input of \[40, 7\], found \[40, 3\]"):
+        representative.gather(source, contract(), tensor(0, "x", (1, 40, 3)), 10)
     with pytest.raises(DatasetError, match="does not know the label 'turn_and_rise'"):
-        representative.gather(source, contract(output=Output(LABELS[:3])), 10)
+        representative.gather(source, contract(output=Output(LABELS[:3])), INPUT, 10)
 
 
 def test_a_task_without_classes_has_no_labels(data: Dataset) -> None:
     source = representative.find_source(run(data), None)
     assert source is not None
-    found = representative.gather(source, contract(task="regression", output=Output((), "value")), 10)
+    found = representative.gather(source, contract(task="regression", output=Output((), "value")), INPUT, 10)
     assert found.labels is None
-
-
-def test_representative_windows_are_stratified_and_repeatable() -> None:
-    labels = np.array([0] * 500 + [1] * 30 + [2] * 5)
-    chosen = representative.choose(labels, 100, 3)
-    assert np.bincount(labels[chosen]).tolist() == [65, 30, 5]
-    assert chosen.tolist() == representative.choose(labels, 100, 3).tolist()
-    assert chosen.tolist() != representative.choose(labels, 100, 4).tolist()
-    assert len(set(chosen.tolist())) == 100
-    assert len(representative.choose(labels, 10_000, 3)) == 535
 
 
 def test_a_foreign_model_gets_a_contract_that_fits_it(data: Dataset) -> None:
