@@ -187,7 +187,7 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
             return {name: archive[name] for name in archive.files}
     except DatasetError:
         raise
-    except (*_UNREADABLE, AttributeError) as error:
+    except (*_UNREADABLE, TypeError) as error:
         remedy = "write it with numpy.savez(file, x=inputs, labels=classes)"
         raise DatasetError(
             f"{path} is not a usable .npz", found=one_line(error)[:200], remedy=remedy
