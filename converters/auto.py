@@ -35,7 +35,7 @@ def climb(trials: Trials) -> tuple[Trial, tuple[Trial, ...]]:
 
 
 def pick(trials: Sequence[Trial], board: boards.Board | None) -> Trial:
-    """The trial to take: on a microcontroller the least memory, elsewhere the least time, then the least size.
+    """The trial to take: on a microcontroller the least memory, elsewhere the least time, then size.
 
     Where no trial passes, the one with the least error among those that gave a model.
     """

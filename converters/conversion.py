@@ -164,7 +164,7 @@ class _Conversion:
             original=original,
             max_drop=request.max_drop,
             per_tensor=request.per_tensor,
-            board=boards.find(request.board)[request.board] if request.board else None,
+            board=boards.find(request.board) if request.board else None,
             target=request.target,
         )
         trials = Trials(subject, self._workshop)

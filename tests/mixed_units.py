@@ -62,7 +62,7 @@ def write_dataset(folder: Path) -> Dataset:
 
 def train(file: str, folder: str) -> None:
     """A small network with normalisation in its graph, with the members that `edgeml train` writes."""
-    from converters.tensorflow_runtime import load_tensorflow
+    from converters.tensorflow import load_tensorflow
 
     keras = load_tensorflow().keras
     keras.utils.set_random_seed(3)
@@ -97,7 +97,7 @@ def train(file: str, folder: str) -> None:
 
 def fold_normalisation(file: str, target: str) -> None:
     """The same function of the input, normalisation folded into the first convolution: no float prefix."""
-    from converters.tensorflow_runtime import load_tensorflow
+    from converters.tensorflow import load_tensorflow
 
     keras = load_tensorflow().keras
     model = keras.models.load_model(file)
@@ -112,7 +112,7 @@ def fold_normalisation(file: str, target: str) -> None:
 
 def convert_naively(file: str, calibration: str, target: str) -> None:
     """Plain TFLiteConverter, everything in int8 from the input on."""
-    from converters.tensorflow_runtime import load_tensorflow
+    from converters.tensorflow import load_tensorflow
 
     tf = load_tensorflow()
     converter = tf.lite.TFLiteConverter.from_keras_model(tf.keras.models.load_model(file))
@@ -133,7 +133,7 @@ def run_in(runtime: str, file: str, windows: str) -> list[list[float]]:
 
 def build_odd(folder: str) -> None:
     """Models that need special care, or cannot be converted; none is trained."""
-    from converters.tensorflow_runtime import load_tensorflow
+    from converters.tensorflow import load_tensorflow
 
     keras = load_tensorflow().keras
     keras.utils.set_random_seed(1)

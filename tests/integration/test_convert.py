@@ -18,10 +18,9 @@ import numpy as np
 import pytest
 from flatbuffers import Table, encode, number_types
 
-from converters import compare, metadata, recipes
-from converters.convert import Request, convert
+from converters import compare, convert, metadata, recipes
 from converters.inspect import inspect
-from converters.result import DropError, Result
+from converters.report import DropError, Report
 from edge_sdk import modelfile, read_contract
 from edge_sdk.child import Worker
 from edge_sdk.dataset import Dataset
@@ -78,9 +77,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tensorflow: Worker) -> Tra
 
 
 @pytest.fixture(scope="module")
-def result(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Result:
+def result(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Report:
     """The model as int8."""
-    return convert(Request(model=trained.file, output=tmp_path_factory.mktemp("int8") / "mixed.tflite"))
+    return convert(trained.file, tmp_path_factory.mktemp("int8") / "mixed.tflite")
 
 
 def ops(file: Path) -> list[tuple[str, str]]:
@@ -101,7 +100,7 @@ def edgeml(*arguments: object, **environment: str) -> subprocess.CompletedProces
 
 
 def test_unlike_units_survive_int8_and_naive_conversion_destroys_them(
-    trained: Trained, result: Result, tensorflow: Worker, tmp_path: Path
+    trained: Trained, result: Report, tensorflow: Worker, tmp_path: Path
 ) -> None:
     assert result.verdict.original is not None
     assert result.verdict.original.accuracy > 0.95
@@ -122,7 +121,7 @@ def test_unlike_units_survive_int8_and_naive_conversion_destroys_them(
     assert naive < ours - 0.3
 
 
-def test_normalisation_is_float_then_one_quantize_then_int8(result: Result) -> None:
+def test_normalisation_is_float_then_one_quantize_then_int8(result: Report) -> None:
     found = ops(result.output)
     assert found[:3] == [("SUB", "float32"), ("MUL", "float32"), ("QUANTIZE", "int8")]
     assert [name for name, _ in found].count("QUANTIZE") == 1
@@ -130,7 +129,7 @@ def test_normalisation_is_float_then_one_quantize_then_int8(result: Result) -> N
     assert found[-1] == ("DEQUANTIZE", "float32")
 
 
-def test_the_interface_is_float_with_a_dynamic_batch(result: Result) -> None:
+def test_the_interface_is_float_with_a_dynamic_batch(result: Report) -> None:
     facts = inspect(result.output)
     assert facts.inputs[0]["shape"] == [-1, 40, 7]
     assert facts.outputs[0]["shape"] == [-1, 4]
@@ -138,7 +137,7 @@ def test_the_interface_is_float_with_a_dynamic_batch(result: Result) -> None:
     assert facts.boards["cortex-m4"].runs
 
 
-def test_the_contract_is_complete(trained: Trained, result: Result) -> None:
+def test_the_contract_is_complete(trained: Trained, result: Report) -> None:
     parts = modelfile.split(result.output.read_bytes())
     with Model.load(result.output) as model:
         contract = model.contract
@@ -161,7 +160,7 @@ def test_the_contract_is_complete(trained: Trained, result: Result) -> None:
     assert {"tensorflow", "keras", "numpy", "ai-edge-litert"} <= set(lineage.versions)
 
 
-def test_golden_vectors_are_real_windows_and_this_files_outputs(trained: Trained, result: Result) -> None:
+def test_golden_vectors_are_real_windows_and_this_files_outputs(trained: Trained, result: Report) -> None:
     golden = Golden.from_bytes(modelfile.split(result.output.read_bytes()).members[GOLDEN])
     assert len(golden) == 8
     assert all(any(np.array_equal(vector, window) for window in trained.x) for vector in golden.inputs[0])
@@ -170,7 +169,7 @@ def test_golden_vectors_are_real_windows_and_this_files_outputs(trained: Trained
     assert golden.tolerances == (recipes.find("int8").tolerance,)
 
 
-def test_other_tools_read_labels_and_metadata(result: Result) -> None:
+def test_other_tools_read_labels_and_metadata(result: Report) -> None:
     with zipfile.ZipFile(result.output) as archive:
         assert archive.read("labels.txt").decode().splitlines() == list(mixed_units.LABELS)
     graph = read_graph(modelfile.split(result.output.read_bytes()).flatbuffer)
@@ -193,7 +192,7 @@ def test_other_tools_read_labels_and_metadata(result: Result) -> None:
 
 
 def test_litert_and_tf_lite_give_the_same_outputs_for_the_packed_file(
-    trained: Trained, result: Result, tensorflow: Worker, tmp_path: Path
+    trained: Trained, result: Report, tensorflow: Worker, tmp_path: Path
 ) -> None:
     np.save(tmp_path / "x.npy", trained.x[:50])
     theirs = tensorflow.call(
@@ -207,7 +206,7 @@ def test_litert_and_tf_lite_give_the_same_outputs_for_the_packed_file(
         assert np.array_equal(model.scores(trained.x[:50]), np.array(theirs, np.float32))
 
 
-def test_constants_start_at_multiples_of_16(result: Result) -> None:
+def test_constants_start_at_multiples_of_16(result: Report) -> None:
     flatbuffer = modelfile.split(result.output.read_bytes()).flatbuffer
     graph = read_graph(flatbuffer)
     weights = [t for t in graph.tensors if t.data is not None and t.data.nbytes >= 64]
@@ -218,15 +217,15 @@ def test_constants_start_at_multiples_of_16(result: Result) -> None:
         assert (tensor.data.__array_interface__["data"][0] - base) % 16 == 0
 
 
-def test_the_same_input_gives_the_same_bytes(trained: Trained, result: Result, tmp_path: Path) -> None:
-    again = convert(Request(model=trained.file, output=tmp_path / "again.tflite", report=False))
+def test_the_same_input_gives_the_same_bytes(trained: Trained, result: Report, tmp_path: Path) -> None:
+    again = convert(trained.file, tmp_path / "again.tflite", report=False)
     assert again.output.read_bytes() == result.output.read_bytes()
     assert not list(tmp_path.glob("*.html"))
 
 
 @pytest.mark.parametrize("recipe", ["float32", "float16", "dynamic_int8"])
 def test_float_recipes_keep_the_accuracy(trained: Trained, tmp_path: Path, recipe: str) -> None:
-    found = convert(Request(model=trained.file, output=tmp_path / "m.tflite", recipe=recipe, report=False))
+    found = convert(trained.file, tmp_path / "m.tflite", recipe=recipe, report=False)
     assert found.verdict.drop == 0.0
     assert found.verdict.difference.sqnr_db > {"float32": 100, "float16": 60, "dynamic_int8": 30}[recipe]
     facts = inspect(found.output)
@@ -247,11 +246,11 @@ def test_a_drop_writes_nothing_and_leaves_the_old_file(trained: Trained, tmp_pat
     output = tmp_path / "m.tflite"
     output.write_bytes(b"the model from last week")
     with pytest.raises(DropError, match=r"expected a drop of at most 1 points, found .* points") as caught:
-        convert(Request(model=trained.folded, output=output))
+        convert(trained.folded, output)
     assert caught.value.exit_code == 1
-    assert not caught.value.result.passed
-    assert caught.value.result.verdict.drop is not None
-    assert caught.value.result.verdict.drop > 0.3
+    assert not caught.value.report.passed
+    assert caught.value.report.verdict.drop is not None
+    assert caught.value.report.verdict.drop > 0.3
     assert output.read_bytes() == b"the model from last week"
     assert [path.name for path in tmp_path.iterdir()] == ["m.tflite"]
 
@@ -333,11 +332,11 @@ def test_the_examples_of_the_documents_run(
     assert labels == str(read_contract("motion.tflite").output.labels)
 
 
-def test_the_report_stands_alone(result: Result) -> None:
-    assert result.report is not None
-    assert result.report.name == "mixed.report.html"
+def test_the_report_stands_alone(result: Report) -> None:
+    assert result.page is not None
+    assert result.page.name == "mixed.report.html"
     page = Page()
-    text = result.report.read_text(encoding="utf-8")
+    text = result.page.read_text(encoding="utf-8")
     page.feed(text)
     assert page.balanced
     assert not page.outside
@@ -402,28 +401,28 @@ def test_what_is_no_keras_file_is_refused_at_once(
 ) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ModelError, match=complaint):
-        convert(Request(model=tmp_path / name, output=tmp_path / "out.tflite"))
+        convert(tmp_path / name, tmp_path / "out.tflite")
 
 
 def test_wrong_requests_are_refused_before_anything_is_converted(trained: Trained, tmp_path: Path) -> None:
     output = tmp_path / "m.tflite"
     with pytest.raises(ModelError, match="no such file"):
-        convert(Request(model=tmp_path / "none.keras", output=output))
+        convert(tmp_path / "none.keras", output)
     with pytest.raises(UnknownNameError, match="did you mean 'int8'"):
-        convert(Request(model=trained.file, output=output, recipe="int88"))
+        convert(trained.file, output, recipe="int88")
     with pytest.raises(ConfigError, match=r"give one with --data DIR"):
-        convert(Request(model=trained.foreign, output=output))
+        convert(trained.foreign, output)
     with pytest.raises(DeviceError, match="cannot write"):
-        convert(Request(model=trained.file, output=tmp_path / "none" / "m.tflite"))
+        convert(trained.file, tmp_path / "none" / "m.tflite")
     with pytest.raises(DeviceError, match="cannot write"):
-        convert(Request(model=trained.file, output=Path("/proc/m.tflite")))
+        convert(trained.file, Path("/proc/m.tflite"))
     with pytest.raises(ConfigError, match=r"a name ending in \.tflite"):
-        convert(Request(model=trained.file, output=tmp_path / "m.bin"))
+        convert(trained.file, tmp_path / "m.bin")
     (tmp_path / "folder.tflite").mkdir()
     with pytest.raises(DeviceError, match="a folder of that name"):
-        convert(Request(model=trained.file, output=tmp_path / "folder.tflite"))
+        convert(trained.file, tmp_path / "folder.tflite")
     with pytest.raises(DatasetError, match="no such folder"):
-        convert(Request(model=trained.file, output=output, data=tmp_path / "nowhere"))
+        convert(trained.file, output, data=tmp_path / "nowhere")
     assert not output.exists()
 
 
@@ -432,7 +431,7 @@ def test_a_truncated_model_is_refused(trained: Trained, tmp_path: Path) -> None:
     data = trained.file.read_bytes()
     cut.write_bytes(data[: len(data) // 2])
     with pytest.raises(ModelError, match="truncated or damaged"):
-        convert(Request(model=cut, output=tmp_path / "m.tflite"))
+        convert(cut, tmp_path / "m.tflite")
 
 
 def test_a_moved_or_changed_dataset_asks_for_data(trained: Trained, tmp_path: Path) -> None:
@@ -451,13 +450,12 @@ def test_a_moved_or_changed_dataset_asks_for_data(trained: Trained, tmp_path: Pa
             recording = folder / trained.data.recordings[0].file
             shutil.copy(folder / trained.data.recordings[1].file, recording)
         with pytest.raises(DatasetError, match=complaint):
-            convert(Request(model=model, output=tmp_path / "m.tflite"))
+            convert(model, tmp_path / "m.tflite")
 
 
 def test_a_conversion_that_takes_too_long_is_ended(trained: Trained, tmp_path: Path) -> None:
-    request = Request(model=trained.file, output=tmp_path / "m.tflite", timeout_s=0.2)
     with pytest.raises(ChildTimeoutError, match=r"did not finish.*give more with --timeout"):
-        convert(request)
+        convert(trained.file, tmp_path / "m.tflite", timeout_s=0.2)
     assert not list(tmp_path.iterdir())
 
 
@@ -466,7 +464,7 @@ def test_without_tensorflow_the_extra_is_named(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"edgeml-kit\[convert\]"):
-        convert(Request(model=trained.file, output=tmp_path / "m.tflite"))
+        convert(trained.file, tmp_path / "m.tflite")
 
 
 class Page(HTMLParser):
