@@ -1,26 +1,25 @@
-"""What a model is, costs and promises, read from its file: no TensorFlow, no runtime, nothing is run."""
+"""What a model is, costs and promises, read from its file; only on request is an engine asked as well."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from converters import boards
-from converters.plan import plan
-from converters.quantize import LEARNED
+from converters.costs import Cost, Layer, cost_of, layers_of, macs_of, parameters_of
+from converters.measure import measure as measure_board
 from edge_sdk import modelfile
 from edge_sdk.contract import Contract
-from edge_sdk.errors import ModelError
-from edge_sdk.graph import Graph, Op, Tensor, read_graph
+from edge_sdk.errors import MissingExtraError, ModelError, first_of
+from edge_sdk.graph import Graph, read_graph
 from edge_sdk.schema import read_contract
 from edge_sdk.verify import check_file
 
-#: Operators whose multiplications are counted; each has its weights as second input.
-_COUNTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"})
+__all__ = ["Facts", "inspect", "macs_of", "parameters_of"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,9 @@ class Facts:
         macs: multiply-accumulates an inference.
         parameters: numbers in the learned layers: weights and biases.
         arena_bytes: planned memory for activations, bytes.
+        tflm_arena_bytes: what TFLite Micro needs for them at most, with its own bookkeeping, bytes.
+        peak: the operator at which most activations are alive.
+        layers: every operator's share.
         contract: the one in the file, or None.
         boards: whether it runs on each board, and what speaks for or against it.
         notes: one line each.
@@ -51,8 +53,11 @@ class Facts:
     macs: int | None
     parameters: int | None
     arena_bytes: int | None
+    tflm_arena_bytes: int | None
+    peak: str | None
+    layers: list[Layer]
     contract: Contract | None
-    boards: dict[str, boards.Fit]
+    boards: Mapping[str, boards.Fit]
     notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -61,23 +66,26 @@ class Facts:
         plain["file"] = str(self.file)
         plain["bytes"] = plain.pop("size_bytes")
         plain["contract"] = None if self.contract is None else self.contract.as_dict()
+        plain["layers"] = [dataclasses.asdict(layer) for layer in self.layers]
         plain["boards"] = {name: dataclasses.asdict(fit) for name, fit in self.boards.items()}
         return plain
 
 
-def inspect(file: Path, board: str | None = None) -> Facts:
+def inspect(file: Path, board: str | None = None, *, measure: bool = False) -> Facts:
     """Read a .tflite, or the contract of a .keras.
 
     Args:
         file: the model.
         board: judge this board only; None judges all.
+        measure: ask each board's engine as well: LiteRT in a child process, Vela for an Ethos-U.
 
     Raises:
         ModelError: the file is not a model, or is damaged.
         ContractError: its contract is malformed.
         UnknownNameError: no such board.
+        MissingExtraError: this board is to be measured, and its compiler is not installed.
     """
-    chosen = boards.find(board) if board else boards.load()
+    chosen = {board: boards.find(board)} if board else boards.load()
     try:
         data = file.read_bytes()
     except OSError as error:
@@ -87,14 +95,14 @@ def inspect(file: Path, board: str | None = None) -> Facts:
     parts = modelfile.split(data)
     contract = check_file(parts, str(file))
     graph = read_graph(parts.flatbuffer)
-    layout = plan(graph)
-    cost = boards.Cost(
-        flash_bytes=len(parts.flatbuffer),
-        arena_bytes=layout.arena_bytes,
-        ops=frozenset(op.custom_code or op.name for op in graph.ops),
-        weights=frozenset(tensor.dtype for op in graph.ops for tensor in _weights(graph, op)[:1]),
-        activations=frozenset(graph.tensors[op.outputs[0]].dtype for op in graph.ops if _weights(graph, op)),
-    )
+    try:
+        cost = cost_of(graph, len(parts.flatbuffer))
+    except ModelError as error:
+        raise error.within(file) from error
+    fits = {name: boards.judge(chosen[name], cost) for name in chosen}
+    if measure:
+        for name, fit in fits.items():
+            fits[name] = _measured(chosen[name], fit, cost, parts.flatbuffer, graph, only=board is not None)
     return Facts(
         file=file,
         size_bytes=len(data),
@@ -104,52 +112,37 @@ def inspect(file: Path, board: str | None = None) -> Facts:
         ops=dict(Counter(op.name for op in graph.ops).most_common()),
         macs=macs_of(graph),
         parameters=parameters_of(graph),
-        arena_bytes=layout.arena_bytes,
+        arena_bytes=cost.arena_bytes,
+        tflm_arena_bytes=cost.tflm_bytes,
+        peak=cost.peak,
+        layers=layers_of(graph),
         contract=contract,
-        boards={name: boards.judge(board, cost) for name, board in chosen.items()},
-        notes=() if contract else ("no contract: what its inputs mean is not known",),
+        boards=fits,
+        notes=tuple(_notes(graph, cost, contract)),
     )
 
 
-def macs_of(graph: Graph) -> int:
-    """Multiply-accumulates of one inference in convolutions and dense layers; dynamic axes count as 1."""
-    return sum(_macs(graph, op) for op in graph.ops)
+def _measured(
+    board: boards.Board, fit: boards.Fit, cost: Cost, flatbuffer: bytes, graph: Graph, *, only: bool
+) -> boards.Fit:
+    try:
+        return measure_board(board, cost, flatbuffer, graph)
+    except MissingExtraError as error:
+        if only:
+            raise
+        return dataclasses.replace(fit, reasons=(*fit.reasons, f"not measured: {error}"))
 
 
-def parameters_of(graph: Graph) -> int:
-    """Numbers in the weights and biases of the learned layers; shared ones count once."""
-    found = {tensor.index: tensor.elements for op in graph.ops for tensor in _weights(graph, op)}
-    return sum(found.values())
-
-
-def _weights(graph: Graph, op: Op) -> list[Tensor]:
-    """The constants of a learned layer, weights first; float16 ones lie behind a DEQUANTIZE."""
-    if op.name not in LEARNED:
-        return []
-    # The first input of a transposed convolution is the shape of its output.
-    inputs = op.inputs[1:] if op.name == "TRANSPOSE_CONV" else op.inputs
-    widened = {o.outputs[0]: o.inputs[0] for o in graph.ops if o.name == "DEQUANTIZE"}
-    tensors = (graph.tensors[widened.get(i, i)] for i in inputs if i >= 0)
-    return [tensor for tensor in tensors if tensor.constant]
-
-
-def _macs(graph: Graph, op: Op) -> int:
-    if op.name not in _COUNTED or len(op.inputs) < 2:
-        return 0
-    weights, output = graph.tensors[op.inputs[1]], graph.tensors[op.outputs[0]]
-    if len(weights.shape) < 2:
-        return 0
-    if op.name == "FULLY_CONNECTED":
-        return output.elements * weights.shape[-1]
-    if (
-        op.name == "DEPTHWISE_CONV_2D"
-    ):  # weights [1, height, width, channels]: each output sees its own channel
-        return output.elements * math.prod(weights.shape[1:3])
-    if op.name == "TRANSPOSE_CONV":  # weights [out, height, width, in]: each input spreads over all but `in`
-        return (
-            graph.tensors[op.inputs[2]].elements * math.prod(weights.shape[:3]) if len(op.inputs) > 2 else 0
+def _notes(graph: Graph, cost: Cost, contract: Contract | None) -> list[str]:
+    found = [] if contract else ["no contract: what its inputs mean is not known"]
+    if graph.subgraphs > 1:
+        found.append(f"{graph.subgraphs - 1} more subgraphs (loops, branches) are not looked into")
+    if cost.unknown:
+        found.append(
+            f"memory and MACs are counted too low: {first_of(cost.unknown)} is known at run time only;"
+            " fix the batch to 1"
         )
-    return output.elements * math.prod(weights.shape[1:])  # weights [out, height, width, in]
+    return found
 
 
 def _port(graph: Graph, index: int, side: str) -> dict[str, Any]:
@@ -177,6 +170,9 @@ def _inspect_keras(file: Path, size: int) -> Facts:
         macs=None,
         parameters=None,
         arena_bytes=None,
+        tflm_arena_bytes=None,
+        peak=None,
+        layers=[],
         contract=read_contract(file),
         boards={},
         notes=("a Keras model: costs are known once it is converted, with edgeml convert",),

@@ -5,6 +5,7 @@ A plan, not a measurement: a runtime adds its own bookkeeping and the scratch me
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edge_sdk.graph import Graph
@@ -19,7 +20,7 @@ class Buffer:
     """A place in the arena.
 
     Attributes:
-        tensors: the tensors that live in it, one after the other under another shape.
+        tensors: the tensors that live in it, one after the other under another shape; none for scratch.
         offset: from the start of the arena, bytes.
         size: bytes, a multiple of `ALIGNMENT`.
         first: index of the operator that writes it; -1 for an input.
@@ -47,15 +48,26 @@ class Plan:
     arena_bytes: int
     floor_bytes: int
 
+    def alive_bytes(self, step: int) -> int:
+        """Activations alive while the operator of that index runs, bytes."""
+        return sum(b.size for b in self.buffers if b.first <= step <= b.last)
 
-def plan(graph: Graph) -> Plan:
+
+def plan(graph: Graph, *, tflm: bool = False, scratch: Mapping[int, int] | None = None) -> Plan:
     """Place every activation: largest first, each at the lowest offset that is free while it lives.
 
     Dynamic axes count as 1.
 
+    Args:
+        graph: the model.
+        tflm: as TFLite Micro does it: a RESHAPE is copied, and of equal sizes the latest is placed first.
+        scratch: bytes that a kernel needs while it runs, by the index of its operator.
+
     Source: greedy by size, Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference.
     """
-    waiting = sorted(_lifetimes(graph), key=lambda b: (-b.size, b.first, b.tensors))
+    lifetimes = _lifetimes(graph, in_place=not tflm)
+    lifetimes += [Buffer((), 0, _aligned(size), step, step) for step, size in (scratch or {}).items()]
+    waiting = sorted(lifetimes, key=lambda b: (-b.size, -b.first if tflm else b.first, b.tensors))
     placed: list[Buffer] = []
     for buffer in waiting:
         neighbours = sorted(
@@ -73,9 +85,9 @@ def plan(graph: Graph) -> Plan:
     return Plan(tuple(placed), max((b.offset + b.size for b in placed), default=0), max(alive, default=0))
 
 
-def _lifetimes(graph: Graph) -> list[Buffer]:
+def _lifetimes(graph: Graph, in_place: bool) -> list[Buffer]:
     """Every activation from the operator that writes it to the last that reads it, not yet placed."""
-    home = _homes(graph)
+    home = _homes(graph, in_place)
     first: dict[int, int] = {}
     last: dict[int, int] = {}
     members: dict[int, list[int]] = {}
@@ -100,19 +112,21 @@ def _lifetimes(graph: Graph) -> list[Buffer]:
     found = []
     for buffer, held in members.items():
         size = max(graph.tensors[i].bytes for i in held)
-        aligned = -(-size // ALIGNMENT) * ALIGNMENT
-        found.append(Buffer(tuple(held), 0, aligned, first[buffer], last[buffer]))
+        found.append(Buffer(tuple(held), 0, _aligned(size), first[buffer], last[buffer]))
     return found
 
 
-def _homes(graph: Graph) -> dict[int, int]:
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def _homes(graph: Graph, in_place: bool) -> dict[int, int]:
     """For each activation the tensor whose buffer it shares, itself where it shares none."""
     home = {tensor.index: tensor.index for tensor in graph.tensors if not tensor.constant}
     for op in graph.ops:
         if op.name == "DEQUANTIZE" and op.inputs[0] not in home:
-            home.pop(
-                op.outputs[0], None
-            )  # widened weights: made once when the model is loaded, no activation
-        elif op.name in _IN_PLACE and op.inputs[0] in home:
+            # widened weights: made once when the model is loaded, no activation
+            home.pop(op.outputs[0], None)
+        elif in_place and op.name in _IN_PLACE and op.inputs[0] in home:
             home[op.outputs[0]] = home[op.inputs[0]]
     return home

@@ -10,22 +10,34 @@ import click
 from edge_sdk.cli import json_option, print_json
 
 
-@click.command(epilog="\b\nExample:\n  edgeml inspect motion.tflite --board cortex-m4")
+@click.command(
+    epilog="\b\nExample:\n  edgeml inspect motion.tflite\n"
+    "  edgeml inspect motion.tflite --board cortex-m4 --layers\n"
+    "  edgeml inspect motion.tflite --board ethos-u55-128      compiles it with Vela"
+)
 @click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
-@click.option("--board", metavar="NAME", help="Judge this board only, such as cortex-m4, esp32-s3 or rpi4.")
+@click.option("--board", metavar="NAME", help="This board only: cortex-m4, esp32-s3, rpi4, ethos-u55-128, …")
+@click.option(
+    "--measure/--no-measure",
+    default=None,
+    help="Ask each board's engine itself: LiteRT what XNNPACK takes, Vela what the NPU runs. "
+    "Done where --board is given.",
+)
+@click.option("--layers", is_flag=True, help="A table of every operator and its share of the costs.")
 @json_option
-def command(model: Path, board: str | None, as_json: bool) -> None:
-    """Show what a .tflite is, costs and promises, without running it.
+def command(model: Path, board: str | None, measure: bool | None, layers: bool, as_json: bool) -> None:
+    """Show what a .tflite is, costs and promises, and which boards can run it.
 
-    The arena is a plan by liveness, not a measurement. Of a .keras file only its contract is shown.
+    What a board's facts decide is decided without running anything. The arena is a plan by liveness; for
+    TFLite Micro it is an upper estimate. Of a .keras file only its contract is shown.
     """
     from converters.inspect import inspect
 
-    facts = inspect(model, board)
+    facts = inspect(model, board, measure=board is not None if measure is None else measure)
     if as_json:
         print_json(facts.as_dict())
     else:
-        click.echo("\n".join(lines(facts)))
+        click.echo("\n".join(lines(facts) + (["", *table(facts.layers)] if layers else [])))
 
 
 def lines(facts: Any) -> list[str]:
@@ -42,33 +54,88 @@ def lines(facts: Any) -> list[str]:
             ("operators", ", ".join(f"{count} {name}" for name, count in facts.ops.items())),
             ("parameters", f"{facts.parameters:,}"),
             ("MACs", f"{facts.macs:,} an inference"),
-            ("arena", f"{facts.arena_bytes:,} bytes, planned"),
+            (
+                "arena",
+                f"{facts.arena_bytes:,} bytes, planned; in TFLite Micro {facts.tflm_arena_bytes:,} at most",
+            ),
+            ("peak", facts.peak or "none"),
         ]
-    contract = facts.contract
-    if contract is not None:
-        rate = f" at {contract.input.rate_hz:g} Hz" if contract.input.rate_hz else ""
-        channels = ", ".join(f"{c.name} [{c.unit}]" if c.unit else c.name for c in contract.input.channels)
-        rows += [
-            ("contract", f"{contract.name} {contract.version}, {contract.task}"),
-            ("window", f"{contract.input.window} samples{rate}, hop {contract.input.hop}: {channels}"),
-        ]
-        if contract.output.labels:
-            rows.append(("labels", ", ".join(contract.output.labels)))
-        lineage = contract.lineage
-        if lineage is not None and lineage.accuracy is not None:
-            spread = f" [{lineage.interval[0]:.3f}, {lineage.interval[1]:.3f}]" if lineage.interval else ""
-            rows.append(("accuracy", f"{lineage.accuracy:.3f}{spread} on {lineage.n} windows"))
-        if lineage is not None and lineage.recipe is not None:
-            rows.append(("recipe", lineage.recipe))
+    rows += _contract(facts.contract)
     for name, fit in facts.boards.items():
-        rows.append((name, ("runs: " if fit.runs else "does not run: ") + "; ".join(fit.reasons)))
+        rows += _verdict(name, fit, alone=len(facts.boards) == 1)
     rows += [("note", note) for note in facts.notes]
     width = max(len(name) for name, _ in rows)
     return [f"{name:<{width}}  {text}" for name, text in rows]
 
 
+def table(layers: Any) -> list[str]:
+    """Every operator's share as an aligned table; numbers to the right."""
+    rows = [("#", "operator", "output", "dtype", "MACs", "weights, bytes", "alive, bytes", "tensor")]
+    rows += [
+        (
+            str(layer.index),
+            layer.op,
+            "x".join("?" if axis < 0 else str(axis) for axis in layer.shape),
+            layer.dtype,
+            f"{layer.macs:,}",
+            f"{layer.weight_bytes:,}",
+            f"{layer.alive_bytes:,}",
+            _short(layer.name),
+        )
+        for layer in layers
+    ]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    right = {0, 4, 5, 6}
+    return [
+        "  ".join(
+            cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]) for i, cell in enumerate(row)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _contract(contract: Any) -> list[tuple[str, str]]:
+    if contract is None:
+        return []
+    rate = f" at {contract.input.rate_hz:g} Hz" if contract.input.rate_hz else ""
+    channels = ", ".join(f"{c.name} [{c.unit}]" if c.unit else c.name for c in contract.input.channels)
+    rows = [
+        ("contract", f"{contract.name} {contract.version}, {contract.task}"),
+        ("window", f"{contract.input.window} samples{rate}, hop {contract.input.hop}: {channels}"),
+    ]
+    if contract.output.labels:
+        rows.append(("labels", ", ".join(contract.output.labels)))
+    lineage = contract.lineage
+    if lineage is not None and lineage.accuracy is not None:
+        spread = f" [{lineage.interval[0]:.3f}, {lineage.interval[1]:.3f}]" if lineage.interval else ""
+        rows.append(("accuracy", f"{lineage.accuracy:.3f}{spread} on {lineage.n} windows"))
+    if lineage is not None and lineage.recipe is not None:
+        rows.append(("recipe", lineage.recipe))
+    return rows
+
+
+def _verdict(name: str, fit: Any, *, alone: bool) -> list[tuple[str, str]]:
+    """One line for a board among many; everything that is known about one that was asked for."""
+    verdict = "runs" if fit.runs else "does not run"
+    if not alone:
+        remedy = f"; to do: {fit.remedies[0]}" if fit.remedies and not fit.runs else ""
+        return [(name, f"{verdict}: {'; '.join(fit.reasons)}{remedy}")]
+    rows = [(name, f"{verdict}: {fit.reasons[0]}")]
+    rows += [("", reason) for reason in fit.reasons[1:]]
+    rows += [("to do", remedy) for remedy in fit.remedies]
+    for other, also in fit.others.items():
+        rows.append((other, "; ".join(also.reasons)))
+    return rows
+
+
 def _port(port: dict[str, Any]) -> str:
     text = f"{port['name']} {port['dtype']} {port['shape']}"
-    return (
-        text if port["scale"] is None else f"{text}, scale {port['scale']:g}, zero point {port['zero_point']}"
-    )
+    if port["scale"] is None:
+        return text
+    return f"{text}, scale {port['scale']:g}, zero point {port['zero_point']}"
+
+
+def _short(name: str, longest: int = 40) -> str:
+    """The first of a fused tensor's names, cut from the left: its end tells more."""
+    first = " ".join(name.split(";")[0].split())
+    return first if len(first) <= longest else "…" + first[-longest + 1 :]

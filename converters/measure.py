@@ -1,0 +1,92 @@
+"""Asks a board's engine itself whether it takes a model: LiteRT about XNNPACK, Vela about the NPU."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import asdict
+
+from converters import advice, boards, vela, xnnpack
+from converters.boards import Board, Cost, Fit, kb
+from edge_sdk.errors import ChildError, ConfigError, EdgeError, MissingExtraError, ModelError, first_of
+from edge_sdk.graph import Graph
+
+
+def measure(board: Board, cost: Cost, flatbuffer: bytes, graph: Graph) -> Fit:
+    """`boards.judge`, and what the engine says where it can be asked on this machine.
+
+    A microcontroller's runtime cannot: its verdict stays the one by facts.
+
+    Args:
+        board: where the model is to run.
+        cost: of the model.
+        flatbuffer: the model, without what is packed behind it.
+        graph: of the same.
+
+    Raises:
+        MissingExtraError: Vela is needed and not installed.
+    """
+    fit = boards.judge(board, cost)
+    if board.npu is not None:
+        return _ask_vela(board, cost, flatbuffer, graph)
+    if board.engine.runtime is not None:
+        return _ask_runtime(board, fit, cost, flatbuffer, graph)
+    return fit
+
+
+def _ask_runtime(board: Board, fit: Fit, cost: Cost, flatbuffer: bytes, graph: Graph) -> Fit:
+    assert board.engine.runtime is not None
+    try:
+        found = xnnpack.coverage(flatbuffer, graph, board.engine.runtime)
+    except (MissingExtraError, ConfigError) as error:
+        reason = f"XNNPACK coverage not measured: {error}"
+        return dataclasses.replace(fit, reasons=(*fit.reasons, reason))
+    except (ModelError, ChildError) as error:
+        return dataclasses.replace(fit, runs=False, reasons=(_line(error), *fit.reasons), measured=True)
+    remedies = fit.remedies
+    if found.macs_share < 1:
+        remedies += tuple(advice.outside_xnnpack(cost.activations))
+    figures = {"xnnpack": asdict(found)}
+    return dataclasses.replace(
+        fit, reasons=(*fit.reasons, str(found)), remedies=remedies, measured=True, figures=figures
+    )
+
+
+def _ask_vela(board: Board, cost: Cost, flatbuffer: bytes, graph: Graph) -> Fit:
+    assert board.npu is not None
+    engine = board.engine.name
+    floats = "float32" in cost.activations
+    try:
+        found = vela.compile_model(flatbuffer, graph, board.npu)
+    except (ModelError, ChildError) as error:
+        remedy = (advice.FIX_THE_BATCH,) if cost.unknown else ()
+        return Fit(False, (_line(error),), remedy, engine, measured=True)
+    against, remedies = [], []
+    if not found.on_npu or not found.macs_share:
+        computed = first_of(sorted(cost.activations)) or "no learned layer"
+        against.append(f"nothing of it runs on the NPU: its layers compute in {computed}; {found}")
+        remedies += advice.on_the_cpu(found.on_cpu, floats)
+    missing = set(found.on_cpu) - boards.load_engines()["tflm"].ops
+    if found.on_npu and missing:
+        names = first_of(sorted(missing), 5)
+        against.append(f"Vela leaves {names} to the processor, and TFLite Micro has none")
+        remedies += advice.operators(missing)
+    for what, used, program, there in (
+        ("SRAM", found.sram_bytes, 0, board.ram_bytes),
+        ("flash", found.model_bytes, board.engine.program_bytes, board.flash_bytes),
+    ):
+        if used + program > there:
+            against.append(f"{what}: {kb(used)} of {kb(there)}")
+            remedies += advice.memory(cost.peak, floats) if what == "SRAM" else advice.flash(floats)
+    figures = {"vela": asdict(found)}
+    if against:
+        return Fit(False, tuple(against), tuple(dict.fromkeys(remedies)), engine, True, figures)
+    reasons = (
+        str(found),
+        f"SRAM {kb(found.sram_bytes)} of {kb(board.ram_bytes)}, model {kb(found.model_bytes)}",
+    )
+    remedies += advice.on_the_cpu(found.on_cpu, floats and found.macs_share < 1)
+    return Fit(True, reasons, tuple(remedies), engine, True, figures)
+
+
+def _line(error: EdgeError) -> str:
+    return " ".join(str(error).split())
