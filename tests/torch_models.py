@@ -1,7 +1,7 @@
 """Real PyTorch models, built inside the environment of the PyTorch loader.
 
-Each function without arguments is a ``module:function`` as a user would write it: it returns the model and its
-example inputs. `export(name, path)`, called through `edge_sdk.child`, writes the same model as a .pt2.
+Each function without arguments is a ``module:function`` as a user would write it: it returns the model and
+its example inputs. `export(name, path)`, called through `edge_sdk.child`, writes the same model as a .pt2.
 """
 
 from __future__ import annotations

@@ -24,8 +24,9 @@ def read(path: str) -> list[NDArray[Any]]:
 
 def write(path: str, arrays: Iterable[NDArray[Any]]) -> None:
     """What `read` reads."""
+    named: dict[str, Any] = {str(index): array for index, array in enumerate(arrays)}
     with Path(path).open("wb") as file:
-        np.savez(file, **{str(index): array for index, array in enumerate(arrays)})
+        np.savez(file, **named)
 
 
 def to_original(arrays: Arrays, ports: Sequence[Port]) -> list[NDArray[Any]]:

@@ -1,7 +1,8 @@
-"""Reads an .onnx: its inputs and their layout, open dimensions, weights in other files. Nothing is executed."""
+"""Reads an .onnx: its inputs and their layout, open sizes, weights in other files. Nothing is executed."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,8 @@ _CHANNELS_FIRST = {
 }  # fmt: skip
 #: … and those that say nothing, after which one looks further.
 _NEUTRAL = {
-    "Identity", "Cast", "Dropout", "Pad", "Relu", "LeakyRelu", "Clip", "Sigmoid", "Tanh", "Abs", "Neg", "Sqrt",
-    "Log", "Exp", "Add", "Sub", "Mul", "Div", "Pow", "Resize", "QuantizeLinear", "DequantizeLinear",
+    "Identity", "Cast", "Dropout", "Pad", "Relu", "LeakyRelu", "Clip", "Sigmoid", "Tanh", "Abs", "Neg",
+    "Sqrt", "Log", "Exp", "Add", "Sub", "Mul", "Div", "Pow", "Resize", "QuantizeLinear", "DequantizeLinear",
 }  # fmt: skip
 _RECURRENT = {"LSTM", "GRU", "RNN"}
 
@@ -85,10 +86,8 @@ def simplified(proto: Any, inputs: Sequence[Tensor]) -> Any:
     del static.graph.value_info[:]
     for value in static.graph.output:
         value.type.tensor_type.ClearField("shape")
-    try:
+    with contextlib.suppress(Exception):  # it only helps; what is really wrong shows in the conversion
         static, _ = onnxsim.simplify(static)
-    except Exception:  # noqa: BLE001 - it only helps; what is really wrong shows in the conversion
-        pass
     try:
         return onnx.shape_inference.infer_shapes(static, strict_mode=True, data_prop=True)
     except Exception as error:  # onnx's InferenceError and ValueError alike
