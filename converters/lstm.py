@@ -1,8 +1,8 @@
 """What the fused LSTM needs on its way to int8: three gaps between TensorFlow's tools and TFLite's kernels.
 
-The operator UNIDIRECTIONAL_SEQUENCE_LSTM is 16 times smaller than an unrolled layer, and keeps its state in two
-variable tensors. Integer kernels compute with five intermediate tensors that the converter does not write, and
-trust scales that the quantizer does not guarantee.
+The operator UNIDIRECTIONAL_SEQUENCE_LSTM is 16 times smaller than an unrolled layer, and keeps its state in
+two variable tensors. Integer kernels compute with five intermediate tensors that the converter does not
+write, and trust scales that the quantizer does not guarantee.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from converters import rewrite
 from edge_sdk.graph import Graph
@@ -41,8 +42,8 @@ def with_intermediates(flatbuffer: bytes) -> bytes:
 def widen_cells(calibrated: bytes) -> bytes:
     """A calibrated model whose cells are taken to reach 1 at least.
 
-    The quantizer gives a cell that stays below 0.5 a scale of 2**-16, for which LiteRT's integer kernel has no
-    hyperbolic tangent: it leaves it out and says nothing (measured: 45 dB become 14 dB; TFLM is right).
+    The quantizer gives a cell that stays below 0.5 a scale of 2**-16, for which LiteRT's integer kernel has
+    no hyperbolic tangent: it leaves it out and says nothing (measured: 45 dB become 14 dB; TFLM is right).
     """
     model = rewrite.unpack(calibrated)
     for tensors, op in _fused(model):
@@ -76,6 +77,6 @@ def _fused(model: Any) -> Iterator[tuple[Any, Any]]:
     for op in graph.operators:
         code = model.operatorCodes[op.opcodeIndex]
         builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-        if builtin == rewrite.schema.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM:
-            if op.intermediates is not None and len(op.intermediates) > _HIDDEN:
-                yield graph.tensors, op
+        fused = builtin == schema.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM
+        if fused and op.intermediates is not None and len(op.intermediates) > _HIDDEN:
+            yield graph.tensors, op

@@ -60,7 +60,7 @@ def convert_saved_model(folder: str, signature: str = SIGNATURE, *, ranges: bool
 def convert_function(
     function: Callable[..., Mapping[str, Any]],
     inputs: Mapping[str, tuple[Sequence[int | None], str]],
-    variables: Sequence[Any],
+    variables: Callable[[], Sequence[Any]],
     *,
     ranges: bool = False,
 ) -> bytes:
@@ -71,7 +71,7 @@ def convert_function(
     Args:
         function: takes the inputs by name, gives the outputs by name.
         inputs: shape and dtype of each, None for a dynamic size.
-        variables: every tf.Variable that it reads.
+        variables: gives every tf.Variable that it reads; asked once it has been traced.
         ranges: as in `convert_saved_model`.
 
     Raises:
@@ -80,12 +80,12 @@ def convert_function(
     tf = load_tensorflow()
     specs = {name: tf.TensorSpec(shape, dtype, name=name) for name, (shape, dtype) in inputs.items()}
     module = tf.Module()
-    module.held = list(variables)
     module.serve = tf.function(function, autograph=False)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             traced = module.serve.get_concrete_function(**specs)
+            module.held = list(variables())
             tf.saved_model.save(module, folder, signatures={SIGNATURE: traced})
         except Exception as error:  # whatever a layer raises
             shapes = ", ".join(f"{name} {list(shape)}" for name, (shape, _) in inputs.items())
