@@ -12,7 +12,19 @@ from converters import advice
 from converters.costs import Cost, cost_of
 from edge_sdk.errors import UnknownNameError, first_of
 
-__all__ = ["Board", "Cost", "Engine", "Fit", "Npu", "cost_of", "find", "judge", "load"]
+__all__ = [
+    "Board",
+    "Cost",
+    "Engine",
+    "Fit",
+    "Npu",
+    "cost_of",
+    "find",
+    "judge",
+    "load",
+    "load_engines",
+    "refusals",
+]
 
 _FILE = Path(__file__).with_name("boards.toml")
 
@@ -146,7 +158,7 @@ def judge(board: Board, cost: Cost) -> Fit:
 
 
 def _judge(board: Board, engine: Engine, cost: Cost) -> Fit:
-    against, remedies = _refusals(engine, cost)
+    against, remedies = refusals(engine, cost)
     for found, remedy in (_too_large(board, engine, cost), _too_much_ram(board, engine, cost)):
         against += found
         remedies += remedy
@@ -169,8 +181,8 @@ def _judge(board: Board, engine: Engine, cost: Cost) -> Fit:
     return Fit(True, tuple(reasons), tuple(remedies), engine.name)
 
 
-def _refusals(engine: Engine, cost: Cost) -> tuple[list[str], list[str]]:
-    """What the engine cannot take, and what to do about it."""
+def refusals(engine: Engine, cost: Cost) -> tuple[list[str], list[str]]:
+    """What the engine cannot take, and what to do about it, one line each."""
     against, remedies = [], []
     missing = cost.ops - engine.ops if engine.ops else frozenset()
     if missing:
