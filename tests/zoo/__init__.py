@@ -66,6 +66,12 @@ class Entry:
         return f"tests.zoo.{self.family}:{self.name}"
 
     @property
+    def runner(self) -> str:
+        """Runs the original."""
+        module = "original" if self.environment is None else self.family
+        return f"tests.zoo.{module}:run"
+
+    @property
     def file(self) -> str:
         """Name of the model's file or folder."""
         return self.name if self.kind == "saved_model" else f"{self.name}.{self.kind}"
@@ -76,6 +82,17 @@ def _accuracy(least: float) -> tuple[Floor]:
 
 
 _BOTH = (Floor("accuracy", 0.68), Floor("explained", 0.9))
+
+#: The models of `tests.onnx_models` and `tests.torch_models` taken here, and what their last layers reach.
+_FOREIGN = {
+    "mlp": _accuracy(0.85),
+    "sensor": _accuracy(0.6),
+    "recurrent": _accuracy(0.6),
+    "image": _accuracy(0.5),
+    "flattened": _accuracy(0.9),
+    "depthwise": _accuracy(0.68),
+    "several": (Floor("accuracy", 0.5), Floor("accuracy", 0.8), Floor("binary", 0.8)),
+}
 
 ZOO = {
     entry.name: entry
@@ -99,7 +116,7 @@ ZOO = {
         Entry(name="resized", family="images", floors=_accuracy(0.75)),
         Entry(name="unet", family="images", floors=(Floor("accuracy", 0.9),)),
         Entry(name="decoder", family="images", floors=(Floor("explained", 0.8),)),
-        Entry(name="ds_cnn", family="audio", floors=_accuracy(0.9)),
+        Entry(name="ds_cnn", family="audio", floors=_accuracy(0.88)),
         Entry(name="log_mel", family="audio", floors=_accuracy(0.85)),
         Entry(name="regression", family="values", floors=(Floor("explained", 0.95),)),
         Entry(name="autoencoder", family="values", floors=(Floor("explained", 0.8),)),
@@ -120,6 +137,17 @@ ZOO = {
         Entry(name="outlier_dense", family="breaking", floors=_accuracy(0.7), naive=Naive(0.3)),
         Entry(
             name="decades", family="breaking", floors=(Floor("explained_decades", 0.95),), naive=Naive(0.3)
+        ),
+        *(
+            Entry(
+                name=f"{environment}_{name}",
+                family=f"from_{environment}",
+                floors=floors,
+                kind=kind,
+                environment=environment,
+            )
+            for environment, kind in (("onnx", "onnx"), ("torch", "pt2"))
+            for name, floors in _FOREIGN.items()
         ),
     )
 }

@@ -26,7 +26,7 @@ def ds_cnn(folder: str) -> str:
     stack += [layers.BatchNormalization(momentum=0.9), layers.ReLU(), layers.GlobalAveragePooling2D()]
     head = layers.Dense(10, activation="softmax")
     model = keras.Sequential([keras.Input((49, 32, 1), name="features"), *stack, head])
-    fit(model, data.x, data.y, epochs=7, rate=0.01)
+    fit(model, data.x, data.y, epochs=9, rate=0.01)
     return save(model, folder, "ds_cnn", Evidence.classes(data, "features"))
 
 

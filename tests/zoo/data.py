@@ -18,8 +18,8 @@ PUBLIC = Path(__file__).parents[3] / "shared" / "data"
 WINDOW, RATE_HZ = 64, 50.0
 SAMPLES, AUDIO_RATE_HZ = 8000, 8000
 FRAME, HOP, MELS = 256, 160, 32
-#: Enough for one point of accuracy to be two or three windows, few enough for a matrix of conversions.
-EVALUATED = 400
+#: Half of them judge: one point of accuracy is five windows.
+EVALUATED = 1000
 
 
 @dataclass(frozen=True)

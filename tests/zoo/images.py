@@ -136,7 +136,7 @@ def unet(folder: str) -> str:
     x, mask = _noisy(data.x[:1500], seed=1)
     fit(model, x, mask, epochs=4, rate=0.005)
     x, mask = _noisy(data.test_x[:200], seed=2)
-    return save(model, folder, "unet", Evidence({"image": x}, [mask], None, data.groups[:200]))
+    return save(model, folder, "unet", Evidence({"image": x}, [mask], mask, data.groups[:200]))
 
 
 def decoder(folder: str) -> str:

@@ -32,7 +32,9 @@ def multi_output(folder: str) -> str:
     model = keras.Model(window, _heads(keras, x))
     _fit_both(model, data.x, data)
     truths = [data.test_y, _lean(data.test_x)]
-    return save(model, folder, "multi_output", Evidence({"window": data.test_x}, truths, None, data.groups))
+    return save(
+        model, folder, "multi_output", Evidence({"window": data.test_x}, truths, data.test_y, data.groups)
+    )
 
 
 def multi_in_out(folder: str) -> str:
@@ -42,7 +44,9 @@ def multi_in_out(folder: str) -> str:
     model = keras.Model(inputs, _heads(keras, _merged(keras, inputs)))
     _fit_both(model, _arrays(data.x), data)
     truths = [data.test_y, _lean(data.test_x)]
-    return save(model, folder, "multi_in_out", Evidence(_arrays(data.test_x), truths, None, data.groups))
+    return save(
+        model, folder, "multi_in_out", Evidence(_arrays(data.test_x), truths, data.test_y, data.groups)
+    )
 
 
 def _inputs(keras: Any) -> list[Any]:

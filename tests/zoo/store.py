@@ -8,11 +8,14 @@ import shutil
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from converters import environments
 from edge_sdk.child import Worker
+from edge_sdk.closing import Closing
 from tests.zoo import Entry
 from tests.zoo.data import PUBLIC
 from tests.zoo.measures import MEASURES
@@ -45,44 +48,80 @@ class Built:
         return [MEASURES[floor.measure](*pair) for floor, pair in zip(self.entry.floors, pairs, strict=True)]
 
 
-@dataclass(frozen=True)
-class Store:
-    """Built models in a folder, one folder each.
+class Store(Closing):
+    """Built models in a folder, one folder each, and the processes that build and run them.
 
-    Attributes:
+    Args:
         folder: for this session, or the one that EDGEML_ZOO names, for all.
-        worker: in which the builders of this interpreter run.
     """
 
-    folder: Path
-    worker: Worker
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._workers: dict[str | None, Worker] = {}
 
     @classmethod
-    def within(cls, session: Path, worker: Worker) -> Store:
+    def within(cls, session: Path) -> Store:
         """The folder that EDGEML_ZOO names, else one of this test session."""
         folder = Path(os.environ.get("EDGEML_ZOO") or session / "zoo").absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        return cls(folder, worker)
+        return cls(folder)
 
     def built(self, entry: Entry) -> Built:
-        """The model, built now where it is not there yet."""
-        folder = self.folder / f"{entry.name}-{_digest(entry)}"
+        """The model, built now where it is not there yet.
+
+        Raises:
+            MissingExtraError: its framework is not installed.
+        """
+        folder = self._folder / f"{entry.name}-{_digest(entry)}"
         if not folder.is_dir():
             unfinished = folder.with_suffix(f".{os.getpid()}")
             unfinished.mkdir()
             try:
-                path = self.worker.call(entry.builder, timeout_s=TIMEOUT_S, folder=str(unfinished))
+                path = self._call(entry, entry.builder, folder=str(unfinished))
                 assert Path(path) == unfinished / entry.file
                 unfinished.rename(folder)
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
         return Built(entry, folder / entry.file, folder / f"{entry.name}.npz")
 
+    def measured(self, entry: Entry, target: Path) -> list[float]:
+        """How good the model is in its own framework.
+
+        Args:
+            entry: the model.
+            target: .npz that its outputs are written to.
+        """
+        return self._measured(entry, entry.runner, target)
+
+    def measured_naive(self, entry: Entry, target: Path, *, per_channel: bool) -> list[float]:
+        """How good it is as converted to int8 by TFLiteConverter alone."""
+        return self._measured(entry, "tests.zoo.original:run_naive", target, per_channel=per_channel)
+
+    def close(self) -> None:
+        """End the processes."""
+        while self._workers:
+            self._workers.popitem()[1].close()
+
+    def _measured(self, entry: Entry, function: str, target: Path, **options: bool) -> list[float]:
+        built = self.built(entry)
+        self._call(
+            entry, function, model=str(built.model), data=str(built.data), target=str(target), **options
+        )
+        return built.measured(target)
+
+    def _call(self, entry: Entry, function: str, **arguments: Any) -> Any:
+        name = entry.environment
+        if name not in self._workers:
+            self._workers[name] = Worker() if name is None else environments.worker(name, ["tests"])
+        return self._workers[name].call(function, timeout_s=TIMEOUT_S, **arguments)
+
 
 def _digest(entry: Entry) -> str:
     """Of all that decides what the builder builds."""
     here = Path(__file__).parent
     sources = [here / f"{name}.py" for name in (entry.family, "data", "training")]
+    if entry.environment is not None:
+        sources += [here / "foreign.py", here.parent / f"{entry.environment}_models.py"]
     decides = hashlib.sha256(b"".join(source.read_bytes() for source in sources))
     decides.update(f"{PUBLIC.is_dir()} {version('tensorflow')}".encode())
     return decides.hexdigest()[:12]

@@ -24,7 +24,8 @@ class Evidence:
     Attributes:
         inputs: float32 [n, …] by name of the model's input.
         truths: what each output should be, in the order of the outputs.
-        labels: int64 [n], classes of the only output; None where there are none, or several outputs.
+        labels: int64, as users give them: classes [n] or of places [n, …], several labels [n, k]; None where
+            the task has none.
         groups: str [n], whom each comes from.
     """
 

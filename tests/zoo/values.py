@@ -73,4 +73,4 @@ def multi_label(folder: str) -> str:
 
     fit(model, *sounds(3000, 1), epochs=8, rate=0.01, loss="binary_crossentropy")
     x, present = sounds(400, 2)
-    return save(model, folder, "multi_label", Evidence({"sound": x}, [present]))
+    return save(model, folder, "multi_label", Evidence({"sound": x}, [present], present))
