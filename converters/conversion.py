@@ -41,7 +41,7 @@ from converters.trials import Subject, Trials
 from converters.workshop import Workshop
 from edge_sdk import modelfile
 from edge_sdk.contract import Contract
-from edge_sdk.errors import ConfigError, DeviceError, ModelError
+from edge_sdk.errors import ConfigError, DeviceError, ModelError, first_of
 from edge_sdk.graph import Graph, read_graph
 from edge_sdk.modelfile import CONTRACT
 from edge_sdk.schema import parse_contract
@@ -171,9 +171,7 @@ class _Conversion:
         with self._timed("recipes"):
             chosen, every = self._try(trials)
         if chosen.verdict is None:
-            raise ModelError(
-                f"{request.model} cannot be converted to {chosen.recipe.name}", found=chosen.failure
-            )
+            raise ModelError(f"{request.model} cannot be converted to {chosen.recipe.name}: {chosen.failure}")
         with self._timed("layers"):
             compared = self._layers(trials, chosen)
         return self._report(subject, contract, chosen, every, compared)
@@ -319,7 +317,10 @@ class _Conversion:
         if subject.loaded.batch == 1 and self._request.batch is None:
             notes.append("batch fixed to 1, as recurrent and spectrogram layers need")
         if chosen.kept:
-            notes.append(f"kept in float32: {', '.join(chosen.kept)}")
+            names = first_of(dict.fromkeys(map(layers.title, chosen.kept)), 6)
+            notes.append(
+                f"kept in float32: {len(chosen.kept)} of {len(subject.graph.ops)} operators: {names}"
+            )
         if chosen.float_ops:
             notes.append(f"computed in float32, for want of integer kernels: {', '.join(chosen.float_ops)}")
         return [*notes, *_losing_classes(chosen, contract)]

@@ -88,8 +88,8 @@ def from_npz(path: Path, graph: Graph, names: Sequence[str], count: int, seed: i
 
     Arrays are named after the model's inputs (for a single input ``x`` does as well); ``labels`` (or ``y``)
     holds the true classes, ``groups`` whom or what each sample comes from. Whole groups judge, where there are
-    any; otherwise half of the samples, as many of each label as there are. ``calibration``, bool [n], decides
-    instead.
+    any; otherwise half of the samples, as many of each label as there are; ``calibration``, bool [n], says
+    otherwise.
 
     Args:
         path: the file; nothing in it is unpickled.

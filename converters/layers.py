@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.prefix import MOVES
 from edge_sdk.errors import ModelError, one_line
 from edge_sdk.graph import Graph, Tensor, read_graph
 
@@ -93,17 +94,25 @@ def read(file: Path) -> tuple[Layer, ...]:
     return tuple(Layer.from_dict(facts) for facts in json.loads(file.read_text()))
 
 
+def title(tensor: str) -> str:
+    """A tensor's name for people: ``seq/conv1/Relu;seq/conv1/BiasAdd`` is ``conv1/Relu``."""
+    first = tensor.partition(";")[0]
+    return first.partition("/")[2] or first
+
+
 def around(graph: Graph, tensors: Collection[str]) -> tuple[str, ...]:
     """Names of the outputs of all operators that write or read one of these tensors.
 
-    To keep a tensor in float32, what computes it and what uses it must compute in float32.
+    To keep a tensor in float32, what computes it and what uses it must compute so. Operators that only
+    move values come along: QUANTIZE ahead of them would lose what was to be kept.
     """
-    found = []
-    for op in graph.ops:
-        touched = {graph.tensors[i].name for i in (*op.inputs, *op.outputs) if i >= 0}
-        if touched & set(tensors):
-            found += [graph.tensors[i].name for i in op.outputs]
-    return tuple(dict.fromkeys(found))
+    wanted = {t.index for t in graph.tensors if t.name in set(tensors)}
+    writer = {i: op for op in graph.ops for i in op.outputs}
+    kept = {op.index for op in graph.ops if wanted & {*op.inputs, *op.outputs}}
+    for op in reversed(graph.ops):
+        if op.index in kept:
+            kept |= {writer[i].index for i in op.inputs if i in writer and writer[i].name in MOVES}
+    return tuple(graph.tensors[i].name for op in graph.ops if op.index in kept for i in op.outputs)
 
 
 class _Sums:

@@ -22,7 +22,7 @@ LEARNED = frozenset(
     """.split()  # noqa: SIM905 - a table reads better than a column of strings
 )
 #: Operators that move values without computing: right before a learned one they are as good in int8.
-_MOVES = frozenset(
+MOVES = frozenset(
     """
     RESHAPE EXPAND_DIMS SQUEEZE TRANSPOSE PAD SPACE_TO_BATCH_ND STRIDED_SLICE SLICE UNPACK SPLIT SHAPE PACK
     """.split()  # noqa: SIM905
@@ -50,7 +50,7 @@ def float_prefix(graph: Graph, preprocessing: Collection[str] = ()) -> list[Op]:
     kept = list(prefix)
     for op in reversed(prefix):
         ahead = {i for other in kept if other is not op for i in other.inputs}
-        if op.name in _MOVES and not ahead & set(op.outputs):
+        if op.name in MOVES and not ahead & set(op.outputs):
             kept.remove(op)
     return kept
 
@@ -72,7 +72,7 @@ def check_float_prefix(
     remedy = "use --recipe dynamic_int8 or float32, and report the model"
     prefix, first = _walk(graph, preprocessing)
     for op in prefix:
-        inside = op.name not in _MOVES and op.name != "QUANTIZE"
+        inside = op.name not in MOVES and op.name != "QUANTIZE"
         if op.name == "DEQUANTIZE" or (inside and any(graph.tensors[i].dtype == dtype for i in op.outputs)):
             raise ModelError(
                 f"{op.name} ({_name(graph, op)}) ahead of the first learned layer lost precision",

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters import half, integer_io, prefix, recipes, rewrite
+from converters import half, int16, integer_io, lstm, prefix, recipes, rewrite
 from converters.tensorflow import load_tensorflow
 from edge_sdk.errors import MissingExtraError, ModelError, one_line
 from edge_sdk.graph import Graph, read_graph
@@ -59,11 +59,13 @@ def calibrate(model: str, windows: str, output: str) -> None:
         )
     with np.load(windows) as arrays:
         inputs = [arrays[str(i)] for i in range(len(graph.inputs))]
+    fused = lstm.is_fused(graph)
     try:
-        calibrated = Calibrator(flatbuffer).calibrate(lambda: _samples(inputs))
+        flatbuffer = lstm.with_intermediates(flatbuffer) if fused else flatbuffer
+        calibrated = bytes(Calibrator(flatbuffer).calibrate(lambda: _samples(inputs)))
     except (ValueError, RuntimeError) as error:
         raise ModelError("TensorFlow cannot calibrate this model", found=one_line(error)[:300]) from error
-    Path(output).write_bytes(calibrated)
+    Path(output).write_bytes(lstm.widen_cells(calibrated) if fused else calibrated)
 
 
 def apply(
@@ -114,17 +116,16 @@ def _quantize_all(
     calibrated: bytes, recipe: recipes.Recipe, kept: Collection[str], per_tensor: bool
 ) -> bytes:
     load_tensorflow()
+    from tensorflow.compiler.mlir.lite import types_pb2
     from tensorflow.lite.python.convert import mlir_quantize
-    from tensorflow.lite.python.lite_constants import INT8, INT16
-    from tensorflow.lite.python.util import convert_tensor_tf_type_to_tflite_type
 
     wide = recipe.activations == "int16"
     try:
-        return bytes(
+        quantized = bytes(
             mlir_quantize(
-                _symmetric(calibrated) if wide else calibrated,
+                int16.symmetric(calibrated) if wide else calibrated,
                 disable_per_channel=per_tensor,
-                inference_type=convert_tensor_tf_type_to_tflite_type(INT16 if wide else INT8),
+                inference_type=types_pb2.QUANTIZED_INT16 if wide else types_pb2.QUANTIZED_INT8,
                 denylisted_nodes=list(kept),
             )
         )
@@ -134,19 +135,8 @@ def _quantize_all(
             found=one_line(error)[:300],
             remedy="use --recipe weight_int8 or float16",
         ) from error
-
-
-def _symmetric(calibrated: bytes) -> bytes:
-    """The ranges made symmetric: kernels with 16-bit activations take no zero point but 0."""
-    model = rewrite.unpack(calibrated)
-    for tensor in model.subgraphs[0].tensors:
-        found = tensor.quantization
-        if found is not None and found.min is not None and len(found.min):
-            largest = max(abs(float(found.min[0])), abs(float(found.max[0])))
-            # int16 reaches one step further down than up. The quantizer rounds the zero point downwards:
-            # a millionth more keeps it from becoming -1.
-            found.min, found.max = [-largest * 32768 / 32767 * (1 + 1e-6)], [largest]
-    return rewrite.repack(model)
+    quantized = int16.fit_kernels(quantized) if wide else quantized
+    return lstm.align_states(quantized) if lstm.is_fused(read_graph(quantized)) else quantized
 
 
 def _quantize_weights(flatbuffer: bytes, recipe: str, kept: Collection[str], per_tensor: bool) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -83,7 +84,7 @@ class Trials:
             file, notes = self.make(recipe, kept)
             outputs = verify.run(file, subject.evidence.inputs)
         except ModelError as error:
-            return Trial(recipe=recipe, failure=str(error), kept=tuple(kept))
+            return Trial(recipe=recipe, failure=self._in_words(error), kept=tuple(kept))
         flatbuffer = file.read_bytes()
         graph = read_graph(flatbuffer)
         verdict = verify.judge(
@@ -205,13 +206,13 @@ class Trials:
         """Run a model that was made here in the worker: quicker than to verify each one of a search."""
         answers = self._workshop.folder / "outputs.npz"
         self._workshop.call(
-            "converters.load.tflite:score",
-            model=str(file),
-            loaded={},
-            inputs=str(inputs),
-            outputs=str(answers),
+            "converters.load.arrays:run_file", model=str(file), inputs=str(inputs), outputs=str(answers)
         )
         return self._workshop.read(answers, outputs)
+
+    def _in_words(self, error: ModelError) -> str:
+        """The error without the name of a file that the user never saw."""
+        return re.sub(re.escape(str(self._workshop.folder)) + r"/\S+: ", "", str(error))
 
     def _quantization_aware(self, file: Path) -> None:
         subject = self.subject

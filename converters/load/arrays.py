@@ -120,3 +120,22 @@ def probe(inputs: Sequence[Details], seed: int, batch: int | None = None) -> lis
         (rng.normal(size=shape) if each.dtype.kind == "f" else rng.integers(0, 2, shape)).astype(each.dtype)
         for each, shape in zip(inputs, shapes, strict=True)
     ]
+
+
+def run_file(model: str, inputs: str, outputs: str) -> None:
+    """Run a .tflite that was made here, one input at a time, in a child process.
+
+    Args:
+        model: path of the .tflite.
+        inputs: path of an .npz that `write` wrote: [n, …] for each input.
+        outputs: path of the .npz to write, likewise; float32 in the units of the outputs.
+    """
+    from edge_sdk.runtimes.litert import Runtime
+
+    runtime = Runtime(Path(model).read_bytes())
+    rows = []
+    for sample in zip(*read(inputs), strict=True):
+        fed = [port.quantize(array[None]) for port, array in zip(runtime.inputs, sample, strict=True)]
+        raw = runtime.invoke(fed)
+        rows.append([port.dequantize(array) for port, array in zip(runtime.outputs, raw, strict=True)])
+    write(outputs, (np.concatenate(column) for column in zip(*rows, strict=True)))

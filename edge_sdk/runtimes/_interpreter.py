@@ -36,7 +36,8 @@ class InterpreterRuntime:
         self.outputs = tuple(_port(detail) for detail in outputs)
         self._input_indices = [detail["index"] for detail in inputs]
         self._output_indices = [detail["index"] for detail in outputs]
-        if len(inputs) == len(outputs) == 1:
+        self._forgets = any("SEQUENCE" in op["op_name"] for op in self._interpreter._get_ops_details())
+        if len(inputs) == len(outputs) == 1 and not self._forgets:
             self.invoke = self._one_to_one()  # type: ignore[method-assign, assignment]
 
     @property
@@ -48,6 +49,9 @@ class InterpreterRuntime:
 
     def invoke(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """One inference; arrays with their batch axis, in the interpreter's order."""
+        if self._forgets:
+            # A fused recurrent layer keeps its state in the interpreter; a window must not see the one before.
+            self._interpreter.reset_all_variables()
         for index, array in zip(self._input_indices, inputs, strict=True):
             self._interpreter.set_tensor(index, array)
         self._interpreter.invoke()
