@@ -74,9 +74,20 @@ def _free(model: Any, op: Any) -> None:
         op.builtinOptions.endMask |= 1
     if code not in _SHAPED or len(op.inputs) <= _SHAPED[code]:
         return
-    output = graph.tensors[int(op.outputs[0])]
+    source, output = (graph.tensors[int(i)] for i in (op.inputs[0], op.outputs[0]))
     wanted = graph.tensors[int(op.inputs[_SHAPED[code]])]
-    if not _starts_with_one(output) or wanted.type != schema.TensorType.INT32 or _is_computed(model, wanted):
+    if (
+        wanted.type != schema.TensorType.INT32
+        or _is_computed(model, wanted)
+        or not _is_computed(model, source)
+    ):
+        return
+    # A batch may also be folded into the first axis, as for a table that is looked up.
+    if (
+        output.shape is None
+        or not len(output.shape)
+        or (code == _CODE.SLICE and not _starts_with_one(output))
+    ):
         return
     shape = [int(size) for size in output.shape]
     freed = np.array([-1, *shape[1:]], np.int32)

@@ -2,7 +2,8 @@
 
     TRANSPOSE, RESHAPE, TRANSPOSE …    the one RESHAPE, or TRANSPOSE, that does the same
     BATCH_MATMUL with constants, ADD   FULLY_CONNECTED, which quantizes per channel and has a bias
-    CONV_2D, RELU                      CONV_2D with its activation inside
+    CONV_2D, (TRANSPOSE,) RELU         CONV_2D with its activation inside
+    TRANSPOSE, MEAN                    MEAN along the axes where they were
 
 Values stay the same but for rounding; the loaders compare the result with the original afterwards.
 """
@@ -50,6 +51,8 @@ def tidy(flatbuffer: bytes) -> bytes:
         _activation(graph, op)
     for op in list(graph.ops):
         _moves(graph, op)
+    for op in list(graph.ops):
+        _mean(graph, op)
     graph.drop_unused()
     return rewrite.repack(model)
 
@@ -188,11 +191,30 @@ def _matmul(graph: _Graph, op: Any) -> None:
 def _activation(graph: _Graph, op: Any) -> None:
     if graph.code(op) not in _WITH_ACTIVATION or op.builtinOptions.fusedActivationFunction != _NONE:
         return
-    following = graph.only_reader(op.outputs[0])
+    last, following = op, graph.only_reader(op.outputs[0])
+    if following is not None and graph.code(following) == _CODE.TRANSPOSE:
+        last, following = following, graph.only_reader(following.outputs[0])
     if following is not None and graph.code(following) in _ACTIVATIONS:
         op.builtinOptions.fusedActivationFunction = _ACTIVATIONS[graph.code(following)]
-        op.outputs = following.outputs
+        last.outputs = following.outputs
         graph.ops.remove(following)
+
+
+def _mean(graph: _Graph, op: Any) -> None:
+    if op not in graph.ops or graph.code(op) != _CODE.TRANSPOSE:
+        return
+    following = graph.only_reader(op.outputs[0])
+    if following is None or graph.code(following) != _CODE.MEAN or following.builtinOptions.keepDims:
+        return
+    permutation, axes = graph.constant(op.inputs[1]), graph.constant(following.inputs[1])
+    if permutation is None or axes is None:
+        return
+    dropped = {int(permutation[axis]) for axis in axes.reshape(-1)}
+    kept = [int(axis) for axis in permutation if axis not in dropped]
+    if kept == sorted(kept):
+        moved = graph.add_constant(graph.name(following.inputs[1]), np.array(sorted(dropped), np.int32))
+        following.inputs = [op.inputs[0], moved]
+        graph.ops.remove(op)
 
 
 def _moves(graph: _Graph, first: Any) -> None:
