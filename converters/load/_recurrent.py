@@ -48,8 +48,8 @@ class Recurrent:
         told = []
         if self.fused:
             told.append(
-                f"{', '.join(self.fused)}: a fused LSTM, which keeps its state from call to call; software other "
-                "than edgeml's must reset its variables before each window"
+                f"{', '.join(self.fused)}: a fused LSTM, which keeps its state from call to call; software "
+                "other than edgeml's must reset its variables before each window"
                 " (LiteRT: reset_all_variables, TFLM: Reset)"
             )
         if self.unrolled:
@@ -79,13 +79,13 @@ def prepared(keras: Any, model: Any) -> Iterator[Recurrent]:
     touched = []
     for layer in model._flatten_layers(include_self=False):
         if isinstance(layer, keras.layers.RNN):
-            touched.append((layer, layer.unroll))
+            touched.append((layer, layer.unroll, getattr(layer, "_could_use_gpu_kernel", None)))
             _replace_call(keras, layer, outcome)
     try:
         yield outcome
     finally:
-        for layer, unroll in touched:
-            layer.unroll = unroll
+        for layer, unroll, gpu in touched:
+            layer.unroll, layer._could_use_gpu_kernel = unroll, gpu
             del layer.call
 
 
@@ -103,6 +103,8 @@ def _replace_call(keras: Any, layer: Any, outcome: Recurrent) -> None:
             return substitute(sequences)
         if steps is not None:
             layer.unroll = steps <= UNROLLED_STEPS
+            # Keras 2 has a second way to run, for graphics cards, which does not unroll.
+            layer._could_use_gpu_kernel = False
             (outcome.unrolled if layer.unroll else outcome.loops)[layer.name] = int(steps)
         return original(sequences, *arguments, **options)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.load import Loaded, _proof, _recurrent, arrays, foreign
+from converters.load import Loaded, _proof, _recurrent, arrays, foreign, layers
 from converters.load.shapes import settle
 from converters.tensorflow import convert_function, load_tensorflow
 from edge_sdk.child import progress
 from edge_sdk.errors import ModelError, one_line
 
-#: Operations that the converter handles at a fixed batch only.
-_FIXED_BATCH = ("STFT", "RFFT", "FFT", "FFT2", "ISTFT", "IRFFT", "STFTSpectrogram", "MelSpectrogram")
 _SCORED_AT_ONCE = 64
 
 
@@ -140,7 +138,7 @@ class _Opened:
 
     def run(self, named: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """The model on arrays."""
-        given = {name: np.asarray(named[name], _dtype(tensor)) for name, tensor in self.inputs.items()}
+        given = {name: np.asarray(named[name], layers.dtype(tensor)) for name, tensor in self.inputs.items()}
         tensors = {name: load_tensorflow().constant(array) for name, array in given.items()}
         return {name: np.asarray(tensor) for name, tensor in self.call(tensors).items()}
 
@@ -148,9 +146,9 @@ class _Opened:
         self, shapes: Mapping[str, Sequence[int]] | None, batch: int | None, *, ranges: bool
     ) -> tuple[bytes, Loaded]:
         """The flatbuffer, proved to compute what the model does, and the facts about it."""
-        own = {name: _sizes(tensor) for name, tensor in self.inputs.items()}
-        settled = settle(own, shapes, 1 if self._needs_fixed_batch() else batch)
-        samples = _proof.samples({n: (shape, _dtype(self.inputs[n])) for n, shape in settled.items()})
+        own = {name: layers.sizes(tensor) for name, tensor in self.inputs.items()}
+        settled = settle(own, shapes, 1 if layers.needs_fixed_batch(self.keras, self.model) else batch)
+        samples = _proof.samples({n: (shape, layers.dtype(self.inputs[n])) for n, shape in settled.items()})
         try:
             expected = [self.run(sample) for sample in samples]
         except Exception as error:  # whatever a layer raises
@@ -165,7 +163,7 @@ class _Opened:
 
         progress(step="converting")
         with _recurrent.prepared(self.keras, self.model) as recurrent:
-            specs = {name: (shape, _dtype(self.inputs[name])) for name, shape in settled.items()}
+            specs = {name: (shape, layers.dtype(self.inputs[name])) for name, shape in settled.items()}
             flatbuffer = convert_function(
                 serve, specs, lambda: [*self._variables(), *recurrent.variables], ranges=ranges
             )
@@ -184,62 +182,15 @@ class _Opened:
             },
             parameters=parameters,
             batch=1 if next(iter(settled.values()))[0] == 1 else None,
-            preprocessing=tuple(dict.fromkeys(self._preprocessing())),
+            preprocessing=layers.preprocessing(self.model),
             ranges=has_ranges,
             notes=tuple(recurrent.notes(len(flatbuffer), 4 * parameters)),
         )
-
-    def check(self) -> None:
-        """Refuse what cannot be converted, naming the layer."""
-        if not getattr(self.model, "inputs", None) or not getattr(self.model, "outputs", None):
-            raise ModelError(
-                f"{self.path} does not say what it takes",
-                expected="input shapes",
-                remedy="build it with keras.Input, or call it once, before it is saved",
-            )
-        for weight in self.model.weights:
-            values, name = np.asarray(weight), getattr(weight, "path", weight.name)
-            if 0 in values.shape:
-                raise ModelError(f"{self.path}: {name} is empty", found=f"shape {list(values.shape)}")
-            if values.dtype.kind == "f" and not np.isfinite(values).all():
-                raise ModelError(
-                    f"{self.path}: NaN or infinity among the weights",
-                    expected="finite numbers",
-                    found=name,
-                    remedy="train it again, with a smaller learning rate",
-                )
-        for name, tensor in {**self.inputs, **self.outputs}.items():
-            if 0 in _sizes(tensor):
-                raise ModelError(f"{self.path}: {name} is empty", found=f"shape {list(_sizes(tensor))}")
-            if _dtype(tensor) == "string":
-                raise ModelError(f"{self.path}: {name} is text", expected="numbers")
-        for layer in self._layers():
-            if getattr(layer, "stateful", False):
-                raise ModelError(
-                    f"{self.path}: the layer {layer.name!r} remembers from one window to the next",
-                    expected="stateful=False",
-                    remedy="build it so with the same weights, then save it again",
-                )
 
     def _variables(self) -> list[Any]:
         """The model's variables as TensorFlow's own."""
         kind = load_tensorflow().Variable
         return [each if isinstance(each, kind) else each.value for each in self.model.variables]
-
-    def _layers(self) -> Iterator[Any]:
-        """Every layer and operation, those of nested models included."""
-        yield from self.model._flatten_layers(include_self=False)
-        yield from getattr(self.model, "operations", ())
-
-    def _preprocessing(self) -> Iterator[str]:
-        """Names of the layers that prepare the input, whatever operators they become."""
-        for layer in self._layers():
-            if ".preprocessing." in type(layer).__module__:
-                yield layer.name
-
-    def _needs_fixed_batch(self) -> bool:
-        kinds = self.keras.layers.RNN
-        return any(isinstance(it, kinds) or type(it).__name__ in _FIXED_BATCH for it in self._layers())
 
 
 def _open(path: Path) -> _Opened:
@@ -263,8 +214,14 @@ def _open(path: Path) -> _Opened:
                 opened = _Opened(path, tf_keras, _read(path, tf_keras))
             except ModelError as second:
                 raise error from second
-    opened.check()
-    return opened
+    if getattr(opened.model, "inputs", None) and getattr(opened.model, "outputs", None):
+        layers.check(path, opened.model, {**opened.inputs, **opened.outputs})
+        return opened
+    raise ModelError(
+        f"{path} does not say what it takes",
+        expected="input shapes",
+        remedy="build it with keras.Input, or call it once, before it is saved",
+    )
 
 
 def _read(path: Path, keras: Any) -> Any:
@@ -288,14 +245,6 @@ def _read(path: Path, keras: Any) -> Any:
 
 def _is_keras_2(config: Mapping[str, Any]) -> bool:
     return any(part.get("class_name") in ("TFOpLambda", "SlicingOpLambda") for part in foreign.parts(config))
-
-
-def _sizes(tensor: Any) -> tuple[int | None, ...]:
-    return tuple(None if size is None else int(size) for size in tuple(tensor.shape))
-
-
-def _dtype(tensor: Any) -> str:
-    return str(getattr(tensor.dtype, "name", tensor.dtype))
 
 
 def _unique(names: Sequence[str]) -> list[str]:
