@@ -87,9 +87,9 @@ def from_npz(path: Path, graph: Graph, names: Sequence[str], count: int, seed: i
     """Inputs from an .npz file: one array [n, …] for each input of the model.
 
     Arrays are named after the model's inputs (for a single input ``x`` does as well); ``labels`` (or ``y``)
-    holds the true classes, ``groups`` whom or what each sample comes from. Whole groups judge, where there are
-    any; otherwise half of the samples, as many of each label as there are; ``calibration``, bool [n], says
-    otherwise.
+    holds the true classes, ``groups`` whom or what each sample comes from. Whole groups judge, where there
+    are any; otherwise half of the samples, as many of each label as there are. An array ``calibration``,
+    bool [n], decides instead.
 
     Args:
         path: the file; nothing in it is unpickled.
