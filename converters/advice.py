@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+FIX_THE_BATCH = "fix the batch to 1, so that every size is known before the model runs"
 #: What to build instead of an operator that an engine lacks, one line each.
 _INSTEAD = {
     "GELU": "use relu or hard_silu in place of gelu",
-    "TILE": "TILE comes from UpSampling2D and RepeatVector: use Conv2DTranspose, or Resizing to a fixed size",
+    "TILE": "TILE comes from UpSampling2D: use Resizing(interpolation='nearest') or Conv2DTranspose",
     "RFFT2D": "compute the spectrogram ahead of the model, or as a convolution",
     "COMPLEX_ABS": "compute the spectrogram ahead of the model, or as a convolution",
     "POW": "use square, sqrt or a product in place of a power",
     "SELECT": "convert with a current converter, which writes SELECT_V2",
-    "WHERE": "give every axis but the batch a fixed size",
-    "RANGE": "give every axis but the batch a fixed size",
+    "WHERE": FIX_THE_BATCH,
+    "RANGE": FIX_THE_BATCH,
+    "PACK": FIX_THE_BATCH,
+    "SHAPE": FIX_THE_BATCH,
     "TOPK_V2": "leave post-processing out of the graph",
     "NON_MAX_SUPPRESSION_V4": "leave post-processing out of the graph",
     "NON_MAX_SUPPRESSION_V5": "leave post-processing out of the graph",
@@ -28,14 +31,12 @@ _INSTEAD = {
     "UNIDIRECTIONAL_SEQUENCE_RNN": "use an LSTM",
     "RNN": "use an LSTM",
     "ELU": "use relu or leaky_relu in place of elu",
-    "EXP": "use a softmax or sigmoid of Keras, which stays one operator",
+    "EXP": "use relu in place of softplus, softmax in place of one's own exponentials",
     "BATCH_MATMUL": "use Dense layers, or a board with LiteRT",
     "L2_NORMALIZATION": "normalise ahead of the model",
     "RESIZE_BILINEAR": "use Resizing(interpolation='nearest')",
     "SVDF": "use Conv1D over the window",
-    "LOG": "compute the logarithm ahead of the model",
-    "PACK": "give every axis but the batch a fixed size",
-    "SHAPE": "give every axis but the batch a fixed size",
+    "LOG": "use relu in place of softplus; compute other logarithms ahead of the model",
 }
 _ELSEWHERE = "leave {} out of the graph, or take a board with LiteRT such as rpi4"
 
@@ -52,6 +53,13 @@ def in_float(missing: Iterable[str]) -> list[str]:
     """What to do about operators that an engine has in int8 only."""
     names = ", ".join(sorted(missing))
     return [f"convert with --recipe int8; or replace {names}, which the converter leaves in float32"]
+
+
+def in_integers(missing: Iterable[str], dtype: str) -> list[str]:
+    """What to do about operators that an engine does not have in an integer dtype."""
+    if dtype == "int16":
+        return ["convert with --recipe int8"]
+    return operators(missing)
 
 
 def dtypes(odd: Iterable[str], taken: Iterable[str]) -> list[str]:
@@ -88,9 +96,6 @@ def on_the_cpu(left: Iterable[str], floats: bool) -> list[str]:
     if floats:
         return ["convert with --recipe int8: the NPU computes in int8 and int16 only"]
     return list(dict.fromkeys(_INSTEAD[name] for name in sorted(left) if name in _INSTEAD))
-
-
-FIX_THE_BATCH = "fix the batch to 1, so that every size is known before the model runs"
 
 
 def outside_xnnpack(activations: Iterable[str]) -> list[str]:

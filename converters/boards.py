@@ -42,6 +42,7 @@ class Engine:
         computes: dtypes that learned layers may compute in.
         ops: operators that it has.
         float_ops: those that it has in float32 too.
+        lacks: by dtype, operators that it does not have in it.
         refuses: traits of a model that it refuses.
         runtime: the edgeml runtime on this host that stands for it, where it is one.
         planned: it does not exist yet.
@@ -55,6 +56,7 @@ class Engine:
     computes: frozenset[str] = frozenset()
     ops: frozenset[str] = frozenset()
     float_ops: frozenset[str] = frozenset()
+    lacks: Mapping[str, frozenset[str]] = field(default_factory=dict)
     refuses: frozenset[str] = frozenset()
     runtime: str | None = None
     planned: bool = False
@@ -159,6 +161,9 @@ def judge(board: Board, cost: Cost) -> Fit:
 
 def _judge(board: Board, engine: Engine, cost: Cost) -> Fit:
     against, remedies = refusals(engine, cost)
+    if cost.unknown and engine.runtime is None:
+        against.append(f"{first_of(cost.unknown, 1)} is known at run time only; here sizes are fixed")
+        remedies.append(advice.FIX_THE_BATCH)
     for found, remedy in (_too_large(board, engine, cost), _too_much_ram(board, engine, cost)):
         against += found
         remedies += remedy
@@ -193,6 +198,11 @@ def refusals(engine: Engine, cost: Cost) -> tuple[list[str], list[str]]:
         if floats:
             against.append(f"{engine.title} has {first_of(sorted(floats), 5)} in int8 only")
             remedies += advice.in_float(floats)
+    for dtype, ops in engine.lacks.items():
+        absent = {op for op, written in cost.results if written == dtype} & ops
+        if absent:
+            against.append(f"{engine.title} has no {first_of(sorted(absent), 5)} in {dtype}")
+            remedies += advice.in_integers(absent, dtype)
     odd = cost.weights - engine.weights
     if odd:
         against.append(f"{engine.title} does not take {first_of(sorted(odd))} weights")
@@ -246,7 +256,8 @@ def _table() -> dict[str, Any]:
 def _engine(name: str, facts: Mapping[str, Any]) -> Engine:
     listed = {key: frozenset(facts[key]) for key in ("weights", "computes", "refuses") if key in facts}
     words = {key: frozenset(facts[key].split()) for key in ("ops", "float_ops") if key in facts}
-    return Engine(**{**facts, **listed, **words, "name": name})
+    lacks = {dtype: frozenset(ops.split()) for dtype, ops in facts.get("lacks", {}).items()}
+    return Engine(**{**facts, **listed, **words, "lacks": lacks, "name": name})
 
 
 def kb(size: int) -> str:

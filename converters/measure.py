@@ -10,6 +10,8 @@ from converters.boards import Board, Cost, Fit, kb
 from edge_sdk.errors import ChildError, ConfigError, EdgeError, MissingExtraError, ModelError, first_of
 from edge_sdk.graph import Graph
 
+_NOTHING = Cost(0, 0, frozenset(), frozenset(), frozenset())
+
 
 def measure(board: Board, cost: Cost, flatbuffer: bytes, graph: Graph) -> Fit:
     """`boards.judge`, and what the engine says where it can be asked on this machine.
@@ -65,11 +67,11 @@ def _ask_vela(board: Board, cost: Cost, flatbuffer: bytes, graph: Graph) -> Fit:
         computed = first_of(sorted(cost.activations)) or "no learned layer"
         against.append(f"nothing of it runs on the NPU: its layers compute in {computed}; {found}")
         remedies += advice.on_the_cpu(found.on_cpu, floats)
-    missing = set(found.on_cpu) - boards.load_engines()["tflm"].ops
-    if found.on_npu and missing:
-        names = first_of(sorted(missing), 5)
-        against.append(f"Vela leaves {names} to the processor, and TFLite Micro has none")
-        remedies += advice.operators(missing)
+    if found.on_npu:
+        on_cpu = dataclasses.replace(_NOTHING, ops=frozenset(found.on_cpu), results=frozenset(found.left))
+        refused, to_do = boards.refusals(boards.load_engines()["tflm"], on_cpu)
+        against += [f"Vela leaves it to the processor, and {reason}" for reason in refused]
+        remedies += to_do
     for what, used, program, there in (
         ("SRAM", found.sram_bytes, 0, board.ram_bytes),
         ("flash", found.model_bytes, board.engine.program_bytes, board.flash_bytes),

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ class Compiled:
         operators: of the model.
         on_npu: how many of them the NPU runs.
         on_cpu: how often each other operator occurs.
+        left: each of them with the dtype of what it writes.
         macs_share: the NPU's share of the multiply-accumulates, 0 to 1; 1 where there are none.
         sram_bytes: SRAM that it uses, bytes.
         model_bytes: flash or DRAM that weights and commands use, bytes.
@@ -48,6 +50,7 @@ class Compiled:
     operators: int
     on_npu: int
     on_cpu: Mapping[str, int]
+    left: tuple[tuple[str, str], ...]
     macs_share: float
     sram_bytes: int
     model_bytes: int
@@ -143,17 +146,15 @@ def _rows(file: Path) -> list[dict[str, str]]:
 def _read(
     graph: Graph, compiled: Graph, summary: Mapping[str, str], layers: list[dict[str, str]]
 ) -> Compiled:
-    left: dict[str, int] = {}
-    for op in compiled.ops:
-        if op.custom_code != "ethos-u":
-            left[title(op)] = left.get(title(op), 0) + 1
-    placed = any(op.custom_code == "ethos-u" for op in compiled.ops)
+    left = [op for op in compiled.ops if op.custom_code != "ethos-u"]
+    placed = len(left) < len(compiled.ops)
     whole, cpu = macs_of(graph), macs_of(compiled)
     return Compiled(
         operators=len(graph.ops),
         # Vela fuses and splits: only what it left in the model that it wrote can be counted.
-        on_npu=max(len(graph.ops) - sum(left.values()), 0) if placed else 0,
-        on_cpu=dict(sorted(left.items(), key=lambda item: (-item[1], item[0]))),
+        on_npu=max(len(graph.ops) - len(left), 0) if placed else 0,
+        on_cpu=dict(sorted(Counter(map(title, left)).items(), key=lambda item: (-item[1], item[0]))),
+        left=tuple(sorted({(title(op), compiled.tensors[i].dtype) for op in left for i in op.outputs[:1]})),
         macs_share=(max(1 - cpu / whole, 0.0) if whole else 1.0) if placed else 0.0,
         sram_bytes=_bytes(summary, "sram_memory_used"),
         model_bytes=sum(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import platform
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,10 +74,7 @@ def coverage(flatbuffer: bytes, graph: Graph, runtime: str) -> Coverage:
         found = child.call("converters.xnnpack:ask", timeout_s=_TIMEOUT_S, file=str(file), runtime=runtime)
     taken = behind(graph, found["parts"])
     macs = macs_by_op(graph)
-    outside: dict[str, int] = {}
-    for op in graph.ops:
-        if op.index not in taken:
-            outside[title(op)] = outside.get(title(op), 0) + 1
+    outside = Counter(title(op) for op in graph.ops if op.index not in taken)
     return Coverage(
         taken=len(taken),
         operators=len(graph.ops),
