@@ -181,6 +181,9 @@ def _judge(board: Board, engine: Engine, cost: Cost) -> Fit:
     if "float32" in cost.activations and not board.fpu:
         reasons.append("slow: computes in float32 and there is no FPU")
         remedies.append("convert with --recipe int8")
+    if "widened" in cost.traits and engine.runtime is None:
+        reasons.append("slow: widens its weights to float32 at every inference, into RAM")
+        remedies.append("convert with --recipe int8")
     if board.npu:
         reasons.append(f"judged by its types only: edgeml inspect --board {board.name} compiles it with Vela")
     return Fit(True, tuple(reasons), tuple(remedies), engine.name)

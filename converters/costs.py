@@ -219,6 +219,8 @@ def _traits(graph: Graph, op: Op, held: list[Tensor]) -> list[str]:
     weights, computed = held[0], graph.tensors[op.outputs[0]].dtype
     found = []
     if weights.dtype in ("int8", "int4", "uint8") and computed == "float32":
+        if weights.index not in op.inputs:
+            return ["widened"]
         found.append("hybrid")
         if op.name == "FULLY_CONNECTED" and np.size(weights.scale) > 1:
             found.append("hybrid per-channel FULLY_CONNECTED")

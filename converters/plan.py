@@ -60,12 +60,13 @@ def plan(graph: Graph, *, tflm: bool = False, scratch: Mapping[int, int] | None 
 
     Args:
         graph: the model.
-        tflm: as TFLite Micro does it: a RESHAPE is copied, and of equal sizes the latest is placed first.
+        tflm: as TFLite Micro does it: a RESHAPE is copied, weights are widened at every inference, and of
+            equal sizes the latest is placed first.
         scratch: bytes that a kernel needs while it runs, by the index of its operator.
 
     Source: greedy by size, Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference.
     """
-    lifetimes = _lifetimes(graph, in_place=not tflm)
+    lifetimes = _lifetimes(graph, tflm)
     lifetimes += [Buffer((), 0, _aligned(size), step, step) for step, size in (scratch or {}).items()]
     waiting = sorted(lifetimes, key=lambda b: (-b.size, -b.first if tflm else b.first, b.tensors))
     placed: list[Buffer] = []
@@ -85,9 +86,9 @@ def plan(graph: Graph, *, tflm: bool = False, scratch: Mapping[int, int] | None 
     return Plan(tuple(placed), max((b.offset + b.size for b in placed), default=0), max(alive, default=0))
 
 
-def _lifetimes(graph: Graph, in_place: bool) -> list[Buffer]:
+def _lifetimes(graph: Graph, tflm: bool) -> list[Buffer]:
     """Every activation from the operator that writes it to the last that reads it, not yet placed."""
-    home = _homes(graph, in_place)
+    home = {i: i for i in _activations(graph)} if tflm else _homes(graph)
     first: dict[int, int] = {}
     last: dict[int, int] = {}
     members: dict[int, list[int]] = {}
@@ -120,13 +121,17 @@ def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def _homes(graph: Graph, in_place: bool) -> dict[int, int]:
+def _activations(graph: Graph) -> list[int]:
+    return [tensor.index for tensor in graph.tensors if not tensor.constant]
+
+
+def _homes(graph: Graph) -> dict[int, int]:
     """For each activation the tensor whose buffer it shares, itself where it shares none."""
-    home = {tensor.index: tensor.index for tensor in graph.tensors if not tensor.constant}
+    home = {i: i for i in _activations(graph)}
     for op in graph.ops:
         if op.name == "DEQUANTIZE" and op.inputs[0] not in home:
             # widened weights: made once when the model is loaded, no activation
             home.pop(op.outputs[0], None)
-        elif in_place and op.name in _IN_PLACE and op.inputs[0] in home:
+        elif op.name in _IN_PLACE and op.inputs[0] in home:
             home[op.outputs[0]] = home[op.inputs[0]]
     return home

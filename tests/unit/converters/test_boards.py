@@ -104,6 +104,15 @@ def test_an_npu_that_was_not_asked_says_so() -> None:
     assert "convert with --recipe int8" in "; ".join(fit.remedies)
 
 
+def test_weights_that_are_widened_run_slowly_on_a_microcontroller() -> None:
+    cost = replace(FLOAT, weights=frozenset({"int8"}), traits=frozenset({"widened"}))
+    fit = boards.judge(boards.find("cortex-m4"), cost)
+    assert fit.runs
+    assert "slow: widens its weights" in fit.reasons[-1]
+    assert fit.remedies == ("convert with --recipe int8",)
+    assert boards.judge(boards.find("rpi4"), cost).remedies == ()
+
+
 def test_an_old_runtime_refuses_one_kind_of_layer() -> None:
     cost = replace(FLOAT, traits=frozenset({"hybrid", "hybrid per-channel FULLY_CONNECTED"}))
     assert boards.judge(boards.find("rpi4"), cost).runs

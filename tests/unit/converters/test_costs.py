@@ -53,6 +53,14 @@ def test_int8_weights_under_float_activations_are_a_trait(dtype: str, weights: s
     assert costs.cost_of(b.graph(last)).traits == traits
 
 
+def test_weights_behind_a_dequantize_are_widened_not_hybrid() -> None:
+    b = Builder((1, 16))
+    wide = b.op("DEQUANTIZE", [b.constant((4, 16), "int8")], (4, 16))
+    found = costs.cost_of(b.graph(b.op("FULLY_CONNECTED", [0, wide], (1, 4))))
+    assert found.traits == {"widened"}
+    assert found.weights == {"int8"}
+
+
 def test_a_mixed_model_is_not_hybrid() -> None:
     """One int8 layer beside one float layer is no layer with int8 weights and float activations."""
     b, last = convolution()

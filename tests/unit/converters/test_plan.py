@@ -48,6 +48,22 @@ def test_widened_float16_weights_are_no_activation() -> None:
     assert plan(b.graph(end)).arena_bytes == 64 + 16
 
 
+def test_tflite_micro_copies_a_reshape_and_widens_weights_into_the_arena() -> None:
+    b = Builder((1, 8, 8), "int8")
+    flat = b.op("RESHAPE", [0, b.constant((2,), "int32")], (1, 64), "int8")
+    assert plan(b.graph(flat), tflm=True).arena_bytes == 64 + 64
+    b = Builder((1, 16))
+    wide = b.op("DEQUANTIZE", [b.constant((4, 16), "int8")], (4, 16))
+    end = b.op("FULLY_CONNECTED", [0, wide], (1, 4))
+    assert plan(b.graph(end), tflm=True).arena_bytes == 4 * 16 * 4 + 64 + 16
+
+
+def test_scratch_lives_as_long_as_its_operator_runs() -> None:
+    assert plan(chain(64, 160, 32, 16), scratch={0: 1000}).arena_bytes == 64 + 160 + 1008
+    assert plan(chain(64, 160, 32, 16), scratch={2: 10}).arena_bytes == 64 + 160
+    assert plan(chain(64, 160)).alive_bytes(0) == 64 + 160
+
+
 @given(st.lists(st.tuples(st.integers(1, 300), st.integers(0, 4)), min_size=1, max_size=12))
 def test_buffers_that_live_together_never_overlap(layers: list[tuple[int, int]]) -> None:
     b = Builder((1, 50), "int8")
