@@ -11,6 +11,7 @@ import importlib.metadata
 import math
 import os
 import shutil
+import struct
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from converters import advice, arena, boards, rewrite
 from converters.c_text import array, comment, dimensions, identifier, number, string
 from converters.costs import check
 from edge_sdk.contract import Contract
-from edge_sdk.errors import DeviceError, ModelError, first_of
+from edge_sdk.errors import DeviceError, ModelError, first_of, one_line
 from edge_sdk.graph import Graph, Tensor, read_graph
 from edge_sdk.modelfile import digest_of
 from edge_sdk.operators import NAMES
@@ -99,11 +100,16 @@ def _operators(flatbuffer: bytes, graph: Graph) -> list[str]:
     if graph.subgraphs == 1:
         return sorted({op.custom_code or op.name for op in graph.ops})
     # Loops and branches have graphs of their own, whose operators stand in the model's table only.
-    codes = [
-        (max(code.builtinCode, code.deprecatedBuiltinCode), code.customCode)
-        for code in rewrite.unpack(flatbuffer).operatorCodes
-    ]
-    return sorted({custom.decode("ascii", "replace") if custom else NAMES[code] for code, custom in codes})
+    try:
+        codes = [
+            (max(code.builtinCode, code.deprecatedBuiltinCode), code.customCode)
+            for code in rewrite.unpack(flatbuffer).operatorCodes
+        ]
+        return sorted(
+            {custom.decode("ascii", "replace") if custom else NAMES[code] for code, custom in codes}
+        )
+    except (struct.error, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+        raise ModelError("the TFLite flatbuffer is damaged", found=one_line(error)) from error
 
 
 def _refuse(flatbuffer: bytes, used: list[str]) -> None:
@@ -147,9 +153,7 @@ def _header(flatbuffer: bytes, graph: Graph, contract: Contract | None, stem: st
         f"extern const unsigned char {stem}_tflite[{big}_BYTES];\n"
         f"extern const size_t {stem}_tflite_len;\n",
         f"#define {big}_DIGEST {string(digest_of(flatbuffer))}\n",
-        "/* Enough for TFLite Micro with its reference kernels or CMSIS-NN: an upper estimate.\n"
-        " * MicroInterpreter::arena_used_bytes() tells what it takes on your target. */\n"
-        f"#define {big}_ARENA_BYTES {arena.tflm_bytes(graph)}u\n",
+        _arena(graph, big),
     ]
     parts += [_tensor(graph.tensors[i], f"{big}_INPUT_{n}", f"Input {n}") for n, i in enumerate(graph.inputs)]
     parts += [
@@ -159,6 +163,19 @@ def _header(flatbuffer: bytes, graph: Graph, contract: Contract | None, stem: st
         parts.append(_meaning(contract, stem))
     parts += ["#ifdef __cplusplus\n}\n#endif\n", f"#endif /* {big}_H */\n"]
     return "\n".join(parts)
+
+
+def _arena(graph: Graph, big: str) -> str:
+    if graph.subgraphs > 1:
+        return (
+            "/* How large an arena it needs is not known: the model has loops or branches. Start large;\n"
+            " * MicroInterpreter::arena_used_bytes() tells what it took. */\n"
+        )
+    return (
+        "/* Enough for TFLite Micro with its reference kernels or CMSIS-NN: an upper estimate.\n"
+        " * MicroInterpreter::arena_used_bytes() tells what it takes on your target. */\n"
+        f"#define {big}_ARENA_BYTES {arena.tflm_bytes(graph)}u\n"
+    )
 
 
 def _tensor(tensor: Tensor, prefix: str, title: str) -> str:

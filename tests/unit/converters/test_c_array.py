@@ -3,10 +3,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converters import boards, c_array, c_text
+from converters import boards, c_array, c_text, rewrite
 from edge_sdk.contract import Channel, Output
 from edge_sdk.errors import DeviceError, ModelError
 from tests.models import Linear, contract, flatbuffer
@@ -104,6 +105,18 @@ def test_a_hostile_contract_stays_text() -> None:
 def test_a_model_that_tflite_micro_lacks_operators_for_is_refused() -> None:
     with pytest.raises(ModelError, match="TFLite Micro cannot run this model.*found GONE.*rpi4"):
         c_array.render(flatbuffer(Linear(custom_op="GONE")), None, "m")
+
+
+def test_operators_of_loops_and_branches_are_registered_too() -> None:
+    model = rewrite.unpack(flatbuffer())
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.TANH
+    model.operatorCodes.append(code)
+    model.subgraphs.append(model.subgraphs[0])
+    files = c_array.render(rewrite.repack(model), None, "m")
+    assert "resolver->AddTanh()" in files["m_ops.h"]
+    assert "#define M_OPS 4\n" in files["m_ops.h"]
+    assert "ARENA_BYTES" not in files["m.h"]
 
 
 def test_every_operator_of_tflite_micro_has_a_method() -> None:
