@@ -34,10 +34,8 @@ def entries(*, breaking: bool = False) -> list[object]:
 
 
 @pytest.mark.parametrize("entry", entries())
-def test_the_float_model_has_learned_its_task(entry: Entry, store: Store, tmp_path: Path) -> None:
-    built(store, entry)
-    found = store.measured(entry, tmp_path / "outputs.npz")
-    for value, floor in zip(found, entry.floors, strict=True):
+def test_the_float_model_has_learned_its_task(entry: Entry, store: Store) -> None:
+    for value, floor in zip(built(store, entry).measured(), entry.floors, strict=True):
         assert value >= floor.least, f"{floor.measure} {value:.3f}, expected {floor.least}"
 
 
@@ -60,7 +58,7 @@ def test_plain_int8_breaks_the_models_that_are_built_to_break(
 ) -> None:
     naive = entry.naive
     assert naive is not None
-    before = store.measured(entry, tmp_path / "float.npz")[0]
+    before = store.built(entry).measured()[0]
     per_channel = store.measured_naive(entry, tmp_path / "naive.npz", per_channel=True)[0]
     if not naive.per_tensor:
         assert per_channel < before - naive.loses

@@ -37,9 +37,19 @@ class Built:
     model: Path
     data: Path
 
-    def measured(self, outputs: Path) -> list[float]:
-        """How good the outputs in an .npz are, by the measures of the entry's floors."""
-        with np.load(self.data.with_suffix(".truth.npz")) as truths, np.load(outputs) as found:
+    @property
+    def truths(self) -> Path:
+        """What each output should be, `output_0`, `output_1`, …."""
+        return self.data.with_suffix(".truth.npz")
+
+    @property
+    def outputs(self) -> Path:
+        """What the model says of `data` in its own framework, by the same names."""
+        return self.data.with_suffix(".outputs.npz")
+
+    def measured(self, outputs: Path | None = None) -> list[float]:
+        """How good outputs are, the model's own or others, by the measures of the entry's floors."""
+        with np.load(self.truths) as truths, np.load(outputs or self.outputs) as found:
             names = [f"output_{n}" for n in range(len(self.entry.floors))]
             assert found.files == names
             pairs: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = [
@@ -73,41 +83,40 @@ class Store(Closing):
             MissingExtraError: its framework is not installed.
         """
         folder = self._folder / f"{entry.name}-{_digest(entry)}"
+        built = Built(entry, folder / entry.file, folder / f"{entry.name}.npz")
         if not folder.is_dir():
             unfinished = folder.with_suffix(f".{os.getpid()}")
             unfinished.mkdir()
             try:
                 path = self._call(entry, entry.builder, folder=str(unfinished))
                 assert Path(path) == unfinished / entry.file
+                self._run(Built(entry, unfinished / entry.file, unfinished / built.data.name))
                 unfinished.rename(folder)
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
-        return Built(entry, folder / entry.file, folder / f"{entry.name}.npz")
+        return built
 
-    def measured(self, entry: Entry, target: Path) -> list[float]:
-        """How good the model is in its own framework.
+    def measured_naive(self, entry: Entry, target: Path, *, per_channel: bool) -> list[float]:
+        """How good a model is as converted to int8 by TFLiteConverter alone.
 
         Args:
             entry: the model.
             target: .npz that its outputs are written to.
+            per_channel: whether each channel of a weight has a scale of its own.
         """
-        return self._measured(entry, entry.runner, target)
-
-    def measured_naive(self, entry: Entry, target: Path, *, per_channel: bool) -> list[float]:
-        """How good it is as converted to int8 by TFLiteConverter alone."""
-        return self._measured(entry, "tests.zoo.original:run_naive", target, per_channel=per_channel)
+        built = self.built(entry)
+        files = {"model": str(built.model), "data": str(built.data), "target": str(target)}
+        self._call(entry, "tests.zoo.original:run_naive", **files, per_channel=per_channel)
+        return built.measured(target)
 
     def close(self) -> None:
         """End the processes."""
         while self._workers:
             self._workers.popitem()[1].close()
 
-    def _measured(self, entry: Entry, function: str, target: Path, **options: bool) -> list[float]:
-        built = self.built(entry)
-        self._call(
-            entry, function, model=str(built.model), data=str(built.data), target=str(target), **options
-        )
-        return built.measured(target)
+    def _run(self, built: Built) -> None:
+        files = {"model": str(built.model), "data": str(built.data), "target": str(built.outputs)}
+        self._call(built.entry, built.entry.runner, **files)
 
     def _call(self, entry: Entry, function: str, **arguments: Any) -> Any:
         name = entry.environment
@@ -119,7 +128,7 @@ class Store(Closing):
 def _digest(entry: Entry) -> str:
     """Of all that decides what the builder builds."""
     here = Path(__file__).parent
-    sources = [here / f"{name}.py" for name in (entry.family, "data", "training")]
+    sources = [here / f"{name}.py" for name in (entry.family, "data", "training", "original")]
     if entry.environment is not None:
         sources += [here / "foreign.py", here.parent / f"{entry.environment}_models.py"]
     decides = hashlib.sha256(b"".join(source.read_bytes() for source in sources))
