@@ -1,0 +1,142 @@
+"""The head of the page: what was made, whether it passed, and the figures that matter most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from converters.page import wording
+from converters.page.markup import Html, join, tag
+from converters.report import Report
+
+_ARROW = " → "
+#: Length of a note here; the last section has all of it.
+_NOTE = 240
+
+
+def render(report: Report) -> Html:
+    """Name, recipe, verdict and headline figures."""
+    recipe = report.recipe
+    made = f"{Path(report.source).name}, {report.kind}, as {recipe.name}: {recipe.meaning}."
+    return join(
+        (
+            tag("h1", report.name),
+            tag("p", made, class_="soft"),
+            _gate(report),
+            tag("div", join(_tiles(report)), class_="tiles"),
+        )
+    )
+
+
+def _gate(report: Report) -> Html:
+    word, sentences = ("Passed.", [_passed(report)]) if report.passed else ("Refused.", [_refused(report)])
+    if report.chosen.kept:
+        sentences.append(
+            f"{wording.counted(len(report.chosen.kept), 'layer')} computed in float32, which int8 would ruin."
+        )
+    parts = [tag("p", tag("span", word, class_="good" if report.passed else "bad"), " ", " ".join(sentences))]
+    parts += [tag("p", wording.clipped(note, _NOTE), class_="soft") for note in report.notes]
+    return tag("div", *parts, class_="gate" if report.passed else "gate refused")
+
+
+def _passed(report: Report) -> str:
+    verdict = report.verdict
+    if verdict.drop is None:
+        return (
+            f"There are no labels to measure accuracy with; the outputs are within the error that "
+            f"{report.recipe.name} may have: {wording.decibels(verdict.difference.sqnr_db)}, at least "
+            f"{report.recipe.least_sqnr_db:g} dB were asked."
+        )
+    lost = (
+        "Nothing was lost"
+        if verdict.drop <= 0
+        else f"{wording.points(verdict.drop, sign=False)} points were lost"
+    )
+    said = f"{lost}, of {100 * report.max_drop:g} that may be."
+    most = verdict.drop_interval[1] if verdict.drop_interval is not None else 0.0
+    if most > report.max_drop:
+        said += (
+            " The loss is not certain to stay below that: its 95 % interval reaches "
+            f"{wording.points(most, sign=False)} points. More evaluation inputs would tell."
+        )
+    return said
+
+
+def _refused(report: Report) -> str:
+    if report.verdict.drop is None:
+        allowed = f"at least {report.recipe.least_sqnr_db:g} dB were asked"
+    else:
+        allowed = f"{100 * report.max_drop:g} points may be lost"
+    return f"{report.chosen.failure}; {allowed}. Nothing was written."
+
+
+def _tiles(report: Report) -> Iterator[Html]:
+    verdict = report.verdict
+    before, after, apart = verdict.original, verdict.result, verdict.difference
+    if before is not None and after is not None:
+        yield _tile(
+            "Accuracy",
+            (wording.share(before.accuracy, before.n), wording.share(after.accuracy, after.n)),
+            f"{wording.interval(before.interval)}{_ARROW}{wording.interval(after.interval)}",
+        )
+        yield _tile(
+            "Points lost",
+            (None, wording.points(verdict.drop, sign=False)),
+            f"{wording.points_interval(verdict.drop_interval)}, 95 %, paired",
+        )
+    if apart.agreement is not None:
+        yield _tile("Same label", (None, f"{apart.agreement:.1%}"), f"of {wording.counted(apart.n, 'input')}")
+    if before is None or apart.agreement is None:
+        yield _tile(
+            "Output above its error",
+            (None, wording.decibels(apart.sqnr_db)),
+            f"largest error {wording.significant(apart.max_error)}",
+        )
+    yield _tile(
+        "File size",
+        (
+            None if report.source_bytes is None else wording.size(report.source_bytes),
+            wording.size(report.size_bytes),
+        ),
+        _size_note(report),
+    )
+    if report.chosen.latency_us is not None:
+        reference = next(
+            (t for t in report.trials if t.recipe.name == "float32" and t is not report.chosen), None
+        )
+        first = (
+            None
+            if reference is None or reference.latency_us is None
+            else wording.duration(reference.latency_us)
+        )
+        what = "float32 → chosen, " if first else ""
+        yield _tile(
+            "Latency",
+            (first, wording.duration(report.chosen.latency_us)),
+            f"{what}median on {_place(report.target)}",
+        )
+    if report.chosen.arena_bytes is not None:
+        yield _tile("Arena", (None, wording.size(report.chosen.arena_bytes)), "planned, for activations")
+
+
+def _tile(name: str, values: tuple[str | None, str], note: str) -> Html:
+    first, second = values
+    before = tag("span", first, _ARROW, class_="from") if first is not None else Html()
+    return tag(
+        "div",
+        tag("div", name, class_="name"),
+        tag("div", before, tag("span", second, class_="nowrap"), class_="value"),
+        tag("div", note, class_="note"),
+        class_="tile",
+    )
+
+
+def _place(target: str) -> str:
+    return "this machine" if target == "host:" else target
+
+
+def _size_note(report: Report) -> str:
+    model = f"the model in it {wording.size(len(report.flatbuffer))}"
+    if not report.source_bytes:
+        return model
+    return f"{wording.points(report.size_bytes / report.source_bytes - 1)[:-2]} %; {model}"
