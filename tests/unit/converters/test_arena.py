@@ -12,7 +12,7 @@ from tests.unit.converters.graphs import Builder
 GOLDEN = Path(__file__).parents[2] / "golden" / "arena"
 MEASURED = json.loads((GOLDEN / "measured.json").read_text())["bytes"]
 #: More than enough by at most this share, beside 512 bytes.
-SLACK = 0.12
+SLACK = 0.06
 
 
 def check(model: bytes, measured: int) -> None:

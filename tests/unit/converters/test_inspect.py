@@ -15,6 +15,8 @@ from edge_sdk.graph import read_graph
 from tests.models import Linear, contract, packed
 from tests.unit.converters.graphs import Builder
 
+GOLDEN = Path(__file__).parents[2] / "golden"
+
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -58,6 +60,26 @@ def test_the_text_names_one_board(linear_file: Path) -> None:
     assert "cortex-m4" in done.stdout
     assert "rpi4" not in done.stdout
     assert "planned" in done.stdout
+
+
+def test_the_layers_are_a_table_that_adds_up(linear_file: Path) -> None:
+    done = run("inspect", str(linear_file), "--layers", "--board", "cortex-m4")
+    assert done.returncode == 0, done.stderr
+    table = done.stdout.split("\n\n")[1].splitlines()
+    assert table[0].split()[:4] == ["#", "operator", "output", "dtype"]
+    assert [line.split()[1] for line in table[1:]] == ["RESHAPE", "FULLY_CONNECTED", "SOFTMAX"]
+    assert table[2].split()[2:6] == ["?x3", "float32", "72", "288"]
+
+
+def test_what_to_do_is_said(tmp_path: Path) -> None:
+    file = GOLDEN / "arena" / "widened_int8.tflite"
+    done = run("inspect", str(file), "--board", "ethos-u55-128", "--no-measure")
+    assert done.returncode == 0, done.stderr
+    assert "ethos-u55-128  does not run: Ethos-U with TFLite Micro computes in int16, int8" in done.stdout
+    assert "to do          convert with --recipe int8" in done.stdout
+    whole = run("inspect", str(file)).stdout
+    assert "; to do: convert with --recipe int8" in whole
+    assert "edgeml-c" not in whole
 
 
 def test_neither_tensorflow_nor_a_runtime_is_imported(linear_file: Path) -> None:
