@@ -97,6 +97,12 @@ def convert_function(
 
 def not_convertible(error: Exception) -> ModelError:
     """What the converter's error means, in one line."""
+    if "TensorListReserve" in str(error):
+        return ModelError(
+            "TensorFlow cannot convert a loop with an open batch",
+            expected="a batch of 1",
+            remedy="export the model with inputs of shape [1, …], or hand over its .keras file",
+        )
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     ops = next((line for line in lines if line.startswith(("Custom ops:", "Flex ops:"))), "")
     if not ops and "ops that can be supported" in str(error):

@@ -141,35 +141,29 @@ def _check_hdf5(path: Path, file: BinaryIO, size: int) -> None:
     """Sizes and links of an HDF5 file: it can declare terabytes, and refer to any file of this machine."""
     import h5py
 
-    def look(name: str, link: Any) -> None:
-        if isinstance(link, h5py.ExternalLink | h5py.SoftLink):
-            raise ModelError(f"{path}: {name!r} refers to something else", expected="weights in the file")
+    sizes: list[int] = []
+
+    def leads_away(name: str, link: Any) -> str | None:
+        return name if isinstance(link, h5py.ExternalLink | h5py.SoftLink) else None
+
+    def lies_elsewhere(name: str, item: Any) -> str | None:
+        if isinstance(item, h5py.Dataset):
+            if item.external or item.is_virtual:
+                return name
+            sizes.append(int(item.nbytes))
+        return None
 
     try:
         with h5py.File(file, "r") as opened:
-            opened.visititems_links(look)
-            _check_size(path, sum(_dataset_bytes(path, opened)), size)
-    except ModelError:
-        raise
+            # Visitors answer and do not raise: exceptions get lost on their way through HDF5.
+            away = opened.visititems_links(leads_away) or opened.visititems(lies_elsewhere)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(
             f"{path}: the weights are damaged", found=one_line(error)[:200], remedy="copy or save it again"
         ) from error
-
-
-def _dataset_bytes(path: Path, group: Any) -> list[int]:
-    import h5py
-
-    sizes: list[int] = []
-
-    def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            if item.external or item.is_virtual:
-                raise ModelError(f"{path}: {name!r} refers to another file", expected="weights in the file")
-            sizes.append(int(item.nbytes))
-
-    group.visititems(visit)
-    return sizes
+    if away is not None:
+        raise ModelError(f"{path}: {away!r} refers to something else", expected="weights in the file")
+    _check_size(path, sum(sizes), size)
 
 
 def _parse(path: Path, text: Any) -> dict[str, Any]:

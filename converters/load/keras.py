@@ -124,7 +124,9 @@ class _Opened:
     @property
     def outputs(self) -> dict[str, Any]:
         """Symbolic outputs by name, in the model's order."""
-        names = [tensor._keras_history[0].name for tensor in self.model.outputs]
+        # Keras numbers what is no layer anew each time it loads the file.
+        makers = [tensor._keras_history[0] for tensor in self.model.outputs]
+        names = [it.name if isinstance(it, self.keras.layers.Layer) else "output" for it in makers]
         return dict(zip(_unique(names), self.model.outputs, strict=True))
 
     def call(self, named: Mapping[str, Any]) -> dict[str, Any]:

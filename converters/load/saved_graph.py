@@ -19,7 +19,7 @@ from edge_sdk.errors import ModelError, first_of, one_line
 _OWN_STATE = re.compile(
     r"(VarHandleOp|_VarHandlesOp|Variable|VariableV2|ReadVariableOp|AssignVariableOp|VarIsInitializedOp"
     r"|IsVariableInitialized|DisableCopyOnRead|Assign|StatefulPartitionedCall|While|If|Case|Assert"
-    r"|Random\w+|TruncatedNormal|Multinomial|Stateful\w*Random\w*|TensorArray\w*V3|Stack\w*V2)"
+    r"|Random\w+|TruncatedNormal|Multinomial|Stateful\w*Random\w*|Cudnn\w*|TensorArray\w*V3|Stack\w*V2)"
 )
 #: Operators that TensorFlow calls stateless although they look outside the graph.
 _OUTSIDE = re.compile(
