@@ -60,8 +60,8 @@ ENVIRONMENTS = {
             "onnx",
             "ONNX models",
             ("onnx2tf", "onnx", "onnxruntime", "onnxsim", "ai_edge_litert"),
-            # onnx2tf 2 needs Python 3.12 and no TensorFlow; its predecessor is what Python 3.11 can have.
-            {"3.12": _ONNX2TF_2, "3.13": _ONNX2TF_2},
+            # onnx2tf 2 needs Python 3.12; its predecessor brings 2.4 GB with TensorFlow, and reads no LSTM.
+            {"3.12": _ONNX2TF_2, "3.13": _ONNX2TF_2, "3.11": ("onnx2tf==1.29.24",)},
             "0.5 GB",
         ),
         Environment(
@@ -235,9 +235,10 @@ def _installer(inside: str) -> list[str]:
 def _suitable(environment: Environment) -> tuple[str, str]:
     """Interpreter and version: this one where it will do as well as any, else the first that is found."""
     here = "{}.{}".format(*sys.version_info)
-    for version, requirements in environment.requirements.items():
-        if here in environment.requirements and environment.requirements[here] == requirements:
-            return getattr(sys, "_base_executable", sys.executable), here
+    best = next(iter(environment.requirements.values()))
+    if environment.requirements.get(here) == best:
+        return getattr(sys, "_base_executable", sys.executable), here
+    for version in environment.requirements:
         for folder in _places():
             found = shutil.which(f"python{version}", path=folder)
             if found and _is(found, version):

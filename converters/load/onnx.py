@@ -21,6 +21,7 @@ from edge_sdk.graph import read_graph
 
 _PACKAGES = ("onnx2tf", "onnx", "onnxruntime")
 _CHUNK = 64
+_SAMPLES = "calibration_image_sample_data_20x128x128x3_float32.npy"
 
 
 def load(
@@ -60,7 +61,8 @@ def load(
     child.progress(step="comparing it with the original")
     runner = arrays.Runner(opened or flatbuffer)
     taken, given = ports.match(runner, _ordered(inputs, runner), original.outputs, original.run_once)
-    Path(output).write_bytes(opened or flatbuffer)
+    named = tidy.rename(opened or flatbuffer, [port.name for port in taken], [port.name for port in given])
+    Path(output).write_bytes(named)
     return Loaded(
         inputs=taken,
         outputs=given,
@@ -153,6 +155,9 @@ def _convert(proto: Any, kept: list[str]) -> bytes:
 
     with tempfile.TemporaryDirectory() as name, _working_in(Path(name)) as folder:
         onnx.save(proto, folder / "model.onnx")
+        if onnx2tf.__version__.startswith("1."):
+            # It compares colour images on data that it would download, unless they lie in the working folder.
+            np.save(folder / _SAMPLES, np.zeros((20, 128, 128, 3), np.float32))
         try:
             onnx2tf.convert(
                 input_onnx_file_path=str(folder / "model.onnx"),

@@ -4,6 +4,8 @@
     BATCH_MATMUL with constants, ADD   FULLY_CONNECTED, which quantizes per channel and has a bias
     CONV_2D, (TRANSPOSE,) RELU         CONV_2D with its activation inside
     TRANSPOSE, MEAN                    MEAN along the axes where they were
+    metadata of the converter          nothing: reduced_precision_support lets a runtime compute in float16,
+                                       keep_stablehlo_constant hides weights from TensorFlow's quantizer
 
 Values stay the same but for rounding; the loaders compare the result with the original afterwards.
 """
@@ -11,7 +13,7 @@ Values stay the same but for rounding; the loaders compare the result with the o
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from converters import rewrite
+from edge_sdk.operators import NAMES
 
 _CODE = schema.BuiltinOperator
 _NONE = schema.ActivationFunctionType.NONE
@@ -54,6 +57,36 @@ def tidy(flatbuffer: bytes) -> bytes:
     for op in list(graph.ops):
         _mean(graph, op)
     graph.drop_unused()
+    graph.drop_metadata()
+    return rewrite.repack(model)
+
+
+def rename(flatbuffer: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
+    """The same model with the original's names for its inputs and outputs, in tensors and signature.
+
+    Tensors in between are called after their operator, such as ``conv_2d_1`` and ``conv_2d_1/constant_0``,
+    where the converter called them after a class.
+    """
+    model = rewrite.unpack(flatbuffer)
+    graph = _Graph(model)
+    for number, op in enumerate(graph.ops):
+        layer = f"{NAMES[graph.code(op)].lower()}_{number}"
+        for place, tensor in enumerate(op.outputs):
+            graph.call(tensor, f"{layer}:{place}" if place else layer)
+        for place, tensor in enumerate(op.inputs[1:]):
+            if tensor >= 0 and graph.constant(tensor) is not None:
+                graph.call(tensor, f"{layer}/constant_{place}")
+    for indices, names in ((graph.graph.inputs, inputs), (graph.graph.outputs, outputs)):
+        for tensor, name in zip(indices, names, strict=True):
+            graph.graph.tensors[int(tensor)].name = name.encode()
+    for signature in model.signatureDefs or []:
+        for entries, indices, names in (
+            (signature.inputs, graph.graph.inputs, inputs),
+            (signature.outputs, graph.graph.outputs, outputs),
+        ):
+            known = {int(tensor): name for tensor, name in zip(indices, names, strict=True)}
+            for entry in entries or []:
+                entry.name = known.get(int(entry.tensorIndex), entry.name)
     return rewrite.repack(model)
 
 
@@ -153,6 +186,23 @@ class _Graph:
         for signature in self.model.signatureDefs or []:
             for each in (*(signature.inputs or []), *(signature.outputs or [])):
                 each.tensorIndex = place[int(each.tensorIndex)]
+        # The calibrator refuses a code that no operator has.
+        codes = sorted({int(op.opcodeIndex) for op in self.ops})
+        self.model.operatorCodes = [self.model.operatorCodes[code] for code in codes]
+        for op in self.ops:
+            op.opcodeIndex = codes.index(int(op.opcodeIndex))
+
+    def drop_metadata(self) -> None:
+        kept = [each for each in self.model.metadata or [] if bytes(each.name) == b"min_runtime_version"]
+        for each in self.model.metadata or []:
+            if each not in kept:
+                self.model.buffers[each.buffer].data = None
+        self.model.metadata = kept
+
+    def call(self, tensor: int, name: str) -> None:
+        """Name a tensor, unless its name says something already."""
+        if "<locals>" in self.name(tensor) or not self.name(tensor):
+            self.graph.tensors[tensor].name = name.encode()
 
 
 def _intermediates(op: Any) -> list[int]:

@@ -15,6 +15,7 @@ searched first.
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -76,7 +77,8 @@ def load(
         raise ModelError("an input has no effect on the outputs", remedy="export the model without it")
     outputs = [ports.Tensor(name) for name in original.outputs]
     taken, given = ports.match(runner, inputs, outputs, original.run)
-    Path(output).write_bytes(opened or flatbuffer)
+    named = tidy.rename(opened or flatbuffer, [port.name for port in taken], [port.name for port in given])
+    Path(output).write_bytes(named)
     return Loaded(
         inputs=taken,
         outputs=given,
@@ -343,7 +345,8 @@ def _check_operators(flatbuffer: bytes, model: str) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {one_line(error)}"[:300]
+    text = re.split(r" (?:While executing|Caused by|Original traceback)", one_line(error))[0]
+    return f"{type(error).__name__}: {text}"[:300]
 
 
 def _notes(inputs: Sequence[Port], runner: arrays.Runner) -> Iterator[str]:

@@ -7,21 +7,22 @@ import os
 import platform
 import shutil
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import click
 
 from edge_sdk import registry
 from edge_sdk.cli import json_option, print_json
 from edge_sdk.clock import ClockState
-from edge_sdk.errors import EdgeError, GateError, one_line
+from edge_sdk.errors import EdgeError, GateError, UnknownNameError, one_line
 from edge_sdk.targets.host import DEFAULT_RUNTIME
 from edge_sdk.verify import cache_folder
 
-State = Literal["ok", "missing", "warning"]
+State = Literal["ok", "missing", "outdated", "warning"]
 _LEAST_FREE_BYTES = 200 << 20
 
 
@@ -38,29 +39,35 @@ class Finding:
 #: What each extra needs to be importable, and what it is for.
 _EXTRAS = {
     "train": (("tensorflow", "keras", "matplotlib"), "edgeml train"),
-    "convert": (("tensorflow", "matplotlib"), "edgeml convert"),
+    "convert": (("tensorflow", "tf_keras", "litert_quantizer", "matplotlib"), "edgeml convert"),
+    "ethos": (("ethosu.vela",), "edgeml inspect --board ethos-u55"),
     "demo": (("seglearn",), "edgeml demo"),
     "image": (("PIL",), "PNG recordings"),
 }
 
 
-@click.command(epilog="\b\nExample:\n  edgeml doctor\n  edgeml doctor --json | jq -r '.findings[].part'")
+@click.command(
+    epilog="\b\nExample:\n  edgeml doctor\n  edgeml doctor --install onnx      what ONNX models need\n"
+    "  edgeml doctor --json | jq -r '.findings[].part'"
+)
+@click.option("--install", metavar="NAME", help="Install the environment of a loader first.")
 @json_option
-def command(as_json: bool) -> None:
+def command(install: str | None, as_json: bool) -> None:
     """Tell what this machine can do, what is missing and how to get it.
 
     Exit status 1 when models cannot run here.
     """
-    findings = [*_machine(), *_runtimes(), *_extras(), *_surroundings()]
+    if install is not None:
+        _install(install)
+    findings = [*_machine(), *_runtimes(), *_extras(), *_environments(), *_surroundings()]
     if as_json:
         print_json({"findings": [asdict(finding) for finding in findings], "runtime": _chosen()})
     else:
-        marks = {"ok": "ok     ", "missing": "missing", "warning": "warning"}
         width = max(len(finding.part) for finding in findings)
         for finding in findings:
-            click.echo(f"{marks[finding.state]}  {finding.part:{width}}  {finding.found}")
+            click.echo(f"{finding.state:8}  {finding.part:{width}}  {finding.found}")
             if finding.remedy:
-                click.echo(f"{'':{width + 11}}→ {finding.remedy}")
+                click.echo(f"{'':{width + 12}}→ {finding.remedy}")
     chosen = next(finding for finding in findings if finding.part == f"runtime {_chosen()}")
     if chosen.state != "ok":
         raise GateError("models cannot run here", found=chosen.found, remedy=chosen.remedy)
@@ -130,7 +137,7 @@ def _how(runtime: str) -> str:
 def _extras() -> list[Finding]:
     findings = []
     for extra, (packages, purpose) in _EXTRAS.items():
-        absent = [package for package in packages if importlib.util.find_spec(package) is None]
+        absent = [package for package in packages if not _importable(package)]
         findings.append(
             Finding(
                 f"extra {extra}",
@@ -140,6 +147,55 @@ def _extras() -> list[Finding]:
             )
         )
     return findings
+
+
+def _importable(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:  # of the package that it lies in
+        return False
+
+
+class Environments(Protocol):
+    """Modules that are named under the entry point ``edgeml.environments``.
+
+    Some packages cannot live beside others; such a module keeps them in environments of their own.
+    """
+
+    ENVIRONMENTS: Mapping[str, object]
+
+    def examine(self, name: str) -> tuple[State, str]:
+        """Its state, and in a few words what is there."""
+
+    def remedy(self, name: str) -> str:
+        """The command that installs it."""
+
+    def install(self, name: str, on_progress: Callable[[str], None]) -> str:
+        """Install it, unless it is there."""
+
+
+def _keepers() -> list[Environments]:
+    return [point.load() for point in metadata.entry_points(group="edgeml.environments")]
+
+
+def _environments() -> list[Finding]:
+    findings = []
+    for keeper in _keepers():
+        for name in keeper.ENVIRONMENTS:
+            state, found = keeper.examine(name)
+            remedy = None if state == "ok" else f"only for such models: {keeper.remedy(name)}"
+            findings.append(Finding(f"loader {name}", state, found, remedy))
+    return findings
+
+
+def _install(name: str) -> None:
+    known: list[str] = []
+    for keeper in _keepers():
+        if name in keeper.ENVIRONMENTS:
+            keeper.install(name, lambda line: click.echo(line, err=True))
+            return
+        known.extend(keeper.ENVIRONMENTS)
+    raise UnknownNameError("environment", name, known)
 
 
 def _surroundings() -> list[Finding]:
