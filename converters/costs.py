@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,7 +95,8 @@ def cost_of(model: bytes | Graph, flash_bytes: int | None = None) -> Cost:
         size = sum(t.bytes for t in graph.tensors if t.constant) if flash_bytes is None else flash_bytes
     check(graph)
     layout = plan(graph)
-    learned = [(op, weights_of(graph, op)) for op in graph.ops]
+    wide = _widened(graph)
+    learned = [(op, weights_of(graph, op, wide)) for op in graph.ops]
     return Cost(
         flash_bytes=size,
         arena_bytes=layout.arena_bytes,
@@ -111,10 +113,10 @@ def cost_of(model: bytes | Graph, flash_bytes: int | None = None) -> Cost:
 
 def layers_of(graph: Graph) -> list[Layer]:
     """Every operator's share, in the order of execution."""
-    layout = plan(graph)
+    layout, wide = plan(graph), _widened(graph)
     rows = []
     for op in graph.ops:
-        held = weights_of(graph, op)
+        held = weights_of(graph, op, wide)
         written = graph.tensors[op.outputs[0]] if op.outputs else None
         rows.append(
             Layer(
@@ -144,18 +146,25 @@ def macs_by_op(graph: Graph) -> list[int]:
 
 def parameters_of(graph: Graph) -> int:
     """Numbers in the weights and biases of the learned layers; shared ones count once."""
-    found = {tensor.index: tensor.elements for op in graph.ops for tensor in weights_of(graph, op)}
+    wide = _widened(graph)
+    found = {tensor.index: tensor.elements for op in graph.ops for tensor in weights_of(graph, op, wide)}
     return sum(found.values())
 
 
-def weights_of(graph: Graph, op: Op) -> list[Tensor]:
-    """The constants of a learned layer, weights first; float16 ones lie behind a DEQUANTIZE."""
+def weights_of(graph: Graph, op: Op, widened: Mapping[int, int] | None = None) -> list[Tensor]:
+    """The constants of a learned layer, weights first; float16 ones lie behind a DEQUANTIZE.
+
+    Args:
+        graph: the model.
+        op: one of its operators.
+        widened: `_widened` of the graph, where many operators are asked about.
+    """
     if op.name not in LEARNED:
         return []
     # The first input of a transposed convolution is the shape of its output.
     inputs = op.inputs[1:] if op.name == "TRANSPOSE_CONV" else op.inputs
-    widened = {o.outputs[0]: o.inputs[0] for o in graph.ops if o.name == "DEQUANTIZE"}
-    tensors = (graph.tensors[widened.get(i, i)] for i in inputs if i >= 0)
+    wide = _widened(graph) if widened is None else widened
+    tensors = (graph.tensors[wide.get(i, i)] for i in inputs if i >= 0)
     return [tensor for tensor in tensors if tensor.constant]
 
 
@@ -192,6 +201,11 @@ def check(graph: Graph) -> None:
             raise ModelError(
                 "the TFLite flatbuffer is damaged", found=f"tensor {tensor.index} of shape {tensor.shape}"
             )
+
+
+def _widened(graph: Graph) -> dict[int, int]:
+    """What each DEQUANTIZE reads, by what it writes."""
+    return {op.outputs[0]: op.inputs[0] for op in graph.ops if op.name == "DEQUANTIZE"}
 
 
 def _macs(graph: Graph, op: Op) -> int:

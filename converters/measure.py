@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from converters import advice, boards, vela, xnnpack
 from converters.boards import Board, Cost, Fit, kb
-from edge_sdk.errors import ChildError, ConfigError, EdgeError, MissingExtraError, ModelError, first_of
+from edge_sdk.errors import ChildError, ConfigError, MissingExtraError, ModelError, first_of
 from edge_sdk.graph import Graph
 
 _NOTHING = Cost(0, 0, frozenset(), frozenset(), frozenset())
@@ -42,8 +42,11 @@ def _ask_runtime(board: Board, fit: Fit, cost: Cost, flatbuffer: bytes, graph: G
     except (MissingExtraError, ConfigError) as error:
         reason = f"XNNPACK coverage not measured: {error}"
         return dataclasses.replace(fit, reasons=(*fit.reasons, reason))
-    except (ModelError, ChildError) as error:
-        return dataclasses.replace(fit, runs=False, reasons=(_line(error), *fit.reasons), measured=True)
+    except ModelError as error:
+        return dataclasses.replace(fit, runs=False, reasons=(str(error), *fit.reasons), measured=True)
+    except ChildError as error:
+        reason = f"{board.engine.title} crashes on the model: {error.found}"
+        return dataclasses.replace(fit, runs=False, reasons=(reason, *fit.reasons), measured=True)
     remedies = fit.remedies
     if found.macs_share < 1:
         remedies += tuple(advice.outside_xnnpack(cost.activations))
@@ -61,7 +64,7 @@ def _ask_vela(board: Board, cost: Cost, flatbuffer: bytes, graph: Graph) -> Fit:
         found = vela.compile_model(flatbuffer, graph, board.npu)
     except (ModelError, ChildError) as error:
         remedy = (advice.FIX_THE_BATCH,) if cost.unknown else ()
-        return Fit(False, (_line(error),), remedy, engine, measured=True)
+        return Fit(False, (str(error),), remedy, engine, measured=True)
     against, remedies = [], []
     if not found.on_npu or not found.macs_share:
         computed = first_of(sorted(cost.activations)) or "no learned layer"
@@ -84,11 +87,7 @@ def _ask_vela(board: Board, cost: Cost, flatbuffer: bytes, graph: Graph) -> Fit:
         return Fit(False, tuple(against), tuple(dict.fromkeys(remedies)), engine, True, figures)
     reasons = (
         str(found),
-        f"SRAM {kb(found.sram_bytes)} of {kb(board.ram_bytes)}, model {kb(found.model_bytes)}",
+        f"SRAM {kb(found.sram_bytes)} of {kb(board.ram_bytes)}, flash and DRAM {kb(found.model_bytes)}",
     )
     remedies += advice.on_the_cpu(found.on_cpu, floats and found.macs_share < 1)
     return Fit(True, reasons, tuple(remedies), engine, True, figures)
-
-
-def _line(error: EdgeError) -> str:
-    return " ".join(str(error).split())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 from edge_sdk.graph import Graph
 
@@ -41,16 +42,21 @@ class Plan:
     Attributes:
         buffers: in the order in which they were placed, largest first.
         arena_bytes: end of the highest buffer.
-        floor_bytes: most bytes alive at once: no plan can do with less.
+        alive: bytes alive before the first operator, during each, and after the last.
     """
 
     buffers: tuple[Buffer, ...]
     arena_bytes: int
-    floor_bytes: int
+    alive: tuple[int, ...]
+
+    @property
+    def floor_bytes(self) -> int:
+        """Most bytes alive at once: no plan can do with less."""
+        return max(self.alive, default=0)
 
     def alive_bytes(self, step: int) -> int:
         """Activations alive while the operator of that index runs, bytes."""
-        return sum(b.size for b in self.buffers if b.first <= step <= b.last)
+        return self.alive[step + 1]
 
 
 def plan(graph: Graph, *, tflm: bool = False, scratch: Mapping[int, int] | None = None) -> Plan:
@@ -81,9 +87,12 @@ def plan(graph: Graph, *, tflm: bool = False, scratch: Mapping[int, int] | None 
                 break
             offset = max(offset, other.offset + other.size)
         placed.append(Buffer(buffer.tensors, offset, buffer.size, buffer.first, buffer.last))
-    steps = range(-1, len(graph.ops) + 1)
-    alive = (sum(b.size for b in placed if b.first <= step <= b.last) for step in steps)
-    return Plan(tuple(placed), max((b.offset + b.size for b in placed), default=0), max(alive, default=0))
+    change = [0] * (len(graph.ops) + 3)
+    for buffer in placed:
+        change[buffer.first + 1] += buffer.size
+        change[buffer.last + 2] -= buffer.size
+    arena_bytes = max((b.offset + b.size for b in placed), default=0)
+    return Plan(tuple(placed), arena_bytes, tuple(accumulate(change[:-1])))
 
 
 def _lifetimes(graph: Graph, tflm: bool) -> list[Buffer]:

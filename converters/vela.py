@@ -40,7 +40,7 @@ class Compiled:
         left: each of them with the dtype of what it writes.
         macs_share: the NPU's share of the multiply-accumulates, 0 to 1; 1 where there are none.
         sram_bytes: SRAM that it uses, bytes.
-        model_bytes: flash or DRAM that weights and commands use, bytes.
+        model_bytes: flash and DRAM that it uses: weights, commands, and beside DRAM the activations, bytes.
         cycles: Vela's estimate of NPU cycles an inference; what is left to the processor is not in it.
         clock_hz: the NPU's clock, as Vela's configuration has it.
         inferences_per_s: at that clock, of the NPU's part.
