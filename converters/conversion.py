@@ -10,6 +10,7 @@ pack            contract, golden vectors, lineage; whole or not at all          
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -41,7 +42,7 @@ from converters.trials import Subject, Trials
 from converters.workshop import Workshop
 from edge_sdk import modelfile
 from edge_sdk.contract import Contract
-from edge_sdk.errors import ConfigError, DeviceError, ModelError, first_of
+from edge_sdk.errors import ConfigError, DeviceError, MissingExtraError, ModelError, first_of
 from edge_sdk.graph import Graph, read_graph
 from edge_sdk.modelfile import CONTRACT
 from edge_sdk.schema import parse_contract
@@ -143,6 +144,7 @@ class _Conversion:
     def run(self) -> Report:
         """Everything up to the verdict; nothing outside of the workshop is touched."""
         request = self._request
+        _check_installed(self._loader)
         contract = self._own_contract()
         source = None if _is_npz(request.data) else representative.find_source(self._members, request.data)
         self._check_data(source)
@@ -416,6 +418,16 @@ def _check(request: Request) -> None:
         raise ConfigError("max_drop", expected="a fraction from 0 to 1", found=request.max_drop)
     if request.calibration < 1:
         raise ConfigError("calibration", expected="at least 1 input", found=request.calibration)
+
+
+def _check_installed(loader: load.Loader) -> None:
+    """Asked without importing anything: the child's error would come seconds later."""
+    if loader.environment is not None:
+        from converters import environments  # only models from other frameworks need another interpreter
+
+        environments.python(loader.environment)
+    elif loader.package is not None and importlib.util.find_spec(loader.package) is None:
+        raise MissingExtraError("edgeml convert", "convert", loader.package)
 
 
 def _is_npz(data: Path | None) -> bool:

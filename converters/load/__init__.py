@@ -31,16 +31,20 @@ class Loader:
         title: for people.
         module: that has `load` and `score`.
         environment: name of the environment it needs (`converters.environments`); None for this interpreter.
+        package: that this interpreter needs for it, besides those of a device; None for nothing.
     """
 
     name: str
     title: str
     module: str
     environment: str | None = None
+    package: str | None = None
 
 
-KERAS = Loader("keras", "a Keras model (.keras, .h5)", "converters.load.keras")
-SAVED_MODEL = Loader("saved_model", "a TensorFlow SavedModel folder", "converters.load.saved_model")
+KERAS = Loader("keras", "a Keras model (.keras, .h5)", "converters.load.keras", package="tensorflow")
+SAVED_MODEL = Loader(
+    "saved_model", "a TensorFlow SavedModel folder", "converters.load.saved_model", package="tensorflow"
+)
 TFLITE = Loader("tflite", "a float .tflite", "converters.load.tflite")
 ONNX = Loader("onnx", "an ONNX model (.onnx)", "converters.load.onnx", "onnx")
 TORCH = Loader("torch", "a PyTorch program (.pt2, or module:function)", "converters.load.torch", "torch")

@@ -345,46 +345,143 @@ def test_the_report_stands_alone(result: Report) -> None:
     assert text.count("class=confusion") == 2
 
 
-def test_odd_models_are_converted_or_refused_in_one_line(tensorflow: Worker, tmp_path: Path) -> None:
+def test_odd_models_are_converted_from_an_npz(tensorflow: Worker, tmp_path: Path) -> None:
     tensorflow.call("tests.mixed_units:build_odd", timeout_s=TIMEOUT_S, folder=str(tmp_path))
+    rng = np.random.default_rng(0)
 
-    def attempt(name: str, recipe: str, *shape: int) -> tuple[dict[str, object], list[str]]:
-        calibration = tmp_path / f"{name}.npy"
-        np.save(calibration, np.random.default_rng(0).normal(size=(20, *shape)).astype(np.float32))
-        facts = tensorflow.call(
-            "converters.tensorflow_runtime:convert_keras",
-            timeout_s=TIMEOUT_S,
-            model=str(tmp_path / f"{name}.keras"),
-            recipe=recipe,
-            output=str(tmp_path / "odd.tflite"),
-            scores=str(tmp_path / "odd.npz"),
-            calibration=str(calibration),
-        )
-        with np.load(tmp_path / "odd.npz") as arrays, Model.load(tmp_path / "odd.tflite") as model:
-            apart = compare.difference(arrays["scores"], model.scores(arrays["inputs"]))
-        assert apart.sqnr_db > recipes.find(recipe).least_sqnr_db
-        return facts, [
-            name for name, dtype in ops(tmp_path / "odd.tflite") if dtype in {"float32", "complex64"}
-        ]
+    def attempt(name: str, **inputs: tuple[int, ...]) -> tuple[Report, list[str]]:
+        data, output = tmp_path / f"{name}.npz", tmp_path / f"{name}.tflite"
+        arrays = {key: rng.normal(size=(40, *shape)).astype(np.float32) for key, shape in inputs.items()}
+        np.savez(data, **arrays)
+        found = convert(tmp_path / f"{name}.keras", output, data=data, report=False)
+        assert found.verdict.original is None
+        assert found.contract is None
+        assert found.verdict.basis == f"{data.name}, half of the samples"
+        return found, [name for name, dtype in ops(output) if dtype in {"float32", "complex64"}]
 
-    for name, complaint in {
-        "custom": "custom layer 'Doubled'",
-        "code": "Lambda layer holds code",
-        "two": "inputs and outputs: expected one of each, found 2 and 1",
-        "open": r"input shape: .* found \[None, None, 3\]",
-    }.items():
-        with pytest.raises(ModelError, match=complaint):
-            attempt(name, "float32", 4)
-    with pytest.raises(ModelError, match="the recurrent layer 'lstm' cannot be quantized"):
-        attempt("lstm", "int8", 8, 3)
-    assert attempt("lstm", "dynamic_int8", 8, 3)[0]["batch"] == 1
-    assert attempt("unrolled", "int8", 8, 3)[0]["batch"] == 1
-    facts, floats = attempt("plain", "int8", 8, 3)
-    assert facts["batch"] is None
+    found, floats = attempt("plain", x=(8, 3))
     assert floats == ["DEQUANTIZE"]
+    assert inspect(found.output).inputs[0]["shape"] == [-1, 8, 3]
     # The spectrogram's matrix product is a FULLY_CONNECTED like any other, but nothing in it was learned.
-    _, floats = attempt("mel", "int8", 512)
+    found, floats = attempt("mel", x=(512,))
     assert {"RFFT2D", "FULLY_CONNECTED", "LOG"} <= set(floats)
+    assert any("batch fixed to 1" in note for note in found.notes)
+    found, _ = attempt("lstm", x=(8, 3))
+    assert "UNIDIRECTIONAL_SEQUENCE_LSTM" in inspect(found.output).ops
+    names = [port["name"] for port in inspect(convert_two(tmp_path).output).inputs]
+    found, _ = attempt("two", **dict.fromkeys(names, (4,)))
+    with Model.load(found.output) as model:  # its golden vectors have two inputs
+        assert len(model.runtime.inputs) == 2
+    with pytest.raises(ModelError, match="custom layer 'Doubled'"):
+        attempt("custom", x=(4,))
+    with pytest.raises(DatasetError, match=f"input {names[1]!r} is missing"):
+        attempt("two", **{names[0]: (4,)})
+
+
+def convert_two(folder: Path) -> Report:
+    return convert(folder / "two.keras", folder / "two.tflite", recipe="float32", report=False)
+
+
+def test_int8_that_ruins_a_model_is_rescued_by_keeping_what_is_at_fault(
+    trained: Trained, tmp_path: Path
+) -> None:
+    found = convert(trained.folded, tmp_path / "m.tflite", recipe="mixed")
+    plain, chosen = found.trials
+    assert plain.failure is not None
+    assert found.verdict.drop is not None
+    assert found.verdict.drop <= 0.01
+    # The first convolution sees unlike units: it stays float32 and little else does.
+    assert 0 < len(chosen.kept) <= 4
+    assert any("kept in float32" in note for note in found.notes)
+    floats = [name for name, dtype in ops(found.output) if dtype == "float32"]
+    assert floats.count("CONV_2D") == 1
+    assert ("CONV_2D", "int8") in ops(found.output)
+    assert found.size_bytes < convert(trained.folded, tmp_path / "f.tflite", recipe="float32").size_bytes
+    assert {layer.dtype for layer in found.layers} == {"float32", "int8"}
+
+
+def test_where_int8_passes_mixed_keeps_nothing(trained: Trained, result: Report, tmp_path: Path) -> None:
+    found = convert(trained.file, tmp_path / "m.tflite", recipe="mixed", report=False)
+    assert found.chosen.kept == ()
+    assert ops(found.output) == ops(result.output)
+
+
+@pytest.mark.parametrize("model", ["file", "folded"])
+def test_auto_takes_what_passes_and_nothing_beats(trained: Trained, tmp_path: Path, model: str) -> None:
+    done = edgeml(
+        "convert", getattr(trained, model), "-o", tmp_path / "m.tflite", "--recipe", "auto", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    trials = {trial["recipe"]: trial for trial in found["trials"]}
+    assert {"float32", "float16", "weight_int8", "dynamic_int8", "int4_weights", "int8", "int16x8"} <= set(
+        trials
+    )
+    assert ("mixed" in trials) is (model == "folded")
+    (chosen,) = [trial for trial in found["trials"] if trial["chosen"]]
+    assert chosen["pareto"]
+    assert chosen["drop"] <= 0.01
+    assert chosen["failure"] is None
+    assert all(trial["latency_us"] > 0 for trial in found["trials"] if trial["accuracy"] is not None)
+    if model == "folded":
+        assert trials["int8"]["failure"] is not None
+        assert trials["mixed"]["failure"] is None
+
+
+def test_auto_for_a_microcontroller_takes_what_runs_there(trained: Trained, tmp_path: Path) -> None:
+    found = convert(trained.file, tmp_path / "m.tflite", recipe="auto", board="cortex-m4")
+    failures = {trial.recipe.name: trial.failure or "" for trial in found.trials}
+    assert found.recipe.name == "int8"
+    assert "does not run on cortex-m4" in failures["float16"]
+    with pytest.raises(UnknownNameError, match="did you mean 'cortex-m4'"):
+        convert(trained.file, tmp_path / "m.tflite", board="cortexm4")
+
+
+def test_a_recipe_that_the_board_cannot_run_writes_nothing(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(DropError, match="does not run on cortex-m4"):
+        convert(trained.file, tmp_path / "m.tflite", recipe="float16", board="cortex-m4")
+    assert not list(tmp_path.iterdir())
+
+
+def test_int8_in_and_out(trained: Trained, tmp_path: Path) -> None:
+    data = tmp_path / "scaled.npz"
+    scaled = (trained.x - mixed_units.MEAN) / mixed_units.STD
+    with pytest.raises(DropError):  # raw units do not fit one int8 scale, and nothing in it is float
+        convert(trained.file, tmp_path / "m.tflite", recipe="int8_io")
+    np.savez(data, x=trained.x, labels=trained.y)
+    assert scaled.shape == trained.x.shape
+    with Model.load(
+        convert(trained.file, tmp_path / "io.tflite", recipe="int8_io", max_drop=0.99).output
+    ) as model:
+        assert [port.dtype for port in (*model.runtime.inputs, *model.runtime.outputs)] == ["int8", "int8"]
+        assert model.contract is not None
+        assert {tensor.dtype for tensor in model.contract.tensors} == {"int8"}
+        assert model.run(trained.x[0]).outputs.dtype == np.float32
+
+
+@pytest.mark.parametrize("recipe", ["int16x8", "weight_int8", "int4_weights"])
+def test_other_integer_recipes(trained: Trained, tmp_path: Path, recipe: str) -> None:
+    found = convert(trained.file, tmp_path / "m.tflite", recipe=recipe, report=False)
+    assert found.verdict.drop == pytest.approx(0, abs=0.01)
+    assert found.verdict.difference.sqnr_db > recipes.find(recipe).least_sqnr_db + 10
+    facts = read_graph(found.flatbuffer)
+    weights = {t.dtype for t in facts.tensors if t.constant and len(t.shape) == 4}
+    assert weights == {"int4" if recipe == "int4_weights" else "int8"}
+    per_tensor = convert(trained.file, tmp_path / "t.tflite", recipe=recipe, per_tensor=True, report=False)
+    assert {
+        t.scale.size for t in read_graph(per_tensor.flatbuffer).tensors if len(t.shape) == 4 and t.constant
+    } == {1}
+    assert any(t.scale.size > 1 for t in facts.tensors if t.constant)
+
+
+def test_a_c_array_is_the_verified_model(trained: Trained, tmp_path: Path) -> None:
+    found = convert(trained.file, tmp_path / "out", to="c-array")
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"mixed.h", "mixed.c", "mixed.tflite", "report.html"} <= names
+    text = (tmp_path / "out" / "mixed.c").read_text()
+    numbers = bytes(int(byte, 16) for byte in re.findall(r"0x([0-9a-f]{2})\b", text))
+    assert numbers == found.flatbuffer
+    assert found.digest in text
 
 
 @pytest.mark.parametrize(
@@ -392,16 +489,19 @@ def test_odd_models_are_converted_or_refused_in_one_line(tensorflow: Worker, tmp
     [
         ("m.keras", b"garbage", "not a .keras file"),
         ("m.keras", b"", "not a .keras file"),
-        ("m.h5", b"\x89HDF\r\n", "not a .keras file: .* found an HDF5 file"),
-        ("m.tflite", b"\x1c\0\0\0TFL3", "not a .keras file"),
+        ("m.h5", b"\x89HDF\r\n", "damaged"),
+        ("m.tflite", b"\x1c\0\0\0TFL3", "not a TFLite model|damaged"),
+        ("m.onnx", b"garbage", "damaged|is not installed"),
+        ("m.pt", b"PK", "may hold a pickle"),
+        ("m.xyz", b"garbage!", "unknown kind of model"),
     ],
 )
-def test_what_is_no_keras_file_is_refused_at_once(
-    tmp_path: Path, name: str, content: bytes, complaint: str
-) -> None:
+def test_what_is_no_model_is_refused(tmp_path: Path, name: str, content: bytes, complaint: str) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ModelError, match=complaint):
-        convert(tmp_path / name, tmp_path / "out.tflite")
+    with pytest.raises((ModelError, MissingExtraError), match=complaint) as raised:
+        convert(tmp_path / name, tmp_path / "out.tflite", recipe="float32")
+    assert "\n" not in str(raised.value)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_wrong_requests_are_refused_before_anything_is_converted(trained: Trained, tmp_path: Path) -> None:
@@ -410,7 +510,7 @@ def test_wrong_requests_are_refused_before_anything_is_converted(trained: Traine
         convert(tmp_path / "none.keras", output)
     with pytest.raises(UnknownNameError, match="did you mean 'int8'"):
         convert(trained.file, output, recipe="int88")
-    with pytest.raises(ConfigError, match=r"give one with --data DIR"):
+    with pytest.raises(ConfigError, match=r"give one with --data"):
         convert(trained.foreign, output)
     with pytest.raises(DeviceError, match="cannot write"):
         convert(trained.file, tmp_path / "none" / "m.tflite")
