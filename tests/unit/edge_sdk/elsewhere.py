@@ -25,3 +25,7 @@ def look_around(name):
         "path": sys.path,
         "variables": sorted(set(os.environ) & {"PYTHONPATH", "PYTHONHOME"}),
     }
+
+
+def prefix():
+    return sys.prefix
