@@ -5,6 +5,7 @@ Keras has checks of its own and is called in its safe mode; these come first and
 
 from __future__ import annotations
 
+import builtins
 import json
 import stat
 import zipfile
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, BinaryIO
 
-from edge_sdk.errors import ModelError, first_of, one_line
+from edge_sdk.errors import ModelError, one_line
 from edge_sdk.modelfile import sniff
 
 #: A file may unpack to this much, bytes, or to this many times its own size: Keras stores weights unpacked.
@@ -47,8 +48,8 @@ _PURE = set(
 )
 
 
-def check_keras(path: Path) -> dict[str, Any]:
-    """Check a .keras file; gives its configuration.
+def check_keras(path: Path) -> str:
+    """Check a .keras file; gives the version of the Keras that wrote it.
 
     Raises:
         ModelError: it is damaged, a zip bomb, has members that lead elsewhere, or holds code.
@@ -58,6 +59,10 @@ def check_keras(path: Path) -> dict[str, Any]:
             _check_members(path, archive)
             with archive.open("config.json") as member:
                 config = _parse(path, member.read(_CONFIG_BYTES + 1))
+            metadata: dict[str, Any] = {}
+            if "metadata.json" in archive.namelist():
+                with archive.open("metadata.json") as member:
+                    metadata = _parse(path, member.read(_CONFIG_BYTES + 1))
             for name in archive.namelist():
                 if name.endswith(".h5"):
                     with archive.open(name) as member:
@@ -77,11 +82,11 @@ def check_keras(path: Path) -> dict[str, Any]:
             f"{path} is not a .keras file", expected="a zip archive", found=sniff(head)
         ) from error
     _check_config(path, config)
-    return config
+    return str(metadata.get("keras_version", ""))
 
 
-def check_h5(path: Path) -> dict[str, Any]:
-    """Check an .h5 file; gives its configuration.
+def check_h5(path: Path) -> str:
+    """Check an .h5 file; gives the version of the Keras that wrote it.
 
     Raises:
         ModelError: it is not a whole model, refers to other files, or holds code.
@@ -91,7 +96,7 @@ def check_h5(path: Path) -> dict[str, Any]:
     import h5py
 
     with h5py.File(path, "r") as file:
-        found = file.attrs.get("model_config")
+        found, written_by = file.attrs.get("model_config"), str(file.attrs.get("keras_version", ""))
     if found is None:
         raise ModelError(
             f"{path} has no model in it",
@@ -101,7 +106,7 @@ def check_h5(path: Path) -> dict[str, Any]:
         )
     config = _parse(path, found)
     _check_config(path, config)
-    return config
+    return written_by
 
 
 def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
@@ -179,7 +184,7 @@ def _parse(path: Path, text: Any) -> dict[str, Any]:
 
 
 def _check_config(path: Path, config: dict[str, Any]) -> None:
-    for part in parts(config):
+    for part in _parts(config):
         kind, inner = part.get("class_name"), part.get("config")
         inner = inner if isinstance(inner, dict) else {}
         if kind in _RUNS_CODE:
@@ -197,14 +202,28 @@ def _check_config(path: Path, config: dict[str, Any]) -> None:
                     f"{path}: calls tf.{function}, which may do more than compute",
                     remedy="express it with Keras' own layers",
                 )
-        module = part.get("module")
-        if isinstance(module, str) and _NO_PART_OF_A_MODEL & set(module.split(".")[1:]):
-            raise ModelError(
-                f"{path}: refers to {first_of([module, kind])}", expected="layers and their functions"
-            )
+        _check_reference(path, part)
 
 
-def parts(value: Any) -> Iterator[dict[str, Any]]:
+def _check_reference(path: Path, part: dict[str, Any]) -> None:
+    """A class or function by module and name: Keras' own, and of it what a model is made of."""
+    module, kind, inner = part.get("module"), part.get("class_name"), part.get("config")
+    if not isinstance(module, str) or kind is None:
+        return
+    root, *rest = module.split(".")
+    name = str(inner if kind == "function" and isinstance(inner, str) else kind)
+    if root not in ("keras", "tf_keras", "builtins"):
+        raise ModelError(
+            f"{path}: custom layer {name!r}",
+            expected="Keras' own layers",
+            found=f"one of {module}",
+            remedy="rebuild the model with Keras' own layers, or hand over model.export(FOLDER)",
+        )
+    if _NO_PART_OF_A_MODEL & set(rest) or (root == "builtins" and hasattr(builtins, name)):
+        raise ModelError(f"{path}: refers to {module}.{name}", expected="layers and their functions")
+
+
+def _parts(value: Any) -> Iterator[dict[str, Any]]:
     """Every object in a configuration, however deep."""
     pending = [value]
     while pending:

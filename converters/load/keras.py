@@ -1,4 +1,4 @@
-"""Keras models: .keras, and .h5 of Keras 3 or, where that cannot read it, of Keras 2."""
+"""Keras models, .keras and .h5, of Keras 3 or, where that cannot read it, of Keras 2."""
 
 from __future__ import annotations
 
@@ -200,22 +200,18 @@ def _open(path: Path) -> _Opened:
     load_tensorflow()
     import keras
 
-    if path.suffix.lower() == ".keras":
-        foreign.check_keras(path)
+    version = (foreign.check_keras if path.suffix.lower() == ".keras" else foreign.check_h5)(path)
+    try:
         opened = _Opened(path, keras, _read(path, keras))
-    else:
-        config = foreign.check_h5(path)
-        try:
-            opened = _Opened(path, keras, _read(path, keras))
-        except ModelError as error:
-            if "custom layer" in error.what and not _is_keras_2(config):
-                raise
-            import tf_keras
+    except ModelError as error:
+        if version.startswith("3"):
+            raise
+        import tf_keras
 
-            try:
-                opened = _Opened(path, tf_keras, _read(path, tf_keras))
-            except ModelError as second:
-                raise error from second
+        try:
+            opened = _Opened(path, tf_keras, _read(path, tf_keras))
+        except ModelError:
+            raise error from None
     if getattr(opened.model, "inputs", None) and getattr(opened.model, "outputs", None):
         layers.check(path, opened.model, {**opened.inputs, **opened.outputs})
         return opened
@@ -243,10 +239,6 @@ def _read(path: Path, keras: Any) -> Any:
         raise ModelError(
             f"{path}: Keras cannot load it", found=message[:200], remedy="save the model again"
         ) from error
-
-
-def _is_keras_2(config: Mapping[str, Any]) -> bool:
-    return any(part.get("class_name") in ("TFOpLambda", "SlicingOpLambda") for part in foreign.parts(config))
 
 
 def _unique(names: Sequence[str]) -> list[str]:

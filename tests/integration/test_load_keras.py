@@ -187,9 +187,9 @@ def test_open_sizes_are_asked_for_by_name_and_honoured(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("name", ["image", "lstm", "gru"])
-@pytest.mark.parametrize("version", [2, 3])
-def test_h5_of_keras_2_and_3(bench: Bench, name: str, version: int) -> None:
-    file = bench.write(name, ".h5", version)
+@pytest.mark.parametrize(("suffix", "version"), [(".h5", 2), (".keras", 2), (".h5", 3)])
+def test_files_of_keras_2_and_3(bench: Bench, name: str, suffix: str, version: int) -> None:
+    file = bench.write(name, suffix, version)
     loaded = bench.load(file)
     # Keras 3 cannot read what Keras 2 says of these layers: `groups`, `time_major`.
     assert ("tf_keras" if version == 2 else "keras") in loaded.versions

@@ -51,8 +51,17 @@ def refused(file: Path) -> str:
     return str(caught.value)
 
 
-def test_a_plain_file_passes_and_gives_its_configuration(tmp_path: Path) -> None:
-    assert foreign.check_keras(keras_file(tmp_path)) == CONFIG
+def test_a_plain_file_passes_and_says_who_wrote_it(tmp_path: Path) -> None:
+    assert foreign.check_keras(keras_file(tmp_path)) == ""
+    version = json.dumps({"keras_version": "3.15.1"}).encode()
+    assert foreign.check_keras(keras_file(tmp_path, **{"metadata.json": version})) == "3.15.1"
+
+    def write(file: Any) -> None:
+        file.attrs["model_config"], file.attrs["keras_version"] = json.dumps(CONFIG), "2.4.0"
+
+    h5 = tmp_path / "m.h5"
+    h5.write_bytes(weights(write))
+    assert foreign.check_h5(h5) == "2.4.0"
 
 
 @pytest.mark.parametrize(
@@ -170,6 +179,10 @@ def test_damaged_weights(tmp_path: Path) -> None:
         ({"class_name": "TFSMLayer", "config": {"filepath": "/tmp/x"}}, "reads another file"),
         ({"class_name": "StringLookup", "config": {"vocabulary": "/etc/passwd"}}, "reads another file"),
         ({"class_name": "function", "module": "keras.utils", "config": "get_file"}, "refers to keras.utils"),
+        ({"class_name": "system", "module": "os"}, "custom layer 'system'"),
+        ({"class_name": "function", "module": "my.code", "config": "f"}, "custom layer 'f'"),
+        ({"class_name": "function", "module": "builtins", "config": "eval"}, "refers to builtins.eval"),
+        ({"class_name": "exec", "module": "builtins"}, "refers to builtins.exec"),
         ({"class_name": "load_model", "module": "keras.src.saving"}, "refers to keras.src.saving"),
         ({"class_name": "TFOpLambda", "config": {"function": "io.write_file"}}, "calls tf.io.write_file"),
         ({"class_name": "TFOpLambda", "config": {}}, "calls tf."),
