@@ -146,8 +146,8 @@ def check_constants(flatbuffer: bytes) -> None:
     """
     for tensor in read_graph(flatbuffer).tensors:
         if tensor.elements == 0:
-            # Shapes of rank 1 and length 0 are how a scalar's shape is written.
-            if tensor.dtype.startswith("float"):
+            # An integer tensor of no elements is a scalar's shape; an open size may be stored as 0.
+            if tensor.dtype.startswith("float") and -1 not in tensor.shape_signature:
                 raise ModelError(f"the tensor {tensor.name!r} is empty", found=f"shape {list(tensor.shape)}")
             continue
         data = tensor.data
