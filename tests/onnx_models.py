@@ -170,14 +170,16 @@ def recurrent(path: str, operator: str = "LSTM", direction: str = "forward") -> 
 
     g = _Graph()
     gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[operator] * 8
+    ways = 2 if direction == "bidirectional" else 1
     x = g("Transpose", "steps", perm=[1, 0, 2])
-    weights = [g.normal(1, gates, 4), g.normal(1, gates, 8), g.normal(1, 2 * gates, scale=0.1)]
+    weights = [g.normal(ways, gates, 4), g.normal(ways, gates, 8), g.normal(ways, 2 * gates, scale=0.1)]
     node = onnx.helper.make_node(operator, [x, *weights], ["", "last"], hidden_size=8, direction=direction)
     if operator == "GRU":
         node.attribute.append(onnx.helper.make_attribute("linear_before_reset", 1))
     g.nodes.append(node)
-    x = g("Squeeze", "last", g.constant(np.array([0], np.int64)))
-    g("Gemm", x, g.normal(3, 8), transB=1, output="logits")
+    x = g("Transpose", "last", perm=[1, 0, 2])
+    x = g("Reshape", x, g.constant(np.array([-1, 8 * ways], np.int64)))
+    g("Gemm", x, g.normal(3, 8 * ways), transB=1, output="logits")
     g.save(path, {"steps": ["N", 10, 4]}, {"logits": ["N", 3]})
 
 
@@ -197,10 +199,10 @@ def recurrent_steps(path: str) -> None:
 
 
 def unsupported(path: str) -> None:
-    """An operator that no TFLite runtime has."""
+    """An operator that no TFLite runtime has: a Fourier transform of complex numbers."""
     g = _Graph()
-    g("Det", g("Reshape", "x", g.constant(np.array([-1, 3, 3], np.int64))), output="y")
-    g.save(path, {"x": ["N", 9]}, {"y": ["N"]})
+    g("DFT", g("Reshape", "x", g.constant(np.array([-1, 8, 1], np.int64))), output="y", axis=1)
+    g.save(path, {"x": ["N", 8]}, {"y": ["N", 8, 2]})
 
 
 def unknown_operator(path: str) -> None:

@@ -147,21 +147,36 @@ def _read_last_steps(proto: Any) -> None:
 
     onnx2tf reads it from the layer's state instead, a variable that LiteRT has not written by then: zeros.
     """
-    import onnx
-
     for at, node in reversed(list(enumerate(proto.graph.node))):
-        directions = {each.name: each.s for each in node.attribute}.get("direction", b"forward")
         if node.op_type not in _RECURRENT or len(node.output) < 2 or not node.output[1]:
             continue
-        if directions == b"bidirectional" or (len(node.input) > 4 and node.input[4]):
-            continue  # two ends, or windows of unlike lengths: the comparison tells whether it went well
+        if len(node.input) > 4 and node.input[4]:
+            continue  # windows of unlike lengths end at different steps: the comparison tells how it went
         last, node.output[1] = node.output[1], ""
         node.output[0] = node.output[0] or f"{last}_steps"
-        step = 0 if directions == b"reverse" else -1
-        taken = onnx.numpy_helper.from_array(np.array(step, np.int64), f"{last}_step")
-        proto.graph.initializer.append(taken)
-        gather = onnx.helper.make_node("Gather", [node.output[0], taken.name], [last], axis=0)
-        proto.graph.node.insert(at + 1, gather)
+        direction = {each.name: each.s for each in node.attribute}.get("direction", b"forward")
+        added = _ends(proto, node.output[0], last, direction)
+        for each in reversed(added):
+            proto.graph.node.insert(at + 1, each)
+
+
+def _ends(proto: Any, steps: str, last: str, direction: bytes) -> list[Any]:
+    """Operators that take the end of each direction out of steps [time, direction, batch, features]."""
+    from onnx import helper, numpy_helper
+
+    def taken(source: str, index: int | list[int], target: str) -> Any:
+        proto.graph.initializer.append(numpy_helper.from_array(np.array(index, np.int64), f"{target}_index"))
+        return helper.make_node("Gather", [source, f"{target}_index"], [target], axis=0)
+
+    if direction != b"bidirectional":
+        return [taken(steps, 0 if direction == b"reverse" else -1, last)]
+    return [
+        taken(steps, -1, f"{last}_late"),
+        taken(steps, 0, f"{last}_early"),
+        taken(f"{last}_late", [0], f"{last}_forward"),
+        taken(f"{last}_early", [1], f"{last}_backward"),
+        helper.make_node("Concat", [f"{last}_forward", f"{last}_backward"], [last], axis=0),
+    ]
 
 
 def _set_shape(value: Any, shape: tuple[int, ...]) -> None:

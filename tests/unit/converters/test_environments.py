@@ -1,4 +1,4 @@
-"""Environments are found and told apart; what installs them is tested with a real pip in tests/integration."""
+"""Environments are found and told apart; tests/integration installs them with a real pip."""
 
 import json
 import stat
