@@ -42,7 +42,7 @@ def pick(trials: Sequence[Trial], board: boards.Board | None) -> Trial:
     able = [trial for trial in trials if trial.failure is None]
     if not able:
         return min(trials, key=lambda t: (t.error is None, t.error or 0.0))
-    if board is not None and board.engine.ops:
+    if board is not None and board.engine.runtime is None:
         return min(able, key=lambda t: (_memory(t), t.latency_us or 0, t.error or 0))
     fastest = min(trial.latency_us or 0.0 for trial in able)
     quick = [trial for trial in able if (trial.latency_us or 0.0) <= _SAME_LATENCY * fastest]

@@ -110,8 +110,9 @@ def from_npz(path: Path, graph: Graph, names: Sequence[str], count: int, seed: i
     labels = next((arrays[key] for key in ("labels", "y") if key in arrays), None)
     groups = arrays["groups"].astype(str) if "groups" in arrays else None
     for key, array in (("labels", labels), ("groups", groups), ("calibration", arrays.get("calibration"))):
-        if array is not None and len(array) != total:
-            raise DatasetError(f"{path}: {key}", expected=f"{total}, one for each sample", found=len(array))
+        if array is not None and array.shape[:1] != (total,):
+            found = f"{array.shape[0]}" if array.ndim else "a single value"
+            raise DatasetError(f"{path}: {key}", expected=f"{total}, one for each sample", found=found)
     if any(len(array) != total for array in inputs) or total < 2:
         raise DatasetError(
             f"{path}: samples",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters import boards, latency, verify
+from converters import boards, latency, measure, verify
 from converters.evidence import Evidence
 from converters.layers import Layer
 from converters.layers import read as read_layers
@@ -90,7 +90,7 @@ class Trials:
         verdict = verify.judge(
             subject.original, outputs, subject.evidence, recipe=recipe, max_drop=subject.max_drop
         )
-        fit = None if subject.board is None else boards.judge(subject.board, boards.cost_of(flatbuffer))
+        fit = self._fit(flatbuffer, graph)
         failure = verdict.failure
         if failure is None and fit is not None and not fit.runs:
             failure = f"does not run on {subject.board.name}: {fit.reasons[0]}" if subject.board else None
@@ -105,6 +105,12 @@ class Trials:
             fit=fit,
             float_ops=tuple(notes),
         )
+
+    def _fit(self, flatbuffer: bytes, graph: Graph) -> boards.Fit | None:
+        board = self.subject.board
+        if board is None:
+            return None
+        return measure.measure(board, boards.cost_of(flatbuffer), flatbuffer, graph)
 
     def make(self, recipe: Recipe, kept: Sequence[str] = ()) -> tuple[Path, list[str]]:
         """Write the .tflite of a recipe.

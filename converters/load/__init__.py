@@ -133,6 +133,8 @@ def find(model: str) -> Loader:
         if colon and function.isidentifier() and all(part.isidentifier() for part in module.split(".")):
             return TORCH
         raise ModelError(f"{model}: no such file", expected=_READABLE)
+    if not path.is_file():
+        raise ModelError(f"{model} is not a file", expected=_READABLE)
     loader = _BY_SUFFIX.get(path.suffix.lower())
     if loader is not None:
         return loader
@@ -142,8 +144,6 @@ def find(model: str) -> Loader:
             expected="an exported program",
             remedy="in PyTorch: torch.export.save(torch.export.export(model.eval(), (example,)), 'm.pt2')",
         )
-    if not path.is_file():
-        raise ModelError(f"{model} is not a file", expected=_READABLE)
     with path.open("rb") as file:
         found = sniff(file.read(64))
     raise ModelError(f"{model}: unknown kind of model", expected=_READABLE, found=found)

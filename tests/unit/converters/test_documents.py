@@ -37,7 +37,7 @@ def test_every_member_of_the_file_is_documented() -> None:
 def test_every_recipe_and_option_is_documented() -> None:
     page = (DOCS / "conversion.md").read_text(encoding="utf-8")
     for recipe in recipes.RECIPES.values():
-        row = f"| `{recipe.name}` | {recipe.weights} | {recipe.activations} |"
+        row = f"| `{recipe.name}` | {recipe.weights} | {recipe.activations} | {recipe.io} |"
         assert row in page
         assert f"{recipe.least_sqnr_db:.0f}" in page
     for parameter in command.params:
