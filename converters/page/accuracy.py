@@ -73,8 +73,9 @@ def _intervals(rows: Sequence[tuple[str, Evaluation]]) -> Html:
         )
     for i, ((name, evaluation), kind) in enumerate(zip(rows, ("original", "result"), strict=True)):
         y, (first, last) = 44.0 * i + 32, evaluation.interval
-        words = f"{name}  {wording.share(evaluation.accuracy)} {wording.interval(evaluation.interval)}"
-        shapes.append(tag("text", words, x="1%", y=y - 14))
+        reached = wording.share(evaluation.accuracy, evaluation.n)
+        words = f"{name}  {reached} {wording.interval(evaluation.interval)}"
+        shapes.append(tag("text", words, x="1%", y=y - 14, class_="on"))
         shapes.append(tag("line", x1=at(first), x2=at(last), y1=y, y2=y, class_=f"s-{kind}"))
         shapes.append(tag("circle", cx=at(evaluation.accuracy), cy=y, r=5.5, class_=f"f-{kind}"))
     return tag(
@@ -145,8 +146,11 @@ def _confusion(
 ) -> Html:
     """Rows are true classes, columns decided ones."""
     short = [wording.clipped(name, 20) for name in names]
+    turned = max(map(len, short)) > 3
     head = tag(
-        "tr", tag("td", class_="corner"), *(tag("th", name, class_="col", scope="col") for name in short)
+        "tr",
+        tag("td", class_="corner"),
+        *(tag("th", name, class_="col" if turned else None, scope="col") for name in short),
     )
     rows = []
     for i, row in enumerate(matrix):

@@ -86,28 +86,24 @@ def axes(
     return join(parts)
 
 
-def bar(fraction: float, kind: str, title: str, *, marks: Sequence[float] = ()) -> Html:
+def bar(fraction: float, kind: str, title: str, *, mark: float | None = None) -> Html:
     """A horizontal bar as long as `fraction` of its cell.
 
     Args:
         fraction: 0 to 1.
         kind: class of its colour.
         title: shown under the pointer.
-        marks: places of thin lines across, as fractions.
+        mark: place of a thin line across, as a fraction.
     """
-    share = min(max(fraction, 0.0), 1.0)
-    lines = [
-        tag("line", x1=f"{100 * m:.4g}%", x2=f"{100 * m:.4g}%", y1=0.0, y2=14.0, class_="grid") for m in marks
-    ]
-    return tag(
-        "svg",
-        *lines,
-        tag(
-            "rect", tag("title", title), y=2.0, width=f"{100 * share:.4g}%", height=10.0, rx=1.0, class_=kind
-        ),
-        class_="bar",
-        height=14,
-    )
+    filled, across = f"{_per_cent(fraction)}%", None if mark is None else f"{_per_cent(mark)}%"
+    parts = [tag("rect", tag("title", title), y=2.0, width=filled, height=10.0, rx=1.0, class_=kind)]
+    if across:
+        parts.append(tag("line", x1=across, x2=across, y1=0.0, y2=14.0, class_="mark"))
+    return tag("svg", *parts, class_="bar", height=14)
+
+
+def _per_cent(fraction: float) -> str:
+    return f"{100 * min(max(fraction, 0.0), 1.0):.4g}"
 
 
 def diverging(value: float, limit: float, title: str) -> Html:

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.page import inputs, tables, wording
+from converters.page import decisions, inputs, tables, wording
 from converters.page.markup import Html, join, tag
 from converters.report import Report
 
 _SHOWN = 6
 #: Scores or values that are listed with each.
 _LISTED = 4
+#: Scores below this are not worth a line.
+_NOTICED = 0.001
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def render(report: Report) -> Html:
         tag(
             "div",
             tag("div", _headline(report, output, i), class_="head"),
-            inputs.draw(samples[i], how),
+            tag("div", inputs.draw(samples[i], how), _places(output, i), class_="drawn"),
             _said(report, output, i),
             class_="card",
         )
@@ -90,16 +92,7 @@ def _output(report: Report) -> _Output:
         return _Output(before, after, scores=True, labels=evidence.labels)
     worst = report.verdict.outputs.index(report.verdict.difference)
     before, after = report.original[worst], report.chosen.outputs[worst]
-    return _Output(before, after, scores=_probabilities(before), labels=None)
-
-
-def _probabilities(rows: NDArray[np.float32]) -> bool:
-    return (
-        rows.ndim == 2
-        and rows.shape[1] > 1
-        and rows.min() >= 0
-        and bool(np.allclose(rows.sum(axis=1), 1, atol=1e-3))
-    )
+    return _Output(before, after, scores=decisions.probabilities(before), labels=None)
 
 
 def _flipped(output: _Output) -> NDArray[np.float64]:
@@ -128,6 +121,10 @@ def _told(output: _Output, flipped: NDArray[np.float64]) -> str:
     if not count:
         return "No decision changed; these are the inputs whose scores moved most."
     of = f"{count:,} of {wording.counted(len(flipped), 'input')}"
+    if output.before.ndim > 2:
+        return (
+            f"In {of} some places are decided otherwise; those with most come first. White marks say where."
+        )
     told = f"{of} {'is' if count == 1 else 'are'} decided otherwise"
     told += "; those of which the original was surest come first." if count > 1 else "."
     if output.labels is not None and output.labels.ndim == 1:
@@ -148,14 +145,23 @@ def _headline(report: Report, output: _Output, index: int) -> Html:
     return join(["".join(parts)])
 
 
+def _places(output: _Output, index: int) -> Html:
+    """Where in a picture the decision changed; nothing for other inputs."""
+    before, after = output.before[index], output.after[index]
+    if not output.scores or before.ndim != 3 or min(before.shape[:2]) < 2:
+        return Html()
+    moved = before.argmax(-1) != after.argmax(-1)
+    return inputs.draw(moved.astype(np.float32), inputs.View("picture"))
+
+
 def _said(report: Report, output: _Output, index: int) -> Html:
     """What both models say to it."""
     names = report.contract.output.labels if report.contract else ()
     before, after = output.before[index], output.after[index]
     if before.ndim > 1:
         if output.scores:
-            moved = int((before.argmax(-1) != after.argmax(-1)).sum())
-            return tag("p", f"{moved:,} of {before[..., 0].size:,} places decided otherwise", class_="soft")
+            moved = before.argmax(-1) != after.argmax(-1)
+            return tag("p", f"{int(moved.sum()):,} of {moved.size:,} places decided otherwise", class_="soft")
         return tag(
             "p",
             f"largest difference {wording.significant(output.distance[index])} of {before.size:,} values",
@@ -164,6 +170,8 @@ def _said(report: Report, output: _Output, index: int) -> Html:
     apart = np.abs(before.astype(np.float64) - after)
     rank = np.maximum(before, after) if output.scores else np.nan_to_num(apart, nan=np.inf)
     listed = np.argsort(-rank, kind="stable")[:_LISTED]
+    if output.scores:  # what neither takes into account is left out, but there are two at least
+        listed = listed[: max(int((rank[listed] >= _NOTICED).sum()), 2)]
     probable = output.scores and bool(before.min() >= 0 and before.max() <= 1)
     rows = [
         (

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
-from converters.page import charts, plot, tables, wording
+from converters.page import charts, decisions, plot, tables, wording
 from converters.page.markup import Html, join, tag
 from converters.report import Report, Trial
+
+#: Trials that are listed.
+_ROWS = 40
 
 
 def render(report: Report) -> Html:
@@ -63,42 +66,40 @@ def _names(trials: Sequence[Trial]) -> list[str]:
 
 def _table(report: Report) -> Html:
     best = {id(trial) for trial in report.front}
-    labelled = report.verdict.original is not None
-    timed = any(trial.latency_us is not None for trial in report.trials)
-    head = [
-        "recipe",
-        "accuracy" if labelled else "",
-        "points lost" if labelled else "",
-        "same label",
-        "error",
-    ]
-    rows = []
-    for trial, name in zip(report.trials, _names(report.trials), strict=True):
-        verdict = trial.verdict
-        result = None if verdict is None else verdict.result
-        apart = None if verdict is None else verdict.difference
-        rows.append(
-            [
-                name,
-                wording.share(None if result is None else result.accuracy),
-                _lost(trial),
-                wording.NOTHING if apart is None or apart.agreement is None else f"{apart.agreement:.1%}",
-                wording.NOTHING if apart is None else wording.decibels(apart.sqnr_db),
-                wording.size(trial.size_bytes),
-                wording.duration(trial.latency_us),
-                wording.size(trial.arena_bytes),
-                tag("div", _standing(report, trial, on_front=id(trial) in best), class_="why"),
-            ]
-        )
-    head += ["size", "latency", "arena", ""]
-    wanted = [i for i, name in enumerate(head) if (name or i == 8) and (name != "latency" or timed)]
-    chosen = [i for i, trial in enumerate(report.trials) if trial is report.chosen]
-    return tables.grid(
-        [head[i] for i in wanted],
-        [[row[i] for i in wanted] for row in rows],
-        numeric=range(1, len(wanted) - 1),
-        marked=chosen,
+    output = decisions.deciding(report)
+    names = {id(trial): name for trial, name in zip(report.trials, _names(report.trials), strict=True)}
+    columns: dict[str, Callable[[Trial], object]] = {"recipe": lambda trial: names[id(trial)]}
+    if report.verdict.original is not None:
+        columns |= {"accuracy": _accuracy, "points lost": _lost}
+    if output is not None:
+        columns["same label"] = lambda trial: _same(trial, output)
+    columns |= {"error": _error, "size": lambda trial: wording.size(trial.size_bytes)}
+    if any(trial.latency_us is not None for trial in report.trials):
+        columns["latency"] = lambda trial: wording.duration(trial.latency_us)
+    columns["arena"] = lambda trial: wording.size(trial.arena_bytes)
+    columns[""] = lambda trial: _standing(report, trial, on_front=id(trial) in best)
+    shown = report.trials[:_ROWS]
+    table = tables.grid(
+        tuple(columns),
+        [[cell(trial) for cell in columns.values()] for trial in shown],
+        numeric=range(1, len(columns) - 1),
+        marked=[i for i, trial in enumerate(shown) if trial is report.chosen],
     )
+    return join((table, tables.and_more(len(shown), len(report.trials), "recipe")))
+
+
+def _accuracy(trial: Trial) -> str:
+    result = None if trial.verdict is None else trial.verdict.result
+    return wording.share(None if result is None else result.accuracy)
+
+
+def _same(trial: Trial, output: int) -> str:
+    share = None if trial.verdict is None else decisions.agreement(trial.verdict, output)
+    return wording.NOTHING if share is None else f"{share:.1%}"
+
+
+def _error(trial: Trial) -> str:
+    return wording.NOTHING if trial.verdict is None else wording.decibels(trial.verdict.difference.sqnr_db)
 
 
 def _lost(trial: Trial) -> Html:
@@ -123,4 +124,4 @@ def _standing(report: Report, trial: Trial, *, on_front: bool) -> Html:
         parts.append(
             tag("span", f"{wording.counted(len(trial.kept), 'layer')} kept in float32", class_="soft")
         )
-    return tables.lines(parts)
+    return tag("div", tables.lines(parts), class_="why")

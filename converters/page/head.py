@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from converters.page import wording
+from converters.page import decisions, tables, wording
 from converters.page.markup import Html, join, tag
 from converters.report import Report
 
 _ARROW = " → "
-#: Length of a note here; the last section has all of it.
-_NOTE = 240
+#: Length and number of notes here; the last section has all of them.
+_NOTE, _NOTES = 240, 8
 
 
 def render(report: Report) -> Html:
     """Name, recipe, verdict and headline figures."""
     recipe = report.recipe
-    made = f"{Path(report.source).name}, {report.kind}, as {recipe.name}: {recipe.meaning}."
+    made = f"{Path(report.source).name} as {recipe.name}: {recipe.meaning}."
     return join(
         (
             tag("h1", report.name),
@@ -35,7 +35,8 @@ def _gate(report: Report) -> Html:
             f"{wording.counted(len(report.chosen.kept), 'layer')} computed in float32, which int8 would ruin."
         )
     parts = [tag("p", tag("span", word, class_="good" if report.passed else "bad"), " ", " ".join(sentences))]
-    parts += [tag("p", wording.clipped(note, _NOTE), class_="soft") for note in report.notes]
+    parts += [tag("p", wording.clipped(note, _NOTE), class_="soft") for note in report.notes[:_NOTES]]
+    parts.append(tables.and_more(min(len(report.notes), _NOTES), len(report.notes), "note", "see Lineage"))
     return tag("div", *parts, class_="gate" if report.passed else "gate refused")
 
 
@@ -52,7 +53,7 @@ def _passed(report: Report) -> str:
         if verdict.drop <= 0
         else f"{wording.points(verdict.drop, sign=False)} points were lost"
     )
-    said = f"{lost}, of {100 * report.max_drop:g} that may be."
+    said = f"{lost}; {_allowed(report)} may be."
     most = verdict.drop_interval[1] if verdict.drop_interval is not None else 0.0
     if most > report.max_drop:
         said += (
@@ -66,8 +67,13 @@ def _refused(report: Report) -> str:
     if report.verdict.drop is None:
         allowed = f"at least {report.recipe.least_sqnr_db:g} dB were asked"
     else:
-        allowed = f"{100 * report.max_drop:g} points may be lost"
+        allowed = f"{_allowed(report)} may be lost"
     return f"{report.chosen.failure}; {allowed}. Nothing was written."
+
+
+def _allowed(report: Report) -> str:
+    points = f"{100 * report.max_drop:g}"
+    return f"{points} point" if points == "1" else f"{points} points"
 
 
 def _tiles(report: Report) -> Iterator[Html]:
@@ -84,9 +90,10 @@ def _tiles(report: Report) -> Iterator[Html]:
             (None, wording.points(verdict.drop, sign=False)),
             f"{wording.points_interval(verdict.drop_interval)}, 95 %, paired",
         )
-    if apart.agreement is not None:
-        yield _tile("Same label", (None, f"{apart.agreement:.1%}"), f"of {wording.counted(apart.n, 'input')}")
-    if before is None or apart.agreement is None:
+    same = decisions.agreement(verdict, decisions.deciding(report))
+    if same is not None:
+        yield _tile("Same label", (None, f"{same:.1%}"), f"of {wording.counted(apart.n, 'input')}")
+    if before is None or same is None:
         yield _tile(
             "Output above its error",
             (None, wording.decibels(apart.sqnr_db)),

@@ -81,7 +81,7 @@ def origin(report: Report) -> Html:
         rows.append(("float32 for want of kernels", ", ".join(dict.fromkeys(report.chosen.float_ops))))
     if lineage is not None:
         rows += [(name, tag("code", version)) for name, version in sorted((lineage.versions or {}).items())]
-    rows += [("note", note) for note in report.notes]
+    rows += [("note", wording.clipped(note, 2000)) for note in report.notes[:100]]
     return tables.facts(rows)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.page import charts, tables, wording
+from converters.page import charts, decisions, tables, wording
 from converters.page.markup import Html, join, tag
 from converters.page.scales import Scale, around
 from converters.report import Report
@@ -22,7 +22,9 @@ def render(report: Report) -> Html:
     """Figures of every output; of the first few also a cloud of values and a histogram of errors."""
     verdict, names = report.verdict, _names(report)
     rows = []
-    for name, array, apart in zip(names, report.original, verdict.outputs, strict=True):
+    decides = decisions.deciding(report)
+    for i, (name, array, apart) in enumerate(zip(names, report.original, verdict.outputs, strict=True)):
+        same = apart.agreement if i == decides or decisions.probabilities(array) else None
         rows.append(
             (
                 wording.clipped(name),
@@ -30,7 +32,7 @@ def render(report: Report) -> Html:
                 wording.decibels(apart.sqnr_db),
                 wording.significant(apart.max_error),
                 wording.significant(apart.mean_error),
-                wording.NOTHING if apart.agreement is None else f"{apart.agreement:.2%}",
+                wording.NOTHING if same is None else f"{same:.2%}",
             )
         )
     head = ("output", "shape", "signal above error", "largest error", "mean error", "same label")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,9 +51,7 @@ class Spent:
 
 def render(report: Report) -> Html:
     """A small histogram a tensor; nothing where no tensor is quantized."""
-    layers = [
-        layer for layer in report.layers if layer.scale and sum(layer.histogram) and layer.high > layer.low
-    ]
+    layers = _different(report.layers)
     if not layers:
         return Html()
     facts = [spent(layer) for layer in layers]
@@ -61,9 +60,10 @@ def render(report: Report) -> Html:
     rest = [i for i in range(len(layers)) if i not in set(flagged)]
     shown = sorted([*flagged, *rest][:_SHOWN])
     how = (
-        "The values of each quantized tensor in the float model, from the smallest to the largest; heights "
-        "are logarithmic, so that rare values show. One step is what the integers can tell apart: a band of "
-        "few steps means that outliers, outside of it, took the resolution from all others."
+        "The values of each quantized tensor in the float model, from the smallest to the largest; mere "
+        "reshapes are left out, and heights are logarithmic, so that rare values show. One step is what the "
+        "integers can tell apart: a band of few steps means that outliers, outside of it, took the "
+        "resolution from all others."
     )
     found = (
         tag(
@@ -82,10 +82,21 @@ def render(report: Report) -> Html:
             tag("p", how, class_="lead"),
             found,
             charts.legend(("f-band", "99 % of the values"), ("f-warn", "one step")),
-            tag("div", *cards, class_="cards small"),
+            tag("div", *cards, class_="cards small tall" if max(map(len, names)) > 19 else "cards small"),
             tables.and_more(len(shown), len(layers), "tensor", "flagged ones come first"),
         )
     )
+
+
+def _different(layers: Sequence[Layer]) -> list[Layer]:
+    """The quantized tensors, without those that hold the values of one before in another shape."""
+    found: dict[tuple[object, ...], Layer] = {}
+    for layer in layers:
+        total = sum(layer.histogram)
+        if layer.scale and total and layer.high > layer.low:
+            shares = tuple(round(count / total, 6) for count in layer.histogram)
+            found.setdefault((layer.low, layer.high, layer.scale, shares), layer)
+    return list(found.values())
 
 
 def spent(layer: Layer) -> Spent:

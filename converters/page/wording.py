@@ -97,8 +97,10 @@ def short_names(names: Sequence[str]) -> list[str]:
     and the operator at the end goes where the names still differ without it.
     """
     parts = [name.split(";")[-1].strip("/").split("/") for name in names]
-    while all(len(part) > 1 for part in parts) and len({part[0] for part in parts}) == 1:
-        parts = [part[1:] for part in parts]
+    scoped = [part for part in parts if len(part) > 1]
+    while scoped and len({part[0] for part in scoped}) == 1 and all(len(part) > 1 for part in scoped):
+        for part in scoped:
+            del part[0]
     heads = [part[:-1] if len(part) > 1 else part for part in parts]
     if len({tuple(head) for head in heads}) == len(names):
         parts = heads

@@ -136,9 +136,9 @@ def test_sections_are_there_only_where_they_show_something() -> None:
 def test_the_gate_is_told_in_words() -> None:
     passed, refused = words(reports.report()), words(reports.refused())
     assert (
-        "Passed. 0.5 points were lost, of 1 that may be. The loss is not certain to stay below that" in passed
+        "Passed. 0.5 points were lost; 1 point may be. The loss is not certain to stay below that" in passed
     )
-    assert "Refused. 41.0 points, from 0.998 to 0.588; 1 points may be lost. Nothing was written." in refused
+    assert "Refused. 41.0 points, from 0.998 to 0.588; 1 point may be lost. Nothing was written." in refused
     assert "36.2 dB, at least 10 dB were asked" in words(reports.unlabelled())
 
 
@@ -243,6 +243,33 @@ def test_examples_of_a_model_that_says_one_score_or_one_class_for_each_place() -
         chosen=chosen, trials=(chosen,), evidence=evidence, original=(maps,), contract=None
     )
     assert "1 of 36 places decided otherwise" in words(report)
+
+
+def test_agreement_on_a_label_is_shown_of_outputs_that_say_one() -> None:
+    assert "same label 99.5%" in words(reports.several()).lower()
+    values = words(reports.unlabelled())
+    assert "Same label" not in values
+    assert "same label scores [4] 36.2 dB 0.194 0.0393 –" in values
+    rows = np.full((64, 4), 0.25, np.float32)
+    foreign = reports.unlabelled()
+    chosen = reports.trial("int8", (rows,), (rows + 1e-4,), foreign.evidence)
+    assert "Same label 100.0%" in words(replace(foreign, original=(rows,), chosen=chosen, trials=(chosen,)))
+
+
+def test_reshapes_of_a_tensor_are_drawn_once() -> None:
+    one, two, *_ = reports.layers(2)
+    again = replace(one, name="reshaped", op="RESHAPE", histogram=tuple(4 * n for n in one.histogram))
+    assert "None of 2 tensors is flagged" in words(reports.report(layers=(one, again, two)))
+
+
+def test_what_the_first_rounding_costs_is_no_fault_of_a_layer() -> None:
+    first, *rest = reports.layers(4, bad=())
+    rounded = replace(first, channel_sqnr_db=44.0, added_db=56.0)
+    shown = words(reports.report(layers=(rounded, *rest)))
+    assert "44.0 first rounding" in shown
+    assert "56.0" not in shown
+    poor = words(reports.report(layers=(replace(first, channel_sqnr_db=12.0, added_db=88.0), *rest)))
+    assert "88.0 dB" in poor.split("Worst first")[1]
 
 
 def test_inputs_are_drawn_as_what_they_are() -> None:
@@ -370,6 +397,7 @@ def test_names_of_tensors_lose_what_they_share() -> None:
     names = ["net/a/conv/Relu;net/a/conv/BiasAdd", "net/b/conv/Relu", "net/b/dense/MatMul"]
     assert wording.short_names(names) == ["a/conv", "b/conv", "b/dense"]
     assert wording.short_names(["x"]) == ["x"]
+    assert wording.short_names(["out:0", "net/a/Relu", "net/b/Relu"]) == ["out:0", "a", "b"]
     assert wording.short_names(["n/x/Add", "n/x/Mul"]) == ["Add", "Mul"]
 
 
