@@ -193,6 +193,12 @@ def as_attribute() -> Any:
     return model
 
 
+def by_argument() -> tuple[Any, dict[str, Any]]:
+    """The example inputs by argument."""
+    model, (numbers, image_) = several()
+    return model, {"numbers": numbers, "image": image_}
+
+
 def training() -> Made:
     """Left in training mode, with dropout: the loader evaluates it."""
     model, example = image()
@@ -256,6 +262,16 @@ def export(name: str, path: str, batch: str | None = None) -> str:
         shapes = tuple({0: torch.export.Dim(batch)} for _ in example)
     torch.export.save(torch.export.export(model.eval(), example, dynamic_shapes=shapes), path)
     return path
+
+
+def load_carelessly(path: str) -> None:
+    """Load a .pt2 as PyTorch does."""
+    import contextlib
+
+    import torch
+
+    with contextlib.suppress(Exception):
+        torch.export.load(path)
 
 
 def export_malicious(path: str, touched: str, where: str) -> str:

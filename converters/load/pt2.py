@@ -91,7 +91,9 @@ def _copy(archive: zipfile.ZipFile, size: int, target: io.BytesIO) -> None:
     if root is None or len(infos) != len(archive.infolist()):
         raise ModelError("no exported program in it", expected="models/model.json", remedy=_REMEDY)
     if sum(info.file_size for info in infos.values()) > size:
-        raise ModelError("members of it overlap", remedy="do not trust it")
+        raise ModelError(
+            "it unpacks to more than its size", expected="plain members", remedy="do not trust it"
+        )
 
     def read(name: str, limit: int | None = None) -> bytes:
         info = infos[f"{root}/{name}"]

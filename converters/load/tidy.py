@@ -302,6 +302,8 @@ def _shorter(graph: _Graph, chain: list[Any]) -> list[Any] | None:
                 moved = moved.reshape(_doubled(graph.shape(op.outputs[0])))
     except (ValueError, TypeError):
         return None
+    if moved.shape != _doubled(graph.shape(target)):
+        return None
     cost = sum(2 if graph.code(op) == _CODE.TRANSPOSE else 1 for op in chain)
     for axes in _permutations(numbers.ndim):
         if np.array_equal(numbers.transpose(axes).reshape(-1), moved.reshape(-1)):
