@@ -19,6 +19,8 @@ from edge_sdk.modelfile import sniff
 #: A file may unpack to this much, bytes, or to this many times its own size: Keras stores weights unpacked.
 _UNPACKED_BYTES, _UNPACKED_TIMES = 256 << 20, 20
 _CONFIG_BYTES = 64 << 20
+#: h5py's own error for a name that is no text is lost on its way and becomes a SystemError.
+_BAD_HDF5 = (OSError, ValueError, KeyError, RuntimeError, SystemError)
 #: Layers that run what is in a file or read another one.
 _RUNS_CODE = {"Lambda", "__lambda__", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
 _READS_FILES = {"TFSMLayer"}
@@ -95,8 +97,11 @@ def check_h5(path: Path) -> str:
         _check_hdf5(path, file, path.stat().st_size)
     import h5py
 
-    with h5py.File(path, "r") as file:
-        found, written_by = file.attrs.get("model_config"), str(file.attrs.get("keras_version", ""))
+    try:
+        with h5py.File(path, "r") as opened:
+            found, written_by = opened.attrs.get("model_config"), opened.attrs.get("keras_version", "")
+    except _BAD_HDF5 as error:
+        raise _damaged(path, error) from error
     if found is None:
         raise ModelError(
             f"{path} has no model in it",
@@ -106,7 +111,7 @@ def check_h5(path: Path) -> str:
         )
     config = _parse(path, found)
     _check_config(path, config)
-    return written_by
+    return str(written_by)
 
 
 def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
@@ -162,13 +167,16 @@ def _check_hdf5(path: Path, file: BinaryIO, size: int) -> None:
         with h5py.File(file, "r") as opened:
             # Visitors answer and do not raise: exceptions get lost on their way through HDF5.
             away = opened.visititems_links(leads_away) or opened.visititems(lies_elsewhere)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(
-            f"{path}: the weights are damaged", found=one_line(error)[:200], remedy="copy or save it again"
-        ) from error
+    except _BAD_HDF5 as error:
+        raise _damaged(path, error) from error
     if away is not None:
         raise ModelError(f"{path}: {away!r} refers to something else", expected="weights in the file")
     _check_size(path, sum(sizes), size)
+
+
+def _damaged(path: Path, error: BaseException) -> ModelError:
+    found = one_line(error)[:200]
+    return ModelError(f"{path}: the weights are damaged", found=found, remedy="copy or save it again")
 
 
 def _parse(path: Path, text: Any) -> dict[str, Any]:
@@ -185,7 +193,7 @@ def _parse(path: Path, text: Any) -> dict[str, Any]:
 
 def _check_config(path: Path, config: dict[str, Any]) -> None:
     for part in _parts(config):
-        kind, inner = part.get("class_name"), part.get("config")
+        kind, inner = str(part.get("class_name")), part.get("config")
         inner = inner if isinstance(inner, dict) else {}
         if kind in _RUNS_CODE:
             name = "Lambda" if kind == "__lambda__" else kind

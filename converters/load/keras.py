@@ -236,8 +236,10 @@ def _read(path: Path, keras: Any) -> Any:
                 expected="Keras' own layers",
                 remedy="rebuild the model with Keras' own layers, or hand over model.export(FOLDER)",
             ) from error
+        # Keras prints whole configurations before it comes to the point.
+        reason = message.rpartition("Exception encountered: ")[2]
         raise ModelError(
-            f"{path}: Keras cannot load it", found=message[:200], remedy="save the model again"
+            f"{path}: Keras cannot load it", found=reason[:200], remedy="save the model again"
         ) from error
 
 

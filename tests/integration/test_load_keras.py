@@ -343,3 +343,13 @@ def test_nothing_is_written_beside_the_output(bench: Bench) -> None:
     before = set(bench.folder.iterdir())
     bench.load(file)
     assert set(bench.folder.iterdir()) == before | {bench.output}
+
+
+@pytest.mark.parametrize("name", ["image", "lstm"])
+def test_the_same_model_gives_the_same_bytes_in_every_process(bench: Bench, name: str) -> None:
+    file, found = bench.write(name), []
+    for _ in range(2):
+        with Worker() as fresh:
+            Bench(fresh, bench.folder).load(file)
+        found.append(bench.output.read_bytes())
+    assert found[0] == found[1]

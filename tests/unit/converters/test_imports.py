@@ -38,7 +38,8 @@ def test_few_modules_import_tensorflow() -> None:
 def test_importing_the_converter_starts_nothing_heavy() -> None:
     code = (
         "import sys, converters.conversion, converters.inspect, converters.commands.convert\n"
-        "import converters.load.keras, converters.load.saved_model, converters.load.tflite, converters.quantize\n"
+        "import converters.quantize, converters.load.keras, converters.load.saved_model\n"
+        "import converters.load.tflite\n"
         "heavy = ('tensorflow', 'keras', 'tf_keras', 'h5py', 'matplotlib', 'torch', 'onnx')\n"
         "print([m for m in heavy if m in sys.modules])"
     )
