@@ -15,6 +15,8 @@ from converters.report import Report
 
 #: Rows of a table, and classes of a confusion matrix.
 _ROWS, _CLASSES = 40, 20
+#: Larger matrices stand below each other.
+_BESIDE = 12
 
 
 def render(report: Report) -> Html:
@@ -99,7 +101,7 @@ def _classes(labels: Sequence[str], before: Evaluation, after: Evaluation) -> It
     limit = max([abs(changes[i]) for i in shown] + [0.02])
     rows = [
         (
-            wording.clipped(wording.label(labels, i), 30),
+            wording.clipped(wording.label(labels, i), 24),
             f"{totals[i]:,}",
             wording.share(before.per_class[i]),
             wording.share(after.per_class[i]),
@@ -131,7 +133,8 @@ def _confusions(labels: Sequence[str], before: Evaluation, after: Evaluation, re
         tag("div", tag("h3", recipe), _confusion(names, second, totals, second - first)),
     )
     rest = tables.and_more(len(chosen), count, "class", "those with most errors are shown")
-    return join((tag("div", *tables_shown, class_="side"), rest))
+    beside = "side" if len(chosen) <= _BESIDE else None
+    return join((tag("div", *tables_shown, class_=beside), rest))
 
 
 def _errors(matrix: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -179,7 +182,7 @@ def _groups(before: Evaluation, after: Evaluation) -> Iterator[Html]:
         change = after.per_group[name] - before.per_group[name]
         rows.append(
             (
-                wording.clipped(name, 30),
+                wording.clipped(name, 24),
                 wording.share(before.per_group[name]),
                 wording.share(after.per_group[name]),
                 wording.points(change),

@@ -204,10 +204,12 @@ def test_a_notebook_keeps_its_looks(browser: Any) -> None:
     page.close()
 
 
-def test_it_prints_on_paper(show: Callable[..., Any]) -> None:
-    page = show("classifier", 1200, "dark")
+@pytest.mark.parametrize("name", ["auto", "deep", "large"])
+def test_it_prints_on_paper(show: Callable[..., Any], name: str) -> None:
+    page = show(name, 718)  # A4 with margins of 10 mm, at 96 dots an inch
     page.emulate_media(media="print")
     assert (
         page.evaluate("getComputedStyle(document.querySelector('.edgeml-report')).color") == "rgb(24, 34, 44)"
     )
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
     assert page.pdf(format="A4").startswith(b"%PDF")
