@@ -29,7 +29,8 @@ def run(model: str, data: str, target: str) -> None:
     elif path.suffix == ".tflite":
         outputs = _run_tflite(path.read_bytes(), inputs)
     else:
-        outputs = _keras(model).predict(_ordered(_keras(model), inputs), batch_size=128, verbose=0)
+        # One by one, as on a device: MelSpectrogram looks at the whole batch.
+        outputs = _keras(model).predict(_ordered(_keras(model), inputs), batch_size=1, verbose=0)
     listed = outputs if isinstance(outputs, list) else [outputs]
     np.savez(target, **{f"output_{n}": array for n, array in enumerate(listed)})
 
