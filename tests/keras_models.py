@@ -234,3 +234,18 @@ def int8(model: str, windows: str, output: str, *, repaired: bool = True) -> Non
     calibrated = bytes(Calibrator(flatbuffer).calibrate(lambda: iter(samples)))
     quantized = bytes(mlir_quantize(lstm.widen_cells(calibrated) if repaired else calibrated))
     Path(output).write_bytes(lstm.align_states(quantized) if repaired else quantized)
+
+
+def run_micro(model: str, inputs: str, outputs: str) -> None:
+    """The file in TFLite Micro, reset before each window; in a process without TensorFlow."""
+    from tflite_micro import runtime
+
+    interpreter = runtime.Interpreter.from_file(model, arena_size=400_000)
+    rows = []
+    with np.load(inputs) as arrays:
+        for window in arrays["0"]:
+            interpreter.reset()
+            interpreter.set_input(window[None], 0)
+            interpreter.invoke()
+            rows.append(interpreter.get_output(0)[0].copy())
+    np.savez(outputs, **{"0": np.stack(rows)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -332,6 +333,26 @@ def test_int8_of_recurrent_models(bench: Bench, name: str, least_db: float) -> N
         assert quantized.stat().st_size < 12_000
         bench.make("int8", model=str(bench.output), repaired=False, **arguments)
         assert sqnr_db(theirs, bench.run(inputs, quantized)[0]) < 20
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("tflite_micro") is None, reason="needs: pip install tflite-micro"
+)
+@pytest.mark.parametrize("name", ["lstm", "lstm_stacked", "bidirectional"])
+def test_tflite_micro_runs_fused_lstms(bench: Bench, name: str) -> None:
+    file = bench.write(name)
+    loaded = bench.load(file)
+    inputs = bench.random(32)
+    windows, answers, quantized = (bench.folder / n for n in ("windows.npz", "micro.npz", "int8.tflite"))
+    np.savez(windows, **{"0": inputs[0]})
+    bench.make("int8", model=str(bench.output), windows=str(windows), output=str(quantized))
+    theirs = bench.score(file, loaded, inputs)[0]
+    with Worker() as micro:
+        for model, least_db in ((bench.output, 100), (quantized, 30)):
+            arguments = {"model": str(model), "inputs": str(windows), "outputs": str(answers)}
+            micro.call("tests.keras_models:run_micro", timeout_s=TIMEOUT_S, **arguments)
+            with np.load(answers) as arrays:
+                assert sqnr_db(theirs, arrays["0"]) > least_db
 
 
 def sqnr_db(expected: np.ndarray, found: np.ndarray) -> float:
