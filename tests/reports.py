@@ -24,6 +24,8 @@ MOTION = (
     *(Channel(name, "dps") for name in ("gx", "gy", "gz")),
     Channel("p", "Pa"),
 )
+#: A name that would become markup, reach for the network, break the encoding and turn the text around it.
+HOSTILE = "</td></table><script src=//evil.example/x.js></script>\"'&amp;\x00\ud800\u202egnp.exe"
 VERSIONS = {"tensorflow": "2.21.0", "numpy": "2.3.1", "litert-quantizer": "0.11.0"}
 
 
@@ -317,3 +319,38 @@ def large() -> Report:
 def unlabelled_as(chosen: Trial) -> Report:
     """`unlabelled` with another trial."""
     return replace(unlabelled(), chosen=chosen, trials=(chosen,))
+
+
+def hostile() -> Report:
+    """`HOSTILE` wherever a name comes from outside, and very long ones."""
+    first = replace(layers(1)[0], name=HOSTILE, op=HOSTILE)
+    evidence = motion_evidence()
+    assert evidence.groups is not None
+    names = [f"{HOSTILE}{i}" + "w" * 80 for i in range(7)]
+    described = motion_contract(
+        name=HOSTILE * 3,
+        input=Input(tuple(Channel(name, HOSTILE) for name in names), 50.0, 100, 50),
+        output=Output(tuple(names)),
+        lineage=Lineage(dataset=HOSTILE, split=HOSTILE, source=HOSTILE, versions={HOSTILE: HOSTILE}),
+    )
+    plain = report()
+    chosen = replace(plain.chosen, kept=(first.name,), float_ops=(HOSTILE,), latency_us=3.0)
+    return replace(
+        plain,
+        chosen=chosen,
+        trials=(chosen,),
+        source=HOSTILE,
+        kind=HOSTILE,
+        digest=f"sha256:{HOSTILE}",
+        target=HOSTILE,
+        board=HOSTILE,
+        notes=(HOSTILE, "w" * 500),
+        layers=(first, replace(first, name=HOSTILE + "w" * 200), *layers(3)),
+        evidence=replace(
+            evidence,
+            groups=tuple(HOSTILE + "w" * 80 + group for group in evidence.groups),
+            basis=HOSTILE + "w" * 200,
+            counts=((HOSTILE + "w" * 200, 3),),
+        ),
+        contract=described,
+    )

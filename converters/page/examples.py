@@ -139,9 +139,9 @@ def _headline(report: Report, output: _Output, index: int) -> Html:
     names = report.contract.output.labels if report.contract else ()
     parts = [f"Input {index}"]
     if report.evidence.groups is not None:
-        parts.append(f", {report.evidence.groups[index]}")
+        parts.append(f", {wording.clipped(report.evidence.groups[index])}")
     if output.labels is not None and output.labels.ndim == 1:
-        parts.append(f": truly {wording.label(names, int(output.labels[index]))}")
+        parts.append(f": truly {wording.clipped(wording.label(names, int(output.labels[index])))}")
     return join(["".join(parts)])
 
 
@@ -175,7 +175,7 @@ def _said(report: Report, output: _Output, index: int) -> Html:
     probable = output.scores and bool(before.min() >= 0 and before.max() <= 1)
     rows = [
         (
-            wording.clipped(wording.label(names, int(i)), 24),
+            wording.clipped(wording.label(names, int(i)), 20),
             *(
                 _score(float(array[i]), probable=probable, decides=output.scores and int(array.argmax()) == i)
                 for array in (before, after)

@@ -17,10 +17,10 @@ _NOTE, _NOTES = 240, 8
 def render(report: Report) -> Html:
     """Name, recipe, verdict and headline figures."""
     recipe = report.recipe
-    made = f"{Path(report.source).name} as {recipe.name}: {recipe.meaning}."
+    made = f"{wording.clipped(Path(report.source).name, 80)} as {recipe.name}: {recipe.meaning}."
     return join(
         (
-            tag("h1", report.name),
+            tag("h1", wording.clipped(report.name, 80)),
             tag("p", made, class_="soft"),
             _gate(report),
             tag("div", join(_tiles(report)), class_="tiles"),

@@ -51,7 +51,7 @@ class View:
         drawn = [i for lane in self.lanes for i in lane]
         if self.kind != "lines" or len(drawn) < 2:
             return Html()
-        return charts.legend(*((f"f{i % _COLOURS}", self.names[i]) for i in drawn))
+        return charts.legend(*((f"f{i % _COLOURS}", wording.clipped(self.names[i])) for i in drawn))
 
 
 def view(samples: NDArray[Any], described: contracts.Input | None) -> View:
@@ -153,7 +153,8 @@ def _lines(rows: NDArray[np.float64], how: View) -> Html:
             else:
                 parts.append(charts.path(_thinned(rows[:, channel], x, y), f"s{channel % _COLOURS}"))
     height = len(how.lanes) * _LANE + 14
-    end = f"{length / how.rate_hz:g} s" if how.rate_hz else wording.counted(length, "sample")
+    noun = "sample" if rows.shape[1] > 1 else "value"
+    end = f"{length / how.rate_hz:g} s" if how.rate_hz else wording.counted(length, noun)
     parts.append(charts.write(_LEFT, height - 3, "0", "tick"))
     parts.append(charts.write(_WIDTH - _LEFT, height - 3, end, "tick", "end"))
     left_out = rows.shape[1] - sum(map(len, how.lanes))
@@ -168,7 +169,7 @@ def _unit(how: View, lane: Sequence[int]) -> str:
         return ""
     names = [how.names[i] for i in lane]
     unit = names[0].rpartition(" [")[2].rstrip("]") if names[0].endswith("]") else ""
-    return f"{unit or ', '.join(names)}: "
+    return f"{wording.clipped(unit or ', '.join(names), 20)}: "
 
 
 def _thinned(values: NDArray[np.float64], x: Scale, y: Scale) -> list[tuple[float, float]]:

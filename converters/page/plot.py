@@ -80,7 +80,7 @@ def draw(report: Report, points: Sequence[Point], title: str, width: float) -> H
             x,
             y,
             (title, "accuracy" if accuracy is not None else "outputs above their error, dB"),
-            (lambda value: re.sub(r"\.0+ ", " ", shown(value)), charts.number),
+            (lambda value: re.sub(r"(\.\d*?)0+ ", r"\1 ", shown(value)).replace(". ", " "), charts.number),
         )
     ]
     labels = Labels(Box(x.start, y.end - 4, x.end + 14, y.start - 2))

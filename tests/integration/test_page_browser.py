@@ -33,6 +33,7 @@ CASES: dict[str, Callable[[], Report]] = {
     "pictures": reports.pictures,
     "deep": reports.deep,
     "large": reports.large,
+    "hostile": reports.hostile,
 }
 
 #: Boxes of the texts of every plot that is shown, and whether any two of them share more than a hair.
@@ -204,7 +205,7 @@ def test_a_notebook_keeps_its_looks(browser: Any) -> None:
     page.close()
 
 
-@pytest.mark.parametrize("name", ["auto", "deep", "large"])
+@pytest.mark.parametrize("name", ["auto", "large"])
 def test_it_prints_on_paper(show: Callable[..., Any], name: str) -> None:
     page = show(name, 718)  # A4 with margins of 10 mm, at 96 dots an inch
     page.emulate_media(media="print")

@@ -12,10 +12,9 @@ from converters.page.labels import Box, Labels
 from converters.page.markup import Html, tag, text
 from converters.page.scales import Scale, linear_ticks
 from converters.report import Report
-from edge_sdk.contract import Channel, Input, Output
+from edge_sdk.contract import Output
 from tests import reports
 
-HOSTILE = "</td></table><script src=//evil.example/x.js></script>\"'&amp;\x00\ud800\u202egnp.exe"
 VOID = {"meta", "img", "br", "col"}
 
 
@@ -61,6 +60,7 @@ EVERY = {
     "pictures": reports.pictures,
     "grey": lambda: reports.pictures(1),
     "deep": reports.deep,
+    "hostile": reports.hostile,
 }
 
 
@@ -86,32 +86,8 @@ def test_the_page_of_a_big_model_stays_small_and_says_what_it_leaves_out() -> No
 
 
 def test_names_from_outside_are_text_wherever_they_stand() -> None:
-    layer = replace(reports.layers(1)[0], name=HOSTILE, op=HOSTILE)
-    evidence = reports.motion_evidence()
-    assert evidence.groups is not None
-    hostile = reports.report(
-        source=HOSTILE,
-        kind=HOSTILE,
-        digest=f"sha256:{HOSTILE}",
-        target=HOSTILE,
-        board=HOSTILE,
-        notes=(HOSTILE,),
-        layers=(layer, replace(layer, name=HOSTILE + "2")),
-        evidence=replace(
-            evidence,
-            groups=tuple(HOSTILE + group for group in evidence.groups),
-            basis=HOSTILE,
-            counts=((HOSTILE, 3),),
-        ),
-        contract=reports.motion_contract(
-            name=HOSTILE,
-            input=Input(tuple(Channel(HOSTILE + str(i), HOSTILE) for i in range(7)), 50.0, 100, 50),
-            output=Output(tuple(HOSTILE + str(i) for i in range(7))),
-        ),
-    )
-    failed = replace(
-        hostile.chosen, failure=HOSTILE, kept=(layer.name,), float_ops=(HOSTILE,), latency_us=3.0
-    )
+    hostile = reports.hostile()
+    failed = replace(hostile.chosen, failure=reports.HOSTILE)
     for shown in (hostile, replace(hostile, chosen=failed, trials=(failed, hostile.chosen))):
         document = shown.html()
         parsed = Balanced(document)
