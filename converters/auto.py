@@ -10,6 +10,8 @@ from converters.trials import Trials
 
 #: Not tried unasked: it changes what the program around the model must hand over.
 _BY_NAME_ONLY = frozenset({"int8_io", "mixed", "qat"})
+#: A model with ranges of its own is quantized with these or not at all.
+_WITHOUT_RANGES = frozenset(recipes.RECIPES) - {"float32", "qat"}
 #: Latencies closer than this are equal: the machine's noise decides nothing.
 _SAME_LATENCY = 1.1
 
@@ -22,7 +24,7 @@ def climb(trials: Trials) -> tuple[Trial, tuple[Trial, ...]]:
     """
     subject, made = trials.subject, []
     for recipe in recipes.RECIPES.values():
-        if recipe.name in _BY_NAME_ONLY and not (recipe.name == "qat" and subject.loaded.ranges):
+        if recipe.name in (_BY_NAME_ONLY if not subject.loaded.ranges else _WITHOUT_RANGES):
             continue
         if recipe.needs_data and subject.evidence.calibration is None:
             continue

@@ -18,6 +18,8 @@ from edge_sdk.errors import SpecError
 #: Two-sided 95 % point of the normal distribution.
 _Z95 = 1.959963984540054
 _RESAMPLES = 2000
+#: So many values of an output are ranked at most.
+_RANKED = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class Difference:
         max_error: largest absolute difference of an output.
         mean_error: mean absolute difference of an output.
         n: number of inputs.
+        rank: Spearman's correlation of the values: whether small ones keep their order beside large ones, which
+            a ratio of energies does not see. None where all values are equal.
     """
 
     agreement: float | None
@@ -69,6 +73,7 @@ class Difference:
     max_error: float
     mean_error: float
     n: int
+    rank: float | None = None
 
 
 def evaluate(
@@ -134,7 +139,20 @@ def difference(reference: NDArray[Any], other: NDArray[Any]) -> Difference:
         max_error=float(error.max()),
         mean_error=float(error.mean()),
         n=len(a),
+        rank=rank_correlation(a, b),
     )
+
+
+def rank_correlation(a: NDArray[Any], b: NDArray[Any]) -> float | None:
+    """Spearman's rank correlation of two arrays, ties at their mean rank; None where one has no spread.
+
+    Of very large arrays every k-th value is taken.
+    """
+    step = max(1, a.size // _RANKED)
+    ranks = [_ranks(np.ravel(values)[::step]) for values in (a, b)]
+    first, second = (rank - rank.mean() for rank in ranks)
+    spread = float(np.sqrt(np.square(first).sum() * np.square(second).sum()))
+    return float((first * second).sum() / spread) if spread > 0 else None
 
 
 def decide(scores: NDArray[Any]) -> NDArray[np.int64]:
@@ -260,6 +278,12 @@ def decibels(value: float) -> str:
     if value == math.inf:
         return "outputs equal"
     return f"{value:.1f} dB" if math.isfinite(value) else "not a number"
+
+
+def _ranks(values: NDArray[Any]) -> NDArray[np.float64]:
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return np.asarray((ends - (counts - 1) / 2)[place], dtype=np.float64)
 
 
 def _bootstrap(sums: NDArray[Any], sizes: NDArray[Any], seed: int) -> tuple[float, float]:

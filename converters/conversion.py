@@ -31,6 +31,7 @@ from converters import (
     load,
     mixed,
     pack,
+    prefix,
     recipes,
     representative,
     verify,
@@ -52,6 +53,9 @@ _SAME_FUNCTION_DB = 50.0
 #: A class that loses more than this is worth a note even where the gate passes, as a fraction.
 _CLASS_DROP = 0.05
 _TO = ("tflite", "c-array")
+#: What a process of a conversion may allocate, bytes: a file's configuration can ask for any size. So much, and
+#: so many times the sizes of the model and of the data.
+_MEMORY_BYTES, _TIMES_MODEL, _TIMES_DATA = 3 << 30, 20, 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,8 +127,12 @@ def convert(model: str | Path, output: str | Path, **options: Any) -> Report:
 def perform(request: Request) -> Report:
     """`convert`, asked with one object."""
     _check(request)
-    with Workshop(request.model, request.timeout_s, request.on_progress) as workshop:
-        conversion = _Conversion(request, workshop)
+    loader = load.find(request.model)
+    memory_bytes = _memory_bytes(request)
+    with Workshop(
+        request.model, request.timeout_s, request.on_progress, memory_bytes=memory_bytes
+    ) as workshop:
+        conversion = _Conversion(request, workshop, loader)
         report = conversion.run()
         if not report.passed:
             raise DropError(report)
@@ -135,9 +143,8 @@ def perform(request: Request) -> Report:
 class _Conversion:
     """The steps, and what one leaves for the next."""
 
-    def __init__(self, request: Request, workshop: Workshop) -> None:
-        self._request, self._workshop = request, workshop
-        self._loader = load.find(request.model)
+    def __init__(self, request: Request, workshop: Workshop, loader: load.Loader) -> None:
+        self._request, self._workshop, self._loader = request, workshop, loader
         self._seconds: dict[str, float] = {}
         self._reference = workshop.folder / "float.tflite"
 
@@ -168,6 +175,7 @@ class _Conversion:
             per_tensor=request.per_tensor,
             board=boards.find(request.board) if request.board else None,
             target=request.target,
+            shapes=request.shapes,
         )
         trials = Trials(subject, self._workshop)
         with self._timed("recipes"):
@@ -225,6 +233,13 @@ class _Conversion:
         original = tuple(
             array.astype(np.float32) for array in self._workshop.read(answers, len(graph.outputs))
         )
+        for port, array in zip(loaded.outputs, original, strict=True):
+            if len(array) != len(found):
+                raise ModelError(
+                    f"{self._request.model}: the output {port.name!r} does not follow the batch",
+                    expected=f"{len(found)} rows for as many inputs",
+                    found=f"{array.shape[0]}",
+                )
         if not all(np.isfinite(array).all() for array in original):
             raise ModelError(
                 f"{self._request.model} gives NaN or infinity", remedy="check its weights and the data"
@@ -319,7 +334,7 @@ class _Conversion:
         if subject.loaded.batch == 1 and self._request.batch is None:
             notes.append("batch fixed to 1, as recurrent and spectrogram layers need")
         if chosen.kept:
-            names = first_of(dict.fromkeys(map(layers.title, chosen.kept)), 6)
+            names = first_of(dict.fromkeys(map(prefix.title, chosen.kept)), 6)
             notes.append(
                 f"kept in float32: {len(chosen.kept)} of {len(subject.graph.ops)} operators: {names}"
             )
@@ -331,10 +346,10 @@ class _Conversion:
     def _members(self) -> dict[str, bytes]:
         """The edgeml members of the source, as far as its format has room for them."""
         path = Path(self._request.model)
-        if path.suffix == ".keras":
+        if path.suffix.lower() == ".keras":
             return modelfile.read_members(path)
-        if path.suffix == ".tflite":
-            return dict(modelfile.split(path.read_bytes()).members)
+        if path.suffix.lower() == ".tflite":
+            return modelfile.known(modelfile.split(path.read_bytes()).members)
         return {}
 
     def _own_contract(self) -> Contract | None:
@@ -432,6 +447,15 @@ def _check_installed(loader: load.Loader) -> None:
 
 def _is_npz(data: Path | None) -> bool:
     return data is not None and data.suffix == ".npz" and not data.is_dir()
+
+
+def _memory_bytes(request: Request) -> int | None:
+    """None for a model that is made by the user's own code, whose size no file tells."""
+    size = _size_of(request.model)
+    if size is None:
+        return None
+    data = 0 if request.data is None else _size_of(str(request.data)) or 0
+    return _MEMORY_BYTES + _TIMES_MODEL * size + _TIMES_DATA * data
 
 
 def _files_of(model: str) -> list[Path]:

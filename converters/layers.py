@@ -94,12 +94,6 @@ def read(file: Path) -> tuple[Layer, ...]:
     return tuple(Layer.from_dict(facts) for facts in json.loads(file.read_text()))
 
 
-def title(tensor: str) -> str:
-    """A tensor's name for people: ``seq/conv1/Relu;seq/conv1/BiasAdd`` is ``conv1/Relu``."""
-    first = tensor.partition(";")[0]
-    return first.partition("/")[2] or first
-
-
 def around(graph: Graph, tensors: Collection[str]) -> tuple[str, ...]:
     """Names of the outputs of all operators that write or read one of these tensors.
 

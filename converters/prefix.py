@@ -21,10 +21,12 @@ LEARNED = frozenset(
     BIDIRECTIONAL_SEQUENCE_RNN EMBEDDING_LOOKUP WHILE
     """.split()  # noqa: SIM905 - a table reads better than a column of strings
 )
-#: Operators that move values without computing: right before a learned one they are as good in int8.
+#: Operators that move values, or mix neighbours of one scale: right before a learned one they are as good in int8,
+#: and TensorFlow's quantizer puts QUANTIZE ahead of them whatever it is told.
 MOVES = frozenset(
     """
     RESHAPE EXPAND_DIMS SQUEEZE TRANSPOSE PAD SPACE_TO_BATCH_ND STRIDED_SLICE SLICE UNPACK SPLIT SHAPE PACK
+    REVERSE_V2 RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR
     """.split()  # noqa: SIM905
 )
 
@@ -75,7 +77,7 @@ def check_float_prefix(
         inside = op.name not in MOVES and op.name != "QUANTIZE"
         if op.name == "DEQUANTIZE" or (inside and any(graph.tensors[i].dtype == dtype for i in op.outputs)):
             raise ModelError(
-                f"{op.name} ({_name(graph, op)}) ahead of the first learned layer lost precision",
+                f"{op.name} ({title(_name(graph, op))}) ahead of the first learned layer lost precision",
                 expected="float32 up to that layer, then QUANTIZE",
                 found=op.name if op.name == "DEQUANTIZE" else dtype,
                 remedy=remedy,
@@ -88,11 +90,17 @@ def check_float_prefix(
         if dtypes != {dtype}:
             found = ", ".join(sorted(dtypes))
             raise ModelError(
-                f"{op.name} ({_name(graph, op)}) was not quantized",
+                f"{op.name} ({title(_name(graph, op))}) was not quantized",
                 expected=dtype,
                 found=found,
                 remedy=remedy,
             )
+
+
+def title(tensor: str) -> str:
+    """A tensor's name for people: ``seq/conv1/Relu;seq/conv1/BiasAdd`` is ``conv1/Relu``."""
+    first = tensor.partition(";")[0]
+    return first.partition("/")[2] or first
 
 
 def _walk(graph: Graph, preprocessing: Collection[str]) -> tuple[list[Op], list[Op]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class Subject:
         per_tensor: one scale a weight tensor instead of one a channel.
         board: what the result is for; None for any.
         target: where latency is measured.
+        shapes: as the user gave them for inputs with open sizes.
     """
 
     source: str
@@ -52,6 +53,7 @@ class Subject:
     per_tensor: bool = False
     board: boards.Board | None = None
     target: str = "host:"
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @cached_property
     def graph(self) -> Graph:
@@ -125,8 +127,13 @@ class Trials:
         subject, self._made = self.subject, self._made + 1
         file = self._workshop.folder / f"trial{self._made}.tflite"
         if recipe.name == "qat":
-            self._quantization_aware(file)
-            return file, []
+            return file, self._quantization_aware(file)
+        if subject.loaded.ranges and recipe.name != "float32":
+            raise ModelError(
+                f"{subject.source} brings quantization ranges of its own",
+                expected="the recipe that honours them",
+                remedy="take --recipe qat",
+            )
         facts: dict[str, Any] = self._workshop.call(
             "converters.quantize:apply",
             model=str(self._calibrated if recipe.needs_data else subject.reference),
@@ -220,7 +227,7 @@ class Trials:
         """The error without the name of a file that the user never saw."""
         return re.sub(re.escape(str(self._workshop.folder)) + r"/\S+: ", "", str(error))
 
-    def _quantization_aware(self, file: Path) -> None:
+    def _quantization_aware(self, file: Path) -> list[str]:
         subject = self.subject
         if not subject.loaded.ranges:
             raise ModelError(
@@ -228,10 +235,12 @@ class Trials:
                 expected="a model trained with fake-quantization",
                 remedy="take --recipe int8, which measures ranges on data",
             )
-        self._workshop.call(
+        facts: dict[str, Any] = self._workshop.call(
             f"{subject.loader.module}:quantized",
             environment=subject.loader.environment,
             model=subject.source,
             output=str(file),
             loaded=subject.loaded.as_dict(),
+            shapes={name: list(shape) for name, shape in subject.shapes.items()},
         )
+        return list(facts["float_ops"])
