@@ -85,6 +85,50 @@ def sensor() -> Made:
     return _lively(model), (torch.randn(1, 6, 40),)
 
 
+def causal() -> Made:
+    """A temporal convolutional network on [N, C, L]: padded on one side or cut at the end, with shortcuts."""
+    import torch
+
+    nn = _layers()
+
+    class Block(nn.Module):
+        def __init__(self, given: int, made: int, step: int, *, cut: bool) -> None:
+            super().__init__()
+            self.reach, self.cut = 2 * step, cut
+            self.conv = nn.Conv1d(given, made, 3, padding=self.reach if cut else 0, dilation=step)
+            self.norm, self.way = nn.BatchNorm1d(made), nn.Conv1d(given, made, 1)
+
+        def forward(self, x: Any) -> Any:
+            padded = x if self.cut else nn.functional.pad(x, (self.reach, 0))
+            y = self.conv(padded)
+            y = y[:, :, : -self.reach] if self.cut else y
+            return torch.relu(self.norm(y) + self.way(x))
+
+    class Causal(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Sequential(Block(6, 8, 1, cut=False), Block(8, 8, 2, cut=True))
+            self.head = nn.Linear(16, 4)
+
+        def forward(self, window: Any) -> Any:
+            x = self.body(window)
+            return self.head(torch.cat([x, torch.tanh(x)], dim=1).mean(dim=-1))
+
+    return _lively(Causal()), (torch.randn(1, 6, 40),)
+
+
+def restored() -> Made:
+    """An autoencoder of windows [N, C, L], whose output is a window again."""
+    import torch
+
+    nn = _layers()
+    model = nn.Sequential(
+        nn.Conv1d(3, 8, 4, 2, 1), nn.LeakyReLU(0.1), nn.AvgPool1d(2), nn.ReLU(),
+        nn.ConvTranspose1d(8, 8, 4, 2, 1), nn.BatchNorm1d(8), nn.ReLU(), nn.ConvTranspose1d(8, 3, 4, 2, 1),
+    )  # fmt: skip
+    return _lively(model), (torch.randn(1, 3, 32),)
+
+
 def flattened() -> Made:
     """An image network that flattens its features: the order of the weights depends on the layout."""
     import torch

@@ -46,8 +46,10 @@ def open_batch(flatbuffer: bytes) -> bytes | None:
     for index, tensor in enumerate(model.subgraphs[0].tensors):
         shape = grown.get(index, ())
         before = [] if tensor.shape is None else list(map(int, tensor.shape))
-        if before and shape and shape[0] == _BATCH * before[0] and _is_computed(model, tensor):
-            tensor.shapeSignature = [-1, *before[1:]]
+        is_open = before and shape and shape[0] == _BATCH * before[0] and _is_computed(model, tensor)
+        tensor.shapeSignature = [-1, *before[1:]] if is_open else None
+    if any(grown[int(i)][:1] != (_BATCH,) for i in model.subgraphs[0].outputs):
+        return None
     opened = rewrite.repack(model)
     return opened if _scales(opened) else None
 
@@ -98,6 +100,8 @@ def _free(model: Any, op: Any) -> None:
     tensor.name, tensor.shape, tensor.type = bytes(wanted.name or b"") + b"_any", [len(freed)], wanted.type
     tensor.buffer = len(model.buffers) - 1
     graph.tensors.append(tensor)
+    if code == _CODE.SLICE:  # its kernel holds it to the shape of its output, where that has one
+        output.shapeSignature = freed
     inputs = [int(i) for i in op.inputs]
     inputs[_SHAPED[code]] = len(graph.tensors) - 1
     op.inputs = inputs

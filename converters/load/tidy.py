@@ -3,6 +3,7 @@
     TRANSPOSE, RESHAPE, TRANSPOSE …    the one RESHAPE, or TRANSPOSE, that does the same
     BATCH_MATMUL with constants, ADD   FULLY_CONNECTED, which quantizes per channel and has a bias
     CONV_2D, (TRANSPOSE,) RELU         CONV_2D with its activation inside
+    TRANSPOSE, PAD, TRANSPOSE          PAD of the axes where they were
     TRANSPOSE, MEAN                    MEAN along the axes where they were
     metadata of the converter          nothing: reduced_precision_support lets a runtime compute in float16,
                                        keep_stablehlo_constant hides weights from TensorFlow's quantizer
@@ -18,9 +19,9 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from numpy.typing import NDArray
 
 from converters import rewrite
+from converters.load.editable import Editable
 from edge_sdk.operators import NAMES
 
 _CODE = schema.BuiltinOperator
@@ -39,7 +40,7 @@ _WITH_ACTIVATION = (
 )
 _MOVES = (_CODE.TRANSPOSE, _CODE.RESHAPE, _CODE.SQUEEZE, _CODE.EXPAND_DIMS)
 #: More axes have more permutations than are worth trying.
-_MOST_AXES = 6
+_MOST_AXES = 5
 
 
 def tidy(flatbuffer: bytes) -> bytes:
@@ -47,15 +48,11 @@ def tidy(flatbuffer: bytes) -> bytes:
     model = rewrite.unpack(flatbuffer)
     if len(model.subgraphs) != 1:
         return flatbuffer
-    graph = _Graph(model)
-    for op in list(graph.ops):
-        _matmul(graph, op)
-    for op in list(graph.ops):
-        _activation(graph, op)
-    for op in list(graph.ops):
-        _moves(graph, op)
-    for op in list(graph.ops):
-        _mean(graph, op)
+    graph = Editable(model)
+    for change in (_matmul, _activation, _pad, _undone, _moves, _mean):
+        for op in list(graph.ops):
+            change(graph, op)
+    graph.drop_unread(_MOVES)
     graph.drop_unused()
     graph.drop_metadata()
     return rewrite.repack(model)
@@ -68,7 +65,7 @@ def rename(flatbuffer: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> 
     where the converter called them after a class.
     """
     model = rewrite.unpack(flatbuffer)
-    graph = _Graph(model)
+    graph = Editable(model)
     for number, op in enumerate(graph.ops):
         layer = f"{NAMES[graph.code(op)].lower()}_{number}"
         for place, tensor in enumerate(op.outputs):
@@ -90,126 +87,7 @@ def rename(flatbuffer: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> 
     return rewrite.repack(model)
 
 
-class _Graph:
-    """The main subgraph of a model, for changing it."""
-
-    def __init__(self, model: Any) -> None:
-        self.model, self.graph = model, model.subgraphs[0]
-        self.ops: list[Any] = list(self.graph.operators)
-        for op in self.ops:
-            op.inputs, op.outputs = [int(i) for i in op.inputs], [int(i) for i in op.outputs]
-        self.graph.operators = self.ops
-
-    def code(self, op: Any) -> int:
-        entry = self.model.operatorCodes[op.opcodeIndex]
-        return max(int(entry.builtinCode), int(entry.deprecatedBuiltinCode))
-
-    def shape(self, tensor: int) -> tuple[int, ...]:
-        shape = self.graph.tensors[tensor].shape
-        return () if shape is None else tuple(map(int, shape))
-
-    def constant(self, tensor: int) -> NDArray[Any] | None:
-        """A constant's values, float32 or integers; None for what is computed."""
-        kinds = {schema.TensorType.FLOAT32: np.float32, schema.TensorType.INT32: np.int32}
-        facts = self.graph.tensors[tensor]
-        data = self.model.buffers[facts.buffer].data
-        if data is None or not len(data) or facts.type not in kinds:
-            return None
-        return np.frombuffer(bytes(bytearray(data)), kinds[facts.type]).reshape(self.shape(tensor))
-
-    def add_constant(self, name: str, values: NDArray[Any]) -> int:
-        buffer, tensor = schema.BufferT(), schema.TensorT()
-        buffer.data = np.frombuffer(values.tobytes(), np.uint8)
-        self.model.buffers.append(buffer)
-        tensor.name, tensor.shape, tensor.buffer = (
-            name.encode(),
-            list(values.shape),
-            len(self.model.buffers) - 1,
-        )
-        tensor.type = schema.TensorType.INT32 if values.dtype == np.int32 else schema.TensorType.FLOAT32
-        self.graph.tensors.append(tensor)
-        return len(self.graph.tensors) - 1
-
-    def add_activation(self, like: int, name: str, shape: tuple[int, ...]) -> int:
-        tensor = schema.TensorT()
-        tensor.name, tensor.shape, tensor.type = name.encode(), list(shape), self.graph.tensors[like].type
-        self.graph.tensors.append(tensor)
-        return len(self.graph.tensors) - 1
-
-    def name(self, tensor: int) -> str:
-        return bytes(self.graph.tensors[tensor].name or b"").decode(errors="replace")
-
-    def operator(self, code: int, inputs: list[int], output: int, options: Any = None, kind: int = 0) -> Any:
-        entries = self.model.operatorCodes
-        wanted = [i for i, e in enumerate(entries) if max(e.builtinCode, e.deprecatedBuiltinCode) == code]
-        if not wanted:
-            entry = schema.OperatorCodeT()
-            entry.builtinCode, entry.deprecatedBuiltinCode, entry.version = code, min(code, 127), 1
-            entries.append(entry)
-            wanted = [len(entries) - 1]
-        op = schema.OperatorT()
-        op.opcodeIndex, op.inputs, op.outputs = wanted[0], inputs, [output]
-        op.builtinOptions, op.builtinOptionsType = options, kind
-        return op
-
-    def only_reader(self, tensor: int) -> Any:
-        """The operator that alone reads a tensor; None where several do, or the caller of the model."""
-        readers = [op for op in self.ops if tensor in op.inputs]
-        if len(readers) != 1 or tensor in self.graph.outputs or readers[0].inputs.count(tensor) != 1:
-            return None
-        return readers[0]
-
-    def replace(self, old: list[Any], new: list[Any]) -> None:
-        """Put operators in the place of the last of others."""
-        at = self.ops.index(old[-1])
-        self.ops[at : at + 1] = new
-        for op in old[:-1]:
-            self.ops.remove(op)
-
-    def drop_unused(self) -> None:
-        used = {*map(int, self.graph.inputs), *map(int, self.graph.outputs)}
-        for op in self.ops:
-            used |= {i for i in (*op.inputs, *op.outputs, *_intermediates(op)) if i >= 0}
-        kept = sorted(used)
-        place = {old: new for new, old in enumerate(kept)} | {-1: -1}
-        buffers = {self.graph.tensors[i].buffer for i in kept}
-        for tensor in (self.graph.tensors[i] for i in range(len(self.graph.tensors)) if i not in used):
-            if tensor.buffer not in buffers:
-                self.model.buffers[tensor.buffer].data = None
-        self.graph.tensors = [self.graph.tensors[i] for i in kept]
-        self.graph.inputs = [place[int(i)] for i in self.graph.inputs]
-        self.graph.outputs = [place[int(i)] for i in self.graph.outputs]
-        for op in self.ops:
-            op.inputs, op.outputs = [place[i] for i in op.inputs], [place[i] for i in op.outputs]
-            if _intermediates(op):
-                op.intermediates = [place[i] for i in _intermediates(op)]
-        for signature in self.model.signatureDefs or []:
-            for each in (*(signature.inputs or []), *(signature.outputs or [])):
-                each.tensorIndex = place[int(each.tensorIndex)]
-        # The calibrator refuses a code that no operator has.
-        codes = sorted({int(op.opcodeIndex) for op in self.ops})
-        self.model.operatorCodes = [self.model.operatorCodes[code] for code in codes]
-        for op in self.ops:
-            op.opcodeIndex = codes.index(int(op.opcodeIndex))
-
-    def drop_metadata(self) -> None:
-        kept = [each for each in self.model.metadata or [] if bytes(each.name) == b"min_runtime_version"]
-        for each in self.model.metadata or []:
-            if each not in kept:
-                self.model.buffers[each.buffer].data = None
-        self.model.metadata = kept
-
-    def call(self, tensor: int, name: str) -> None:
-        """Name a tensor, unless its name says something already."""
-        if "<locals>" in self.name(tensor) or not self.name(tensor):
-            self.graph.tensors[tensor].name = name.encode()
-
-
-def _intermediates(op: Any) -> list[int]:
-    return [] if op.intermediates is None else [int(i) for i in op.intermediates]
-
-
-def _matmul(graph: _Graph, op: Any) -> None:
+def _matmul(graph: Editable, op: Any) -> None:
     if graph.code(op) != _CODE.BATCH_MATMUL or op.builtinOptions.adjX:
         return
     weights = graph.constant(op.inputs[1])
@@ -238,7 +116,7 @@ def _matmul(graph: _Graph, op: Any) -> None:
     graph.replace(old, [graph.operator(_CODE.FULLY_CONNECTED, inputs, output, options, kind)])
 
 
-def _activation(graph: _Graph, op: Any) -> None:
+def _activation(graph: Editable, op: Any) -> None:
     if graph.code(op) not in _WITH_ACTIVATION or op.builtinOptions.fusedActivationFunction != _NONE:
         return
     last, following = op, graph.only_reader(op.outputs[0])
@@ -250,7 +128,46 @@ def _activation(graph: _Graph, op: Any) -> None:
         graph.ops.remove(following)
 
 
-def _mean(graph: _Graph, op: Any) -> None:
+def _pad(graph: Editable, op: Any) -> None:
+    """Pad before a transpose instead of after it, where another one follows that may undo it."""
+    axes = graph.constant(op.inputs[1]) if graph.code(op) == _CODE.TRANSPOSE else None
+    if axes is None:
+        return
+    for pad in graph.readers(op.outputs[0]):
+        third = graph.only_reader(pad.outputs[0])
+        sizes = graph.constant(pad.inputs[1]) if graph.code(pad) == _CODE.PAD else None
+        if sizes is None or third is None or graph.code(third) != _CODE.TRANSPOSE:
+            continue
+        source, target = op.inputs[0], pad.outputs[0]
+        moved = np.empty_like(sizes)
+        moved[axes] = sizes
+        shape = tuple(size + int(more.sum()) for size, more in zip(graph.shape(source), moved, strict=True))
+        stored = graph.add_constant(f"{graph.name(target)}_padding", moved)
+        middle = graph.add_activation(target, f"{graph.name(target)}_padded", shape)
+        padding = [source, stored], middle, pad.builtinOptions, pad.builtinOptionsType
+        turning = [middle, op.inputs[1]], target, op.builtinOptions, op.builtinOptionsType
+        graph.replace([pad], [graph.operator(_CODE.PAD, *padding), graph.operator(_CODE.TRANSPOSE, *turning)])
+
+
+def _undone(graph: Editable, op: Any) -> None:
+    """Let what reads a tensor that was transposed there and back read the one before, whoever else reads."""
+    axes = graph.constant(op.inputs[1]) if graph.code(op) == _CODE.TRANSPOSE else None
+    first = graph.writer(op.inputs[0])
+    if (
+        axes is None
+        or first is None
+        or graph.code(first) != _CODE.TRANSPOSE
+        or op.outputs[0] in graph.results
+    ):
+        return
+    before = graph.constant(first.inputs[1])
+    if before is not None and np.array_equal(before[axes], np.arange(len(axes))):
+        for reader in graph.readers(op.outputs[0]):
+            reader.inputs = [first.inputs[0] if i == op.outputs[0] else i for i in reader.inputs]
+        graph.ops.remove(op)
+
+
+def _mean(graph: Editable, op: Any) -> None:
     if op not in graph.ops or graph.code(op) != _CODE.TRANSPOSE:
         return
     following = graph.only_reader(op.outputs[0])
@@ -267,7 +184,7 @@ def _mean(graph: _Graph, op: Any) -> None:
         graph.ops.remove(op)
 
 
-def _moves(graph: _Graph, first: Any) -> None:
+def _moves(graph: Editable, first: Any) -> None:
     if first not in graph.ops or not _is_move(graph, first):
         return
     chain = [first]
@@ -280,13 +197,13 @@ def _moves(graph: _Graph, first: Any) -> None:
             return
 
 
-def _is_move(graph: _Graph, op: Any) -> bool:
+def _is_move(graph: Editable, op: Any) -> bool:
     if graph.code(op) not in _MOVES or graph.constant(op.inputs[0]) is not None:
         return False
     return graph.code(op) != _CODE.TRANSPOSE or graph.constant(op.inputs[1]) is not None
 
 
-def _shorter(graph: _Graph, chain: list[Any]) -> list[Any] | None:
+def _shorter(graph: Editable, chain: list[Any]) -> list[Any] | None:
     """What does the same as a chain of moves for less; None where nothing does.
 
     The numbers 0, 1, 2, … are sent through the chain, with a batch of two, so that its axis is seen to move.
@@ -318,7 +235,7 @@ def _permutations(rank: int) -> Iterator[tuple[int, ...]]:
     return itertools.permutations(range(rank)) if rank <= _MOST_AXES else iter(())
 
 
-def _rebuilt(graph: _Graph, axes: tuple[int, ...], source: int, target: int) -> list[Any]:
+def _rebuilt(graph: Editable, axes: tuple[int, ...], source: int, target: int) -> list[Any]:
     ops, shape = [], graph.shape(source)
     if axes != tuple(range(len(axes))):
         shape = tuple(shape[axis] for axis in axes)

@@ -118,8 +118,11 @@ class _Lifted:
     def lift(self, node: Any) -> None:
         """Do an operation on [N, C, 1, L] where it is one on [N, C, L]."""
         operation, rank = name(node), self._rank(node)
+        if operation == "mean" and rank == 2 and node.args[0] in self and list(node.args[1]) in ([2], [-1]):
+            node.args = (self._flat[node.args[0]], [2, 3], *node.args[2:])
+            return
         arguments = None
-        if operation in _LIFTS and self._rank(node.args[0]) == 3:
+        if operation in _LIFTS and rank == 3:
             arguments = _LIFTS[operation](self, node)
         elif operation in _ELEMENTWISE and rank == 3 and self._all_flat(node):
             arguments = (node.target, tuple(self._flat.get(each, each) for each in node.args))
@@ -132,6 +135,9 @@ class _Lifted:
             flat = self._call("squeeze", (image, 2), 3)
         self._flat[flat] = image
         node.replace_all_uses_with(flat)
+
+    def __contains__(self, node: Any) -> bool:
+        return node in self._flat
 
     def _all_flat(self, node: Any) -> bool:
         return bool(node.all_input_nodes) and all(each in self._flat for each in node.all_input_nodes)
@@ -225,15 +231,52 @@ def _average_pool(lifted: _Lifted, node: Any) -> tuple[Any, tuple[Any, ...]]:
 def _adaptive_pool(lifted: _Lifted, node: Any) -> tuple[Any, tuple[Any, ...]]:
     import torch
 
-    return torch.ops.aten.adaptive_avg_pool2d.default, (
-        lifted.image(node.args[0], node), _pair(node.args[1], 1),
+    image = lifted.image(node.args[0], node)
+    return torch.ops.aten.adaptive_avg_pool2d.default, (image, _pair(node.args[1], 1))
+
+
+def _transposed_conv(lifted: _Lifted, node: Any) -> tuple[Any, tuple[Any, ...]] | None:
+    import torch
+
+    defaults = [None, None, None, 1, 0, 0, 1, 1]
+    x, weight, bias, stride, padding, more, groups, dilation = _defaulted(node.args, defaults)
+    if weight.op != "get_attr":
+        return None
+    values = (
+        lifted.image(x, node), lifted.kernel(weight), bias, _pair(stride, 1), _pair(padding, 0),
+        _pair(more, 0), groups, _pair(dilation, 1),
     )  # fmt: skip
+    return torch.ops.aten.conv_transpose2d.input, values
 
 
-_LIFTS: dict[str, Callable[[_Lifted, Any], tuple[Any, tuple[Any, ...]] | None]] = {
+def _pad(lifted: _Lifted, node: Any) -> tuple[Any, tuple[Any, ...]] | None:
+    """Along the last axis only, which padding counts from."""
+    return _same(lifted, node) if len(node.args[1]) == 2 else None
+
+
+def _slice(lifted: _Lifted, node: Any) -> tuple[Any, tuple[Any, ...]] | None:
+    x, axis, *rest = _defaulted(node.args, [None, 0])
+    return (node.target, (lifted.image(x, node), 3, *rest)) if axis in (2, -1) and x in lifted else None
+
+
+def _concatenate(lifted: _Lifted, node: Any) -> tuple[Any, tuple[Any, ...]] | None:
+    parts, axis = _defaulted(node.args, [None, 0])
+    axes = {1: 1, -2: 1, 2: 3, -1: 3}
+    if axis not in axes or not any(each in lifted for each in parts):
+        return None
+    return node.target, ([lifted.image(each, node) for each in parts], axes[axis])
+
+
+_Lift = Callable[[_Lifted, Any], tuple[Any, tuple[Any, ...]] | None]
+_LIFTS: dict[str, _Lift] = {
     "conv1d": _conv,
+    "conv_transpose1d": _transposed_conv,
     "batch_norm": _same,
     "max_pool1d": _max_pool,
     "avg_pool1d": _average_pool,
     "adaptive_avg_pool1d": _adaptive_pool,
+    "pad": _pad,
+    "constant_pad_nd": _pad,
+    "slice": _slice,
+    "cat": _concatenate,
 }

@@ -11,7 +11,9 @@ from tests.loading import TIMEOUT_S, loader
 
 pytestmark = pytest.mark.integration
 
-MODELS = ["image", "depthwise", "sensor", "flattened", "mlp", "sequence", "several", "square", "integers"]
+MODELS = [
+    "image", "depthwise", "sensor", "causal", "flattened", "mlp", "sequence", "several", "square", "integers",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +39,9 @@ def test_a_program_exported_with_a_dynamic_batch(torch, tmp_path, name):
     torch.check(converted, tmp_path)
 
 
-def test_a_recurrent_layer_keeps_a_batch_of_one(torch, tmp_path):
-    converted = torch.load(torch.build(tmp_path, "recurrent"), tmp_path)
+@pytest.mark.parametrize("name", ["recurrent", "restored"])
+def test_a_batch_that_is_part_of_the_computation_stays_one(torch, tmp_path, name):
+    converted = torch.load(torch.build(tmp_path, name), tmp_path)
     assert converted.loaded.batch == 1
     torch.check(converted, tmp_path)
 

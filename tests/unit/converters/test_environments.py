@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from converters import environments
+from converters import environments, installation
 from converters.environments import Environment
 from edge_sdk.errors import DeviceError, MissingExtraError, UnknownNameError
 
@@ -103,7 +103,7 @@ def test_another_python_on_the_path_is_found_and_a_stand_in_that_fails_is_not(tm
         file.chmod(file.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(shims))
     declare(monkeypatch, "thing", version="3.99")
-    assert environments._suitable(environments.find("small")) == (str(real / "python3.99"), "3.99")
+    assert installation._suitable(environments.find("small")) == (str(real / "python3.99"), "3.99")
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(monkeypatch, tmp_path):
