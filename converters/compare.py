@@ -64,8 +64,8 @@ class Difference:
         max_error: largest absolute difference of an output.
         mean_error: mean absolute difference of an output.
         n: number of inputs.
-        rank: Spearman's correlation of the values: whether small ones keep their order beside large ones, which
-            a ratio of energies does not see. None where all values are equal.
+        rank: Spearman's correlation of the values: whether small ones keep their order beside large ones,
+            which a ratio of energies does not see. None where all values are equal.
     """
 
     agreement: float | None
@@ -117,12 +117,13 @@ def evaluate(
     )
 
 
-def difference(reference: NDArray[Any], other: NDArray[Any]) -> Difference:
+def difference(reference: NDArray[Any], other: NDArray[Any], *, classes: bool = True) -> Difference:
     """How far `other` is from `reference`.
 
     Args:
         reference: float [n, …].
         other: float [n, …], from the same inputs.
+        classes: whether a row holds one score a class, so that its largest means something.
 
     Raises:
         SpecError: shapes differ, or there is nothing to compare.
@@ -134,7 +135,9 @@ def difference(reference: NDArray[Any], other: NDArray[Any]) -> Difference:
         )
     error = np.abs(a - b)
     return Difference(
-        agreement=float(np.mean(decide(a) == decide(b))) if a.ndim == 2 and a.shape[-1] > 1 else None,
+        agreement=float(np.mean(decide(a) == decide(b)))
+        if classes and a.ndim == 2 and a.shape[-1] > 1
+        else None,
         sqnr_db=sqnr_db(a, b),
         max_error=float(error.max()),
         mean_error=float(error.mean()),

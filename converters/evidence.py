@@ -21,12 +21,16 @@ from numpy.typing import NDArray
 from edge_sdk.errors import DatasetError, one_line
 from edge_sdk.graph import Graph, Tensor
 
-#: Inputs that are compared when there are no data.
+#: The basis where there are no data.
+RANDOM = "random inputs"
+#: Inputs that are compared then.
 RANDOM_INPUTS = 64
+#: Fewer where they and what comes out of them would take more than this, bytes.
+_RANDOM_BYTES, _LEAST_RANDOM_INPUTS = 256 << 20, 2
 #: Share of an .npz without groups that judges; the rest is there to measure ranges on.
 _JUDGING_SHARE = 0.5
 #: An .npz may claim any size; what is read has to fit the memory.
-_MOST_BYTES = 4 << 30
+_MOST_BYTES = 1 << 30
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError)
 
 
@@ -69,8 +73,11 @@ def random(graph: Graph) -> Evidence:
     """Normal numbers for float inputs, 0 and 1 for integers; the same at every call."""
     rng = np.random.default_rng(0)
 
+    each = sum(graph.tensors[i].bytes for i in (*graph.inputs, *graph.outputs))
+    count = max(_LEAST_RANDOM_INPUTS, min(RANDOM_INPUTS, _RANDOM_BYTES // max(each, 1)))
+
     def draw(tensor: Tensor) -> NDArray[Any]:
-        shape = (RANDOM_INPUTS, *tensor.shape[1:])
+        shape = (count, *tensor.shape[1:])
         if tensor.dtype == "float32":
             return rng.standard_normal(shape, dtype=np.float32)
         return rng.integers(0, 2, shape).astype(tensor.dtype)
@@ -78,7 +85,7 @@ def random(graph: Graph) -> Evidence:
     return Evidence(
         None,
         tuple(draw(graph.tensors[i]) for i in graph.inputs),
-        basis="random inputs",
+        basis=RANDOM,
         notes=("no evaluation data: compared on random normal inputs, accuracy unknown",),
     )
 
@@ -175,6 +182,8 @@ def fit(array: NDArray[Any], tensor: Tensor) -> NDArray[Any] | None:
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise DatasetError(f"{path}: no such file", expected="an .npz with an array for each input")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             size = sum(member.file_size for member in archive.zip.infolist())

@@ -21,8 +21,8 @@ LEARNED = frozenset(
     BIDIRECTIONAL_SEQUENCE_RNN EMBEDDING_LOOKUP WHILE
     """.split()  # noqa: SIM905 - a table reads better than a column of strings
 )
-#: Operators that move values, or mix neighbours of one scale: right before a learned one they are as good in int8,
-#: and TensorFlow's quantizer puts QUANTIZE ahead of them whatever it is told.
+#: Operators that move values, or mix neighbours of one scale: right before a learned one they are as good in
+#: int8, and TensorFlow's quantizer puts QUANTIZE ahead of them whatever it is told.
 MOVES = frozenset(
     """
     RESHAPE EXPAND_DIMS SQUEEZE TRANSPOSE PAD SPACE_TO_BATCH_ND STRIDED_SLICE SLICE UNPACK SPLIT SHAPE PACK

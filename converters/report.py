@@ -68,7 +68,7 @@ class Trial:
             "accuracy": None if verdict is None or verdict.result is None else verdict.result.accuracy,
             "drop": None if verdict is None else verdict.drop,
             "drop_interval": _listed(None if verdict is None else verdict.drop_interval),
-            "agreement": None if verdict is None else verdict.difference.agreement,
+            "agreement": None if verdict is None else verdict.agreement,
             "sqnr_db": None if verdict is None else _finite(verdict.difference.sqnr_db),
             "latency_us": self.latency_us,
             "arena_bytes": self.arena_bytes,
@@ -168,7 +168,7 @@ class Report:
             "bytes": self.size_bytes,
             "accuracy_original": None if before is None else before.accuracy,
             "accuracy": None if after is None else after.accuracy,
-            "agreement": apart.agreement,
+            "agreement": self.verdict.agreement,
             "sqnr_db": _finite(apart.sqnr_db),
             "passed": self.passed,
             "output": str(self.output) if self.passed else None,
@@ -188,6 +188,7 @@ class Report:
                     "mean_error": one.mean_error,
                     "sqnr_db": _finite(one.sqnr_db),
                     "agreement": one.agreement,
+                    "rank": one.rank,
                 }
                 for one in self.verdict.outputs
             ],

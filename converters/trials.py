@@ -24,6 +24,9 @@ from converters.workshop import Workshop
 from edge_sdk.errors import ConfigError, ModelError
 from edge_sdk.graph import Graph, read_graph
 
+#: How much of a runtime's own complaint is shown.
+_WORDS = 240
+
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
@@ -90,7 +93,12 @@ class Trials:
         flatbuffer = file.read_bytes()
         graph = read_graph(flatbuffer)
         verdict = verify.judge(
-            subject.original, outputs, subject.evidence, recipe=recipe, max_drop=subject.max_drop
+            subject.original,
+            outputs,
+            subject.evidence,
+            recipe=recipe,
+            max_drop=subject.max_drop,
+            meanings=verify.meanings_of(subject.graph),
         )
         fit = self._fit(flatbuffer, graph)
         failure = verdict.failure
@@ -151,7 +159,12 @@ class Trials:
         own = self.subject.evidence.of_calibration()
         outputs = self._run(file, self._calibration_file, len(self._calibration_scores))
         return verify.judge(
-            self._calibration_scores, outputs, own, recipe=recipe, max_drop=self.subject.max_drop
+            self._calibration_scores,
+            outputs,
+            own,
+            recipe=recipe,
+            max_drop=self.subject.max_drop,
+            meanings=verify.meanings_of(self.subject.graph),
         )
 
     def layers(self, trial: Trial) -> tuple[Layer, ...]:
@@ -225,7 +238,7 @@ class Trials:
 
     def _in_words(self, error: ModelError) -> str:
         """The error without the name of a file that the user never saw."""
-        return re.sub(re.escape(str(self._workshop.folder)) + r"/\S+: ", "", str(error))
+        return re.sub(re.escape(str(self._workshop.folder)) + r"/\S+: ", "", str(error))[:_WORDS]
 
     def _quantization_aware(self, file: Path) -> list[str]:
         subject = self.subject

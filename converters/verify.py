@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from converters import compare
 from converters.compare import Difference, Evaluation
-from converters.evidence import Evidence
+from converters.evidence import RANDOM, Evidence
 from converters.recipes import Recipe
+from edge_sdk.graph import Graph
 from edge_sdk.model import Model
 
 Arrays = Sequence[NDArray[Any]]
+#: What an output holds: one score a class, probabilities of something else, or values in a unit.
+Meaning = Literal["scores", "probabilities", "values"]
+_PROBABILITIES: dict[str, Meaning] = {"SOFTMAX": "scores", "LOGISTIC": "probabilities"}
+#: How well values must keep their order: int8 keeps 0.999 of an evenly spread output.
+_LEAST_RANK = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,7 @@ class Verdict:
         basis: what the inputs were: ``test split`` or ``random inputs``.
         failure: why the gate does not let it pass; None where it does.
         drop_interval: 95 % interval of the accuracy lost, from pairs; None without labels.
+        labelled: index of the output that the labels belong to.
     """
 
     original: Evaluation | None
@@ -61,12 +68,20 @@ class Verdict:
     outputs: tuple[Difference, ...]
     basis: str
     failure: str | None
-    drop_interval: tuple[float, float] | None = field(default=None)
+    drop_interval: tuple[float, float] | None = None
+    labelled: int | None = None
 
     @property
     def difference(self) -> Difference:
         """Of the output that differs most, by signal to noise."""
         return min(self.outputs, key=lambda apart: np.nan_to_num(apart.sqnr_db, nan=-np.inf, posinf=np.inf))
+
+    @property
+    def agreement(self) -> float | None:
+        """Share of inputs on which both choose the same label; None where no output chooses."""
+        if self.labelled is not None:
+            return self.outputs[self.labelled].agreement
+        return next((apart.agreement for apart in self.outputs if apart.agreement is not None), None)
 
     @property
     def drop(self) -> float | None:
@@ -102,6 +117,12 @@ def run(file: Path, inputs: Arrays, target: str = "host:") -> tuple[NDArray[np.f
     return tuple(np.concatenate(column) for column in zip(*rows, strict=True))
 
 
+def meanings_of(graph: Graph) -> tuple[Meaning, ...]:
+    """What each output of a float model holds, by the operator that computes it."""
+    writer = {i: op.name for op in graph.ops for i in op.outputs}
+    return tuple(_PROBABILITIES.get(writer.get(i, ""), "values") for i in graph.outputs)
+
+
 def confirm(file: Path) -> None:
     """Load a finished file as a device would: contract, digest and golden vectors are checked.
 
@@ -112,12 +133,20 @@ def confirm(file: Path) -> None:
 
 
 def judge(
-    original: Arrays, result: Arrays, evidence: Evidence, *, recipe: Recipe, max_drop: float
+    original: Arrays,
+    result: Arrays,
+    evidence: Evidence,
+    *,
+    recipe: Recipe,
+    max_drop: float,
+    meanings: Sequence[Meaning] = (),
 ) -> Verdict:
     """Compare outputs and decide whether the result may be kept.
 
     With labels, the accuracy of the output that they belong to may drop by `max_drop`. Outputs without labels
-    must be as close as the recipe promises.
+    must be as close as the recipe promises. Where they are values and not probabilities, small ones must keep
+    their order as well: a quantity that spans decades can lose all but its largest values at a good ratio of
+    signal to noise.
 
     Args:
         original: [n, …] for each output, of the original.
@@ -125,30 +154,40 @@ def judge(
         evidence: where the inputs come from, with their labels.
         recipe: that was used.
         max_drop: largest loss of accuracy that passes, as a fraction.
+        meanings: of each output; without them every one holds scores.
     """
-    outputs = tuple(compare.difference(a, b) for a, b in zip(original, result, strict=True))
     pair = labelled(original, result, evidence)
+    index = None if pair is None else pair.index
+    meant = list(meanings) or ["scores"] * len(original)
+    outputs = tuple(
+        compare.difference(a, b, classes=meant[i] == "scores" or i == index)
+        for i, (a, b) in enumerate(zip(original, result, strict=True))
+    )
     before = after = spread = None
     if pair is not None:
         before = compare.evaluate(pair.before, pair.labels, pair.groups)
         after = compare.evaluate(pair.after, pair.labels, pair.groups)
         spread = compare.paired_interval(*pair.hits, pair.groups)
-    failure = None
+    unlabelled = [(outputs[i], meant[i]) for i in range(len(outputs)) if i != index]
     if not all(np.isfinite(array).all() for array in result):
-        failure = "the converted model gives NaN or infinity"
+        failure: str | None = "the converted model gives NaN or infinity"
     elif before is not None and after is not None and before.accuracy - after.accuracy > max_drop + 1e-9:
         lost = 100 * (before.accuracy - after.accuracy)
         failure = f"{lost:.1f} points, from {before.accuracy:.3f} to {after.accuracy:.3f}"
     else:
+        failure = _distance(unlabelled, recipe, real=evidence.basis != RANDOM)
+    return Verdict(before, after, outputs, evidence.basis, failure, spread, index)
+
+
+def _distance(outputs: Sequence[tuple[Difference, Meaning]], recipe: Recipe, *, real: bool) -> str | None:
+    """Why outputs without labels are too far from the original's; None where they are not."""
+    for apart, meaning in outputs:
         # NaN compares false, so that what cannot be compared does not pass.
-        far = [
-            apart
-            for i, apart in enumerate(outputs)
-            if (pair is None or i != pair.index) and not apart.sqnr_db >= recipe.least_sqnr_db
-        ]
-        if far:
-            failure = f"outputs above their error by {compare.decibels(far[0].sqnr_db)}"
-    return Verdict(before, after, outputs, evidence.basis, failure, spread)
+        if not apart.sqnr_db >= recipe.least_sqnr_db:
+            return f"outputs above their error by {compare.decibels(apart.sqnr_db)}"
+        if real and meaning == "values" and apart.rank is not None and apart.rank < _LEAST_RANK:
+            return f"small values are lost: rank correlation {apart.rank:.3f}, {_LEAST_RANK:g} asked"
+    return None
 
 
 def labelled(original: Arrays, result: Arrays, evidence: Evidence) -> Labelled | None:
