@@ -117,8 +117,9 @@ def from_npz(path: Path, graph: Graph, names: Sequence[str], count: int, seed: i
     labels = next((arrays[key] for key in ("labels", "y") if key in arrays), None)
     groups = arrays["groups"].astype(str) if "groups" in arrays else None
     for key, array in (("labels", labels), ("groups", groups), ("calibration", arrays.get("calibration"))):
-        if array is not None and array.shape[:1] != (total,):
-            found = f"{array.shape[0]}" if array.ndim else "a single value"
+        if array is not None and (array.shape[:1] != (total,) or (key != "labels" and array.ndim > 1)):
+            several = f"an array {list(array.shape)}" if array.ndim else "a single value"
+            found = str(len(array)) if array.ndim == 1 else several
             raise DatasetError(f"{path}: {key}", expected=f"{total}, one for each sample", found=found)
     if any(len(array) != total for array in inputs) or total < 2:
         raise DatasetError(
@@ -126,8 +127,8 @@ def from_npz(path: Path, graph: Graph, names: Sequence[str], count: int, seed: i
             expected="the same number in each array, at least 2",
             found=", ".join(str(len(array)) for array in inputs),
         )
-    if labels is not None and labels.dtype.kind not in "iu":
-        raise DatasetError(f"{path}: labels", expected="integers from 0", found=str(labels.dtype))
+    if labels is not None:
+        _check_labels(path, labels)
     kinds = labels.astype(np.int64) if labels is not None and labels.ndim == 1 else np.zeros(total, np.int64)
     judging, note = _judging(arrays.get("calibration"), groups, kinds, seed)
     rest = np.flatnonzero(~judging)
@@ -178,7 +179,8 @@ def fit(array: NDArray[Any], tensor: Tensor) -> NDArray[Any] | None:
     wanted = tensor.shape[1:]
     if [size for size in array.shape[1:] if size != 1] != [size for size in wanted if size != 1]:
         return None
-    return array.reshape(len(array), *wanted).astype(tensor.dtype, copy=False)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return array.reshape(len(array), *wanted).astype(tensor.dtype, copy=False)
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
@@ -228,9 +230,21 @@ def _fitting(
             expected=f"{tensor.dtype} [n, {', '.join(map(str, tensor.shape[1:]))}]",
             found=f"{array.dtype} {list(array.shape)}",
         )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if not (np.isfinite(array).all() and np.isfinite(fitting).all()):
         raise DatasetError(f"{path}: {known[0]}", expected="finite numbers", found="NaN or infinity")
     return fitting
+
+
+def _check_labels(path: Path, labels: NDArray[Any]) -> None:
+    found = None
+    if labels.dtype.kind not in "iu":
+        found = str(labels.dtype)
+    elif not labels.size:
+        found = f"an array {list(labels.shape)}"
+    elif labels.min() < 0 or labels.max() > np.iinfo(np.int32).max:
+        found = f"{labels.min()} to {labels.max()}"
+    if found is not None:
+        raise DatasetError(f"{path}: labels", expected="integers from 0", found=found)
 
 
 def _plain(name: str) -> str:

@@ -201,8 +201,11 @@ def _read_run(members: Mapping[str, bytes]) -> dict[str, Any]:
         return {}
     try:
         run = json.loads(members[RUN])
-        run["dataset"]["path"], run["dataset"]["digest"], run["split"]["train"], run["split"]["test"]
-    except (ValueError, KeyError, TypeError) as error:
+        facts, split, seed = run["dataset"], run["split"], run.get("seed") or 0
+        texts = [facts["path"], facts["digest"], *split["train"], *split["test"]]
+        if not isinstance(seed, int) or seed < 0 or not all(isinstance(text, str) for text in texts):
+            raise TypeError("a field of another type")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(
             f"{RUN} in the model is damaged", found=repr(error), remedy="train it again"
         ) from error

@@ -26,12 +26,19 @@ class Workshop(Closing):
         what: the model, for messages.
         timeout_s: for each call, s.
         on_progress: called with one line at each step.
+        memory_bytes: what each process may allocate; None for no limit.
     """
 
     def __init__(
-        self, what: str, timeout_s: float = 900.0, on_progress: Callable[[str], None] | None = None
+        self,
+        what: str,
+        timeout_s: float = 900.0,
+        on_progress: Callable[[str], None] | None = None,
+        *,
+        memory_bytes: int | None = None,
     ) -> None:
         self._what, self._timeout_s, self._on_progress = what, timeout_s, on_progress
+        self._memory_bytes = memory_bytes
         self._folder = tempfile.TemporaryDirectory(prefix="edgeml-convert-")
         self._workers: dict[str | None, Worker] = {}
 
@@ -54,7 +61,7 @@ class Workshop(Closing):
             EdgeError: the one that the function raised.
         """
         if environment not in self._workers:
-            self._workers[environment] = _start(environment)
+            self._workers[environment] = _start(environment, self._memory_bytes)
         try:
             return self._workers[environment].call(
                 function,
@@ -94,9 +101,9 @@ class Workshop(Closing):
         self._folder.cleanup()
 
 
-def _start(environment: str | None) -> Worker:
+def _start(environment: str | None, memory_bytes: int | None) -> Worker:
     if environment is None:
-        return Worker()
+        return Worker(memory_bytes=memory_bytes)
     from converters import environments  # only models from other frameworks need another interpreter
 
-    return environments.worker(environment)
+    return environments.worker(environment, memory_bytes=memory_bytes)

@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import json
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -75,10 +76,14 @@ class Worker(Closing):
     Args:
         python: path of another interpreter, isolated from this one's packages; None for this one.
         packages: our packages that the other interpreter finds too, besides edge_sdk.
+        memory_bytes: what it may allocate; past it the function gets a MemoryError or the process dies, and
+            nothing else on the machine. None for no limit.
     """
 
-    def __init__(self, python: str | None = None, packages: Sequence[str] = ()) -> None:
-        self._python, self._packages = python, packages
+    def __init__(
+        self, python: str | None = None, packages: Sequence[str] = (), *, memory_bytes: int | None = None
+    ) -> None:
+        self._python, self._packages, self._memory_bytes = python, packages, memory_bytes
         self._process: subprocess.Popen[bytes] | None = None
         self._log: BinaryIO | None = None
         self._unread = b""
@@ -136,6 +141,10 @@ class Worker(Closing):
                 start_new_session=True,
                 env=environment,
             )
+            if self._memory_bytes is not None:
+                _, most = resource.prlimit(self._process.pid, resource.RLIMIT_DATA)
+                limit = self._memory_bytes if most < 0 else min(self._memory_bytes, most)
+                resource.prlimit(self._process.pid, resource.RLIMIT_DATA, (limit, most))
         return self._process
 
     def _launch(self) -> tuple[list[str], dict[str, str]]:

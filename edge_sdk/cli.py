@@ -26,7 +26,9 @@ def json_option(function: Function) -> Function:
 
 def print_json(result: dict[str, Any]) -> None:
     """One JSON object on standard output; numpy numbers become plain ones, NaN becomes null."""
-    click.echo(json.dumps(_plain(result), indent=2, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(_plain(result), indent=2, ensure_ascii=False, allow_nan=False)
+    # A file's name need not be text; what stands for its bytes is written as JSON's own escapes.
+    click.echo(text.encode("utf-8", "backslashreplace").decode())
 
 
 def _plain(value: Any) -> Any:

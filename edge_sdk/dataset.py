@@ -104,6 +104,7 @@ class Dataset(Facts):
                 raise DatasetError(
                     f"{manifest}: no such recording", found=recording.file, remedy="remove its line"
                 )
+            files.check_size(folder / recording.file)
             if recording.label is not None and labels and recording.label not in labels:
                 raise DatasetError(
                     f"{folder / recording.file}: unknown label",

@@ -20,6 +20,7 @@ FACTS = "dataset.toml"
 MANIFEST = "manifest.csv"
 RECORDINGS = "recordings"
 COLUMNS = ("file", "label", "group", "start_s", "end_s", "split", "target")
+_MOST_BYTES = 64 << 20
 _TASKS = ("classification", "regression", "anomaly")
 _KEYS = ("name", "task", "channels", "rate_hz", "labels", "group", "licence", "source")
 
@@ -97,15 +98,16 @@ def read_facts(path: Path) -> Facts:
     Raises:
         DatasetError: missing, not TOML, an unknown key, or a field of the wrong kind.
     """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    if not path.exists():
         raise DatasetError(
             f"{path.parent}: no {FACTS}",
             expected="a dataset folder",
             remedy="make one with: edgeml data import",
-        ) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        )
+    _check_file(path, "TOML")
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise DatasetError(f"{path}: cannot be read", expected="TOML", found=error) from error
     for key in data:
         if key not in _KEYS:
@@ -141,6 +143,7 @@ def read_manifest(path: Path) -> list[Recording]:
     Raises:
         DatasetError: not CSV, unknown or missing columns, or a line that is wrong.
     """
+    _check_file(path, "CSV")
     try:
         rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig")), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -158,6 +161,14 @@ def read_manifest(path: Path) -> list[Recording]:
         (number, row) for number, row in enumerate(rows[1:], start=2) if any(cell.strip() for cell in row)
     ]
     return [_recording(path, number, header, row) for number, row in numbered]
+
+
+def _check_file(path: Path, expected: str) -> None:
+    """A pipe would never end, nor would a device; a sparse file can claim any size."""
+    if not path.is_file():
+        raise DatasetError(f"{path}: cannot be read", expected=expected, found="no plain file")
+    if path.stat().st_size > _MOST_BYTES:
+        raise DatasetError(f"{path}: too large", expected=f"at most {_MOST_BYTES >> 20} MB")
 
 
 def manifest_text(recordings: Iterable[Recording]) -> str:

@@ -24,6 +24,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
+#: Characters of what is wrong, expected, found or to do that are shown.
+_LONGEST_PART = 1000
+
 
 class EdgeError(Exception):
     """Any error that edgeml raises on purpose.
@@ -42,21 +45,21 @@ class EdgeError(Exception):
     def __init__(
         self, what: str, *, expected: object = None, found: object = None, remedy: str | None = None
     ) -> None:
-        self.what = what
-        self.expected = None if expected is None else str(expected)
-        self.found = None if found is None else str(found)
-        self.remedy = remedy
-        message = what
+        self.what = _shortened(what)
+        self.expected = None if expected is None else _shortened(str(expected))
+        self.found = None if found is None else _shortened(str(found))
+        self.remedy = None if remedy is None else _shortened(remedy)
         facts = []
         if self.expected is not None:
-            facts.append(f"expected {self.expected}")
+            facts.append(f"expected {printable(self.expected)}")
         if self.found is not None:
-            facts.append(f"found {self.found}")
+            facts.append(f"found {printable(self.found)}")
+        message = printable(self.what)
         if facts:
             message += ": " + ", ".join(facts)
-        if remedy:
-            message += f"; {remedy}"
-        super().__init__(" ".join(message.split()))
+        if self.remedy:
+            message += f"; {printable(self.remedy)}"
+        super().__init__(message)
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -161,6 +164,21 @@ class Rejected(DeviceError):  # noqa: N818
 
 class Fatal(DeviceError):  # noqa: N818
     """It can never work as configured; the pipeline drains and stops."""
+
+
+def printable(text: str) -> str:
+    """One line that a terminal shows and does not obey, without its middle where that is long.
+
+    Names in a hostile file may be megabytes, and hold line ends and control sequences.
+    """
+    line = " ".join(_shortened(text).split())
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_PART else f"{text[: _LONGEST_PART - 203]} … {text[-200:]}"
 
 
 def suggestion(name: str, known: Iterable[str]) -> str | None:

@@ -6,6 +6,7 @@ The only .tflite reader of edgeml. Every offset is checked against the buffer, s
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,6 +48,10 @@ _DTYPES = [
 ]
 #: Types that numpy does not have but that have a size, bits an element.
 _BITS = {"int4": 4, "uint4": 4, "int2": 2, "bfloat16": 16, "float8_e4m3fn": 8, "float8_e5m2": 8}
+#: How often a byte of a file may be read; its writers let some tensors share a name's or a shape's place.
+_MOST_TIMES = 8
+#: Tensors, operators or buffers: each takes a hundred times its size in the file to read.
+_MOST_TABLES = 1 << 16
 _NO_NUMPY = {"string", "resource", "variant", *_BITS}
 
 
@@ -60,6 +65,7 @@ class Tensor:
         zero_point: int64 [k].
         axis: the axis that `scale` runs along.
         data: the constant's values, or None for an activation (or a type numpy does not have).
+        variable: whether it keeps its values from one inference to the next.
     """
 
     index: int
@@ -72,11 +78,12 @@ class Tensor:
     axis: int
     data: NDArray[Any] | None
     constant: bool
+    variable: bool = False
 
     @property
     def elements(self) -> int:
         """Number of elements at the shape stored in the file."""
-        return int(np.prod(self.shape, dtype=np.int64)) if self.shape else 1
+        return math.prod(self.shape)  # not numpy's, which overflows without a word
 
     @property
     def bytes(self) -> int:
@@ -140,7 +147,7 @@ def read_graph(flatbuffer: bytes) -> Graph:
             "not a TFLite model", expected="the identifier TFL3 at byte 4", found=sniff(flatbuffer)
         )
     try:
-        return _read_model(_Table(flatbuffer, _uoffset(flatbuffer, 0)))
+        return _read_model(_Table(_File(flatbuffer), _uoffset(flatbuffer, 0)))
     except (struct.error, IndexError, ValueError, OverflowError, UnicodeDecodeError, MemoryError) as error:
         if isinstance(error, ModelError):
             raise
@@ -149,11 +156,27 @@ def read_graph(flatbuffer: bytes) -> Graph:
         ) from error
 
 
+class _File:
+    """The bytes of a file, and how many of them may still be copied out of it.
+
+    A vector may name one table a million times: a file of a megabyte would be read as a terabyte.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self._left = data, _MOST_TIMES * len(data)
+
+    def spend(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise ModelError("the TFLite flatbuffer is damaged", found="one part of it in many places")
+
+
 class _Table:
     """One flatbuffer table: fields by number, each read checked against the buffer."""
 
-    def __init__(self, data: bytes, at: int) -> None:
-        self.data, self.at = data, at
+    def __init__(self, file: _File, at: int) -> None:
+        self.file, self.data, self.at = file, file.data, at
+        data = file.data
         vtable = at - struct.unpack_from("<i", data, at)[0]
         if vtable < 0:
             raise ModelError("the TFLite flatbuffer is damaged", found="a table outside the file")
@@ -170,7 +193,7 @@ class _Table:
 
     def table(self, number: int) -> _Table | None:
         where = self._where(number)
-        return _Table(self.data, where + _uoffset(self.data, where)) if where else None
+        return _Table(self.file, where + _uoffset(self.data, where)) if where else None
 
     def _vector(self, number: int, item_bytes: int) -> tuple[int, int]:
         """Where a vector's items start, and how many there are."""
@@ -189,16 +212,25 @@ class _Table:
         return np.frombuffer(self.data, kind, count, start)
 
     def integers(self, number: int) -> tuple[int, ...]:
-        return tuple(self.array(number, "<i4").tolist())
+        items = self.array(number, "<i4")
+        self.file.spend(items.nbytes)
+        return tuple(items.tolist())
 
     def text(self, number: int) -> str:
         start, count = self._vector(number, 1)
+        self.file.spend(count)
         return self.data[start : start + count].decode()
 
     def tables(self, number: int) -> list[_Table]:
         start, count = self._vector(number, 4)
+        if count > _MOST_TABLES:
+            raise ModelError(
+                "the TFLite model is too large",
+                expected=f"at most {_MOST_TABLES:,} parts",
+                found=f"{count:,}",
+            )
         spots = range(start, start + 4 * count, 4)
-        return [_Table(self.data, spot + _uoffset(self.data, spot)) for spot in spots]
+        return [_Table(self.file, spot + _uoffset(self.data, spot)) for spot in spots]
 
 
 def _uoffset(data: bytes, at: int) -> int:
@@ -222,7 +254,7 @@ def _read_model(model: _Table) -> Graph:
         outputs=list(main.integers(2)),
         description=model.text(3),
         signatures=_read_signatures(model),
-        metadata={t.text(0): _constant(buffers[t.scalar(1, "I")]) for t in model.tables(6)},
+        metadata=_read_metadata(model, buffers),
     )
     used = [*graph.inputs, *graph.outputs]
     used += [i for op in graph.ops for i in (*op.inputs, *op.outputs) if i != -1]
@@ -263,20 +295,34 @@ def _read_tensor(index: int, table: _Table, buffers: list[_Table]) -> Tensor:
     scale = quantization.array(2, "<f4") if quantization else np.empty(0, np.float32)
     zero_point = quantization.array(3, "<i8") if quantization else np.empty(0, np.int64)
     axis = quantization.scalar(6, "i") if quantization else 0
-    return Tensor(index, table.text(3), shape, signature, dtype, scale, zero_point, axis, data, bool(raw))
+    return Tensor(
+        index, table.text(3), shape, signature, dtype, scale, zero_point, axis, data, bool(raw),
+        bool(table.scalar(5, "b")),
+    )  # fmt: skip
 
 
-def _constant(buffer: _Table) -> bytes:
+def _constant(buffer: _Table) -> memoryview:
+    """Its bytes where they lie: many tensors may share one."""
+    whole = memoryview(buffer.data)
     start, count = buffer._vector(0, 1)
     if count:
-        return buffer.data[start : start + count]
+        return whole[start : start + count]
     # Models over 2 GB keep their constants behind the flatbuffer; offset and size stand in fields 1 and 2.
     offset, size = buffer.scalar(1, "Q"), buffer.scalar(2, "Q")
     if offset <= 1 or not size:
-        return b""
-    if offset + size > len(buffer.data):
+        return whole[:0]
+    if offset + size > len(whole):
         raise ModelError("the TFLite file is truncated", found="a constant past its end")
-    return buffer.data[offset : offset + size]
+    return whole[offset : offset + size]
+
+
+def _read_metadata(model: _Table, buffers: list[_Table]) -> dict[str, bytes]:
+    found = {}
+    for table in model.tables(6):
+        content = _constant(buffers[table.scalar(1, "I")])
+        model.file.spend(len(content))
+        found[table.text(0)] = bytes(content)
+    return found
 
 
 def _read_signatures(model: _Table) -> dict[str, Signature]:

@@ -133,8 +133,12 @@ def read_members(path: Path) -> dict[str, bytes]:
         ModelError: the file is not a zip archive, or a member is damaged.
     """
     with _open_zip(path) as archive:
-        members = Members(archive)
-        return {name: members[name] for name in members if name.startswith("edgeml/") or name == LABELS}
+        return known(Members(archive))
+
+
+def known(members: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Those that edgeml itself writes; a crafted archive may hold any number of others."""
+    return {name: members[name] for name in (CONTRACT, GOLDEN, RUN, LABELS) if name in members}
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -49,6 +49,9 @@ def parse_contract(data: bytes | dict[str, Any], *, where: str = "contract") -> 
     """
     try:
         decoded = json.loads(data) if isinstance(data, bytes) else data
+    except (ValueError, RecursionError) as error:  # not JSON, not text, a number of 100,000 digits
+        raise ContractError(f"{where}: not JSON", found=error, remedy="convert the model again") from error
+    try:
         if (
             isinstance(decoded, dict)
             and isinstance(schema := decoded.get("schema", SCHEMA), int)
@@ -61,8 +64,6 @@ def parse_contract(data: bytes | dict[str, Any], *, where: str = "contract") -> 
                 remedy="upgrade edgeml-kit",
             )
         contract = msgspec.convert(decoded, Contract)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ContractError(f"{where}: not JSON", found=error, remedy="convert the model again") from error
     except msgspec.ValidationError as error:
         raise ContractError(f"{where}: {error}", remedy="see docs/contract.md") from error
     _check(contract, where)

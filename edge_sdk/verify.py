@@ -29,12 +29,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge_sdk import child
+    from edge_sdk.graph import Graph
     from edge_sdk.modelfile import ModelFile
     from edge_sdk.runtimes import Port
 
 #: Custom operators that every TFLite runtime has built in.
 _KNOWN_CUSTOM = {"TFLite_Detection_PostProcess", "Mfcc", "AudioSpectrogram", "NumericVerify"}
-_RULES = 2  # raised when verification itself changes, so that old verdicts no longer count
+#: Inputs, or outputs, of one model.
+_MOST_PORTS = 1000
+_RULES = 3  # raised when verification itself changes, so that old verdicts no longer count
 TIMEOUT_S = 60.0
 
 
@@ -156,8 +159,8 @@ def check_file(parts: ModelFile, file: str) -> Contract | None:
     unknown = [op.name for op in graph.ops if op.name.startswith(("UNKNOWN_", "PLACEHOLDER"))]
     if unknown:
         raise ModelError(f"{file} needs operators newer than this edgeml", found=first_of(unknown))
-    if not graph.inputs or not graph.outputs:
-        raise ModelError(f"{file} has no inputs or no outputs", remedy="convert the model again")
+    _check_ports(graph, file)
+    _check_order(graph, file)
     if CONTRACT not in parts.members:
         return None
     contract = parse_contract(parts.members[CONTRACT], where=f"{file}: {CONTRACT}")
@@ -169,6 +172,37 @@ def check_file(parts: ModelFile, file: str) -> Contract | None:
             remedy="copy or convert the model again",
         )
     return contract
+
+
+def _check_ports(graph: Graph, file: str) -> None:
+    if not graph.inputs or not graph.outputs:
+        raise ModelError(f"{file} has no inputs or no outputs", remedy="convert the model again")
+    if max(len(graph.inputs), len(graph.outputs)) > _MOST_PORTS:
+        found = f"{len(graph.inputs):,} and {len(graph.outputs):,}"
+        raise ModelError(f"{file}: inputs and outputs", expected=f"at most {_MOST_PORTS:,} each", found=found)
+    if len(set(graph.inputs)) < len(graph.inputs):
+        raise ModelError(f"{file}: the graph is damaged", found="one tensor as two inputs")
+
+
+def _check_order(graph: Graph, file: str) -> None:
+    """Every tensor is written once, before it is read: a runtime would read what lay in the memory before."""
+
+    def check(holds: bool, what: str, tensor: int) -> None:
+        if not holds:
+            found = f"{what} {graph.tensors[tensor].name!r}"
+            raise ModelError(f"{file}: the graph is damaged", found=found, remedy="convert the model again")
+
+    empty = {tensor.index for tensor in graph.tensors if not tensor.elements}
+    written = {*graph.inputs, *empty}
+    written |= {tensor.index for tensor in graph.tensors if tensor.constant or tensor.variable}
+    for op in graph.ops:
+        for tensor in op.inputs:
+            check(tensor == -1 or tensor in written, f"{op.name} reads before anything writes it:", tensor)
+        for tensor in op.outputs:
+            check(tensor not in written or tensor in empty, f"{op.name} writes what has its value:", tensor)
+        written.update(op.outputs)
+    for tensor in graph.outputs:
+        check(tensor in written, "nothing writes the output", tensor)
 
 
 def examine(file: str, runtime: str) -> dict[str, Any]:

@@ -126,6 +126,26 @@ def write_model(path: Path, spec: Linear | None = None, **changes: Any) -> Path:
     return path
 
 
+def amplified(name_bytes: int, count: int) -> bytes:
+    """A hostile file: its `count` tensors are all one, which has a name of `name_bytes`."""
+    model = schema.ModelT.InitFromPackedBuf(flatbuffer(), 0)
+    graph = model.subgraphs[0]
+    graph.tensors[-1].name = "n" * name_bytes
+    tensors, last = len(graph.tensors), len(graph.tensors) - 1
+    graph.inputs = np.full(count, 0x7A7A7A7A, np.int32)  # the room for the long vector of tensors
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    data = np.frombuffer(bytes(builder.Output()), "<u4").copy()
+    old = int(np.flatnonzero((data[:-1] == tensors) & (data[1:] < 4 * len(data)))[0])
+    table = 4 * (old + 1 + last) + int(data[old + 1 + last])
+    new = int(np.flatnonzero(data == 0x7A7A7A7A)[0])
+    places = 4 * np.arange(len(data))
+    (field,) = np.flatnonzero((places + data == 4 * old) & (places < 4 * old))
+    data[field] = 4 * (new - 1) - 4 * field
+    data[new : new + count] = table - 4 * np.arange(new, new + count)
+    return data.tobytes()
+
+
 def _buffer(values: NDArray[Any] | None = None) -> schema.BufferT:
     buffer = schema.BufferT()
     if values is not None:

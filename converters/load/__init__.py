@@ -51,6 +51,8 @@ TORCH = Loader("torch", "a PyTorch program (.pt2, or module:function)", "convert
 LOADERS = {loader.name: loader for loader in (KERAS, SAVED_MODEL, TFLITE, ONNX, TORCH)}
 _BY_SUFFIX = {".keras": KERAS, ".h5": KERAS, ".hdf5": KERAS, ".tflite": TFLITE, ".onnx": ONNX, ".pt2": TORCH}
 _PICKLES = (".pt", ".pth", ".pkl", ".ckpt", ".bin")
+#: A sparse file can claim any size without taking room on a disk.
+_MOST_BYTES = 2 << 30
 _READABLE = ".keras, .h5, .onnx, .pt2, .tflite, a SavedModel folder, or module:function"
 
 
@@ -124,8 +126,15 @@ def find(model: str) -> Loader:
         ModelError: there is no such file, or it is of no kind that can be read.
     """
     path = Path(model)
+    try:
+        path.stat()
+    except FileNotFoundError:
+        pass  # module:function, or a slip of the pen
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{model}: cannot be read", found=getattr(error, "strerror", error)) from error
     if path.is_dir():
         if (path / "saved_model.pb").is_file():
+            check_size(model, sum(each.stat().st_size for each in path.rglob("*") if each.is_file()))
             return SAVED_MODEL
         raise ModelError(f"{model} is a folder", expected=_READABLE, found="no saved_model.pb in it")
     if not path.exists():
@@ -135,6 +144,7 @@ def find(model: str) -> Loader:
         raise ModelError(f"{model}: no such file", expected=_READABLE)
     if not path.is_file():
         raise ModelError(f"{model} is not a file", expected=_READABLE)
+    check_size(model, path.stat().st_size)
     loader = _BY_SUFFIX.get(path.suffix.lower())
     if loader is not None:
         return loader
@@ -147,3 +157,15 @@ def find(model: str) -> Loader:
     with path.open("rb") as file:
         found = sniff(file.read(64))
     raise ModelError(f"{model}: unknown kind of model", expected=_READABLE, found=found)
+
+
+def check_size(model: str, size: int) -> None:
+    """Refuse what no device could hold, before it is read.
+
+    Raises:
+        ModelError: it is larger than 2 GiB.
+    """
+    if size > _MOST_BYTES:
+        raise ModelError(
+            f"{model} is too large", expected=f"at most {_MOST_BYTES:,} bytes", found=f"{size:,}"
+        )

@@ -6,6 +6,7 @@ runs some of them. So every operator, in every function, must be one that comput
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ _LOOPS = re.compile(
     r"(StatelessWhile|While|TensorList\w*|RFFT\w*|IRFFT\w*|FFT\w*|IFFT\w*|Enter|NextIteration)"
 )
 _MOST_BYTES = 2 << 30
+#: Numbers that constants and variables may have beyond those stored: a few masks and tables of zeros.
+_MOST_UNSTORED = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ def read(folder: Path) -> SavedGraph:
     Raises:
         ModelError: it is damaged, or an operator in it does more than compute.
     """
+    _check_files(folder)
     load_tensorflow()
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
@@ -80,6 +84,7 @@ def read(folder: Path) -> SavedGraph:
         )
     for graph in saved.meta_graphs:
         _check(folder, graph)
+        _check_sizes(folder, graph)
     meta = graphs[0]
     ops = {node.op for node in _nodes(meta.graph_def)}
     fused = any("api_implements" in f.attr for f in meta.graph_def.library.function)
@@ -93,6 +98,48 @@ def read(folder: Path) -> SavedGraph:
         loops=fused or any(_LOOPS.fullmatch(op) for op in ops),
         version=str(meta.meta_info_def.tensorflow_version),
     )
+
+
+def _check_files(folder: Path) -> None:
+    """A link could have any file of this machine read; a pipe or a device would never end."""
+    inside = folder.resolve()
+    for path in sorted(folder.rglob("*")):
+        try:
+            leads_out = not path.resolve().is_relative_to(inside)
+        except (OSError, RuntimeError):  # a link to itself
+            leads_out = True
+        if leads_out:
+            raise ModelError(
+                f"{path} leads out of the model's folder",
+                expected="a folder that is whole",
+                remedy=f"make it so with: cp -RL {folder} COPY",
+            )
+        if not path.is_dir() and not path.is_file():
+            raise ModelError(f"{path} is no plain file", expected="files and folders")
+
+
+def _check_sizes(folder: Path, meta: Any) -> None:
+    """A constant says its shape, and one number for all of it: a small file could fill the memory."""
+    weights = sum(each.stat().st_size for each in (folder / "variables").glob("*") if each.is_file())
+    declared = {"Const": 0, "VarHandleOp": 0}
+    for node in _nodes(meta.graph_def):
+        if node.op == "Const":
+            tensor = node.attr["value"].tensor
+            declared["Const"] += _elements(tensor.tensor_shape) - len(tensor.tensor_content) // 4
+        elif node.op == "VarHandleOp":
+            declared["VarHandleOp"] += _elements(node.attr["shape"].shape)
+    for kind, limit in (("Const", _MOST_UNSTORED), ("VarHandleOp", _MOST_UNSTORED + weights)):
+        if declared[kind] > limit:
+            raise ModelError(
+                f"{folder}: its {kind} operators are larger than what is stored",
+                expected=f"at most {limit:,} numbers",
+                found=f"{declared[kind]:,}",
+                remedy="do not trust it",
+            )
+
+
+def _elements(shape: Any) -> int:
+    return math.prod(max(dim.size, 1) for dim in shape.dim)
 
 
 def _nodes(graph: Any) -> Iterator[Any]:

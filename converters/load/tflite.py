@@ -13,12 +13,16 @@ from converters import rewrite
 from converters.load import Loaded, Port, _proof, arrays
 from converters.load.arrays import Runner
 from converters.load.shapes import Shape, settle
+from converters.plan import floor_bytes
 from edge_sdk.child import progress
 from edge_sdk.errors import ModelError, first_of, one_line, suggestion
 from edge_sdk.graph import Graph, Signature, Tensor, read_graph
 from edge_sdk.modelfile import split
 from edge_sdk.verify import check_file
 
+#: An unrolled GRU of some hundred steps has some thousand operators.
+_MOST_OPERATORS = 20_000
+_MOST_ACTIVATION_BYTES = 512 << 20
 _INTEGERS = ("int8", "uint8", "int16", "int4", "uint4", "int2")
 
 
@@ -48,6 +52,7 @@ def load(
     progress(step="reading the model")
     flatbuffer, graph, chosen = _read(model, signature)
     _refuse_quantized(model, graph)
+    _check_sizes(model, graph)
     _proof.check_constants(flatbuffer)
     inputs = _named(graph, graph.inputs, chosen.inputs)
     outputs = _named(graph, graph.outputs, chosen.outputs)
@@ -128,6 +133,30 @@ def _refuse_quantized(model: str, graph: Graph) -> None:
         found=kind,
         remedy="convert the model that it was made from",
     )
+
+
+def _check_sizes(model: str, graph: Graph) -> None:
+    """What would take minutes, or all memory, to run once; the file itself may be small."""
+    if len(graph.ops) > _MOST_OPERATORS:
+        raise ModelError(
+            f"{model} has too many operators",
+            expected=f"at most {_MOST_OPERATORS:,}",
+            found=f"{len(graph.ops):,}",
+        )
+    needed = floor_bytes(graph)
+    if needed > _MOST_ACTIVATION_BYTES:
+        raise ModelError(
+            f"{model} needs too much memory for one inference",
+            expected=f"at most {_MOST_ACTIVATION_BYTES >> 20} MB",
+            found=f"{needed >> 20:,} MB",
+        )
+    for index in (*graph.inputs, *graph.outputs):
+        tensor = graph.tensors[index]
+        if tensor.dtype in ("string", "resource", "variant"):
+            raise ModelError(f"{model}: {tensor.name!r} is {tensor.dtype}", expected="numbers")
+        if index in graph.outputs and (tensor.constant or index in graph.inputs):
+            what = "a constant" if tensor.constant else "an input"
+            raise ModelError(f"{model}: the output {tensor.name!r} is {what}", expected="something computed")
 
 
 def _named(graph: Graph, indices: Sequence[int], signature: Mapping[str, int]) -> dict[str, Tensor]:

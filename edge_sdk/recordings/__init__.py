@@ -13,7 +13,7 @@ from edge_sdk.errors import DatasetError, EdgeError, one_line
 from edge_sdk.recordings import csv, npz, png, wav
 from edge_sdk.recordings.signal import Signal, refuse
 
-__all__ = ["SUFFIXES", "Signal", "read", "write"]
+__all__ = ["SUFFIXES", "Signal", "check_size", "read", "write"]
 
 _READERS: dict[str, Callable[[Path, bytes, tuple[str, ...]], Signal]] = {
     ".csv": csv.read,
@@ -23,6 +23,8 @@ _READERS: dict[str, Callable[[Path, bytes, tuple[str, ...]], Signal]] = {
 }
 #: The kinds of recordings there are.
 SUFFIXES = tuple(_READERS)
+#: Largest file that is read.
+MAX_BYTES = 2 << 30
 
 
 def read(path: str | Path, channels: Sequence[str] = ()) -> Signal:
@@ -44,6 +46,7 @@ def read(path: str | Path, channels: Sequence[str] = ()) -> Signal:
     if reader is None:
         refuse(path, "not a kind of recording", "one of " + " ".join(SUFFIXES), path.suffix or "no suffix")
     try:
+        check_size(path)
         content = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read", found=error.strerror or error) from error
@@ -55,6 +58,18 @@ def read(path: str | Path, channels: Sequence[str] = ()) -> Signal:
         raise
     except Exception as error:  # numpy, zipfile, struct and pillow raise whatever they like
         raise DatasetError(f"{path}: malformed {path.suffix}", found=one_line(error)) from error
+
+
+def check_size(path: Path) -> None:
+    """Refuse a file that would fill the memory; a sparse one can claim any size.
+
+    Raises:
+        DatasetError: it is too large.
+    """
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        remedy = "cut it into several recordings"
+        refuse(path, "too large", f"at most {MAX_BYTES:,} bytes", f"{size:,}", remedy)
 
 
 def write(path: str | Path, signal: Signal) -> None:

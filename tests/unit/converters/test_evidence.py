@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -121,3 +122,33 @@ def test_a_file_that_claims_too_much_is_not_unpacked(tmp_path: Path, monkeypatch
     monkeypatch.setattr(evidence, "_MOST_BYTES", 50_000)
     with pytest.raises(DatasetError, match="is too large"):
         evidence.from_npz(tmp_path / "bomb.npz", graph(), ["x"], 12)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "says"),
+    [
+        ({"labels": -Y}, "integers from 0, found -2 to 0"),
+        ({"labels": np.full(60, (1 << 64) - 1, np.uint64)}, "found 18446744073709551615"),
+        ({"labels": np.zeros((60, 0), int)}, r"an array \[60, 0\]"),
+        ({"groups": np.zeros((60, 2), int)}, r"groups: expected 60, one for each sample, found an array"),
+        ({"calibration": np.ones((60, 2), bool)}, "calibration: expected 60, one for each sample"),
+        ({"x": np.full((60, 8, 3), 1e300)}, "expected finite numbers"),
+    ],
+)
+def test_arrays_that_would_be_read_as_something_else(
+    tmp_path: Path, arrays: dict[str, object], says: str
+) -> None:
+    with pytest.raises(DatasetError, match=says):
+        evidence.from_npz(saved(tmp_path, **{"x": X, **arrays}), graph(), ["x"], 10)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "data.npz")
+    with pytest.raises(DatasetError, match="no such file"):
+        evidence.from_npz(tmp_path / "data.npz", graph(), ["x"], 10)
+
+
+def test_large_inputs_are_fewer() -> None:
+    assert len(evidence.random(graph())) == evidence.RANDOM_INPUTS
+    large = Builder((1, 1 << 22))
+    assert len(evidence.random(large.graph(large.op("RELU", [0], (1, 1 << 22))))) == 8

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,26 @@ def test_facts_survive_the_way_through_a_child() -> None:
         notes=("a note",),
     )
     assert Loaded.from_dict(loaded.as_dict()) == loaded
+
+
+def test_what_no_device_could_hold_is_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "sparse.tflite"
+    file.touch()
+    os.truncate(file, (2 << 30) + 1)
+    with pytest.raises(ModelError, match=r"too large: expected at most 2,147,483,648 bytes"):
+        load.find(str(file))
+    folder = tmp_path / "saved"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "saved_model.pb").touch()
+    assert load.find(str(folder)) is load.SAVED_MODEL
+    (folder / "assets" / "link").symlink_to(file)
+    with pytest.raises(ModelError, match="too large"):
+        load.find(str(folder))
+
+
+def test_a_name_that_no_file_can_have(tmp_path: Path) -> None:
+    for name in ("x" * 5000 + ".h5", str(tmp_path / "loop.h5"), "a\0.h5"):
+        (tmp_path / "loop.h5").is_symlink() or (tmp_path / "loop.h5").symlink_to("loop.h5")
+        with pytest.raises(ModelError, match="cannot be read") as raised:
+            load.find(name)
+        assert len(str(raised.value)) < 1500

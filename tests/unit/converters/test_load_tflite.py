@@ -156,3 +156,27 @@ def test_a_truncated_file(tmp_path: Path, size: int) -> None:
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be read"):
         tflite.load(str(tmp_path / "no.tflite"), str(tmp_path / "out.tflite"))
+
+
+def resize(tensor: Any, shape: list[int]) -> None:
+    tensor.shape, tensor.shapeSignature = shape, None
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda graph, tensors: resize(tensors[3], [1 << 16] * 4), "found 70,368,744,177,664 MB"),
+        (lambda graph, tensors: resize(tensors[0], [1, 1 << 20, 3000]), "found 12,000 MB"),
+        (lambda graph, tensors: setattr(graph, "outputs", [1]), "the output 'weights' is a constant"),
+        (lambda graph, tensors: setattr(graph, "outputs", [0]), "the output 'window' is an input"),
+        (lambda graph, tensors: setattr(tensors[0], "type", schema.TensorType.STRING), "'window' is string"),
+    ],
+)
+def test_what_could_not_be_run_is_refused_before_it_is(
+    tmp_path: Path, change: Callable[[Any, Any], None], says: str
+) -> None:
+    file = tmp_path / "m.tflite"
+    file.write_bytes(changed(lambda model, tensors: change(model.subgraphs[0], tensors)))
+    with pytest.raises(ModelError, match=says):
+        tflite.load(str(file), str(tmp_path / "out.tflite"))
+    assert not (tmp_path / "out.tflite").exists()

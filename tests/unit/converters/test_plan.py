@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converters.plan import ALIGNMENT, plan
+from converters.plan import ALIGNMENT, floor_bytes, plan
 from edge_sdk.graph import Graph, read_graph
 from tests.unit.converters.graphs import Builder
 
@@ -94,3 +94,8 @@ def test_an_empty_graph_needs_nothing() -> None:
     graph = Graph(version=3, subgraphs=1, tensors=[], ops=[], inputs=[], outputs=[])
     assert plan(graph).arena_bytes == 0
     assert np.isfinite(plan(graph).floor_bytes)
+
+
+def test_the_floor_is_that_of_the_plan() -> None:
+    for graph in (chain(64, 160, 32, 16), chain(100, 10)):
+        assert floor_bytes(graph) == plan(graph).floor_bytes

@@ -121,3 +121,18 @@ def test_a_foreign_model_gets_a_contract_that_fits_it(data: Dataset) -> None:
     with pytest.raises(ModelError, match="4 scores, one for each label"):
         representative.contract_for(source, "other", [40, 7], 5)
     assert Path(data.folder).is_dir()
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        b"[" * 100_000,
+        b'{"dataset": 3, "split": []}',
+        b'{"dataset": {"path": 3, "digest": "x"}, "split": {"train": [], "test": []}}',
+        b'{"dataset": {"path": "x", "digest": "x"}, "split": {"train": [1], "test": []}}',
+        b'{"dataset": {"path": "x", "digest": "x"}, "split": {"train": [], "test": []}, "seed": -1}',
+    ],
+)
+def test_a_hostile_record_of_the_training(run: bytes) -> None:
+    with pytest.raises(ModelError, match="damaged"):
+        representative.find_source({modelfile.RUN: run}, None)

@@ -167,3 +167,16 @@ def test_a_package_that_is_not_there_is_said_before_anything_starts(other_python
         pytest.raises(ModuleNotFoundError, match="no_such_package"),
     ):
         worker.call(f"{ELSEWHERE}:add", timeout_s=60, a=1, b=2)
+
+
+def fill(count):
+    return len(bytearray(count))
+
+
+def test_a_process_cannot_take_all_memory():
+    with child.Worker(memory_bytes=512 << 20) as worker:
+        with pytest.raises(ChildError, match="out of memory"):
+            worker.call(f"{HERE}:fill", timeout_s=60, count=1 << 40)
+        with pytest.raises(ChildError, match="out of memory"):
+            worker.call(f"{HERE}:fill", timeout_s=60, count=1 << 30)
+        assert worker.call(f"{HERE}:fill", timeout_s=60, count=1 << 20) == 1 << 20

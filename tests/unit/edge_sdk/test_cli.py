@@ -161,3 +161,10 @@ def test_a_reader_that_leaves_early_is_no_error():
     )
     assert "Traceback" not in finished.stderr
     assert "BrokenPipe" not in finished.stderr
+
+
+def test_a_file_name_that_is_no_text_is_json_all_the_same(capsys):
+    cli.print_json({"model": "half\udcff.h5", "é": 1})
+    printed = capsys.readouterr().out
+    printed.encode()
+    assert json.loads(printed) == {"model": "half\udcff.h5", "é": 1}

@@ -115,3 +115,8 @@ def test_a_wrong_field_is_refused_by_name(change, message):
 def test_what_is_not_json_is_refused(data):
     with pytest.raises(ContractError):
         parse_contract(data)
+
+
+def test_a_number_of_a_hundred_thousand_digits_is_one_line():
+    with pytest.raises(ContractError, match="not JSON"):
+        parse_contract(b'{"schema": 1, "version": ' + b"9" * 100_000 + b"}")

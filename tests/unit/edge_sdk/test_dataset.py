@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -372,3 +373,23 @@ def test_a_split_that_is_given_goes_into_a_manifest(tmp_path: Path) -> None:
         "test": ["p2"],
         "by": "group",
     }
+
+
+@pytest.mark.parametrize("name", ["dataset.toml", "manifest.csv"])
+def test_pipes_devices_and_sparse_files_are_not_read(folder: Path, name: str) -> None:
+    path = folder / name
+    for make, says in (
+        (lambda: os.mkfifo(path), "no plain file"),
+        (lambda: path.symlink_to("/dev/zero"), "no plain file"),
+        (lambda: (path.touch(), os.truncate(path, 1 << 40)), "too large"),
+    ):
+        path.unlink(missing_ok=True)
+        make()
+        with pytest.raises(DatasetError, match=says):
+            Dataset.load(folder)
+
+
+def test_a_sparse_recording_is_not_read(folder: Path) -> None:
+    os.truncate(next(folder.rglob("*.csv")), 1 << 40)
+    with pytest.raises(DatasetError, match="too large"):
+        Dataset.load(folder)

@@ -56,3 +56,12 @@ def test_any_exception_fits_on_a_line(error, text):
 def test_long_lists_are_cut():
     assert errors.first_of("abcde") == "a, b, c, … (+2)"
     assert errors.first_of("ab") == "a, b"
+
+
+def test_a_message_does_not_obey_a_hostile_name():
+    error = SpecError("\x1b[2J\u202ename\udcff", found="x" * 1_000_000)
+    assert str(error).startswith(r"\x1b[2J\u202ename\udcff: found xxx")
+    assert str(error).isprintable()
+    assert len(str(error)) < 1100
+    assert str(SpecError.rebuilt(error.as_dict())) == str(error)
+    assert errors.printable("µs … 2 °C") == "µs … 2 °C"

@@ -7,8 +7,8 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from edge_sdk import ModelError
-from edge_sdk.graph import read_graph
-from tests.models import Linear, flatbuffer
+from edge_sdk.graph import Tensor, read_graph
+from tests.models import Linear, amplified, flatbuffer
 
 
 def test_ops_tensors_and_signatures_are_read():
@@ -70,3 +70,17 @@ def test_mutated_files_raise_model_error_or_read():
         except ModelError:
             refused += 1
     assert refused > 500
+
+
+def test_a_size_past_64_bits_is_told_as_it_is():
+    empty = np.empty(0)
+    tensor = Tensor(0, "x", (1 << 16,) * 4, (1 << 16,) * 4, "float32", empty, empty, 0, None, constant=False)
+    assert tensor.elements == 1 << 64
+    assert tensor.bytes == 1 << 66
+
+
+def test_one_name_in_sixty_thousand_places_does_not_fill_the_memory():
+    with pytest.raises(ModelError, match="one part of it in many places"):
+        read_graph(amplified(1 << 20, 60_000))
+    with pytest.raises(ModelError, match="at most 65,536 parts, found 70,000"):
+        read_graph(amplified(10, 70_000))

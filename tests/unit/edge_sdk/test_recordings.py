@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import wave
 import zipfile
@@ -339,3 +340,11 @@ def test_other_kinds_of_files_are_refused(tmp_path: Path) -> None:
         write(tmp_path / "a.png", Signal(np.zeros((3, 1), np.float32)))
     with pytest.raises(DatasetError, match="cannot write an image here"):
         write(tmp_path / "a.csv", Signal(np.zeros((3, 3, 1), np.float32)))
+
+
+def test_a_file_that_claims_any_size_is_not_read(tmp_path):
+    path = tmp_path / "sparse.csv"
+    path.touch()
+    os.truncate(path, 1 << 40)
+    with pytest.raises(DatasetError, match=r"too large.*1,099,511,627,776"):
+        recordings.read(path)

@@ -3,8 +3,10 @@
 import random
 import shutil
 
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from edge_sdk import Model, ModelError, verify
 from edge_sdk.errors import EdgeError
@@ -94,3 +96,47 @@ def test_a_malformed_contract_is_refused(tmp_path):
     path.write_bytes(pack(flatbuffer(), {CONTRACT: b'{"name": 3}'}))
     with pytest.raises(EdgeError, match="name"):
         Model.load(path)
+
+
+def reverse(graph):
+    graph.operators.reverse()
+
+
+def write_twice(graph):
+    graph.operators.append(graph.operators[-1])
+
+
+def write_a_constant(graph):
+    graph.operators[0].outputs = [1]
+
+
+def leave_the_output(graph):
+    graph.operators.pop()
+
+
+def take_one_input_twice(graph):
+    graph.inputs = [0, 0]
+
+
+def give_a_thousand_outputs(graph):
+    graph.outputs = [5] * 1001
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (reverse, "SOFTMAX reads before anything writes it: 'logits'"),
+        (write_twice, "SOFTMAX writes what has its value: 'scores'"),
+        (write_a_constant, "RESHAPE writes what has its value: 'weights'"),
+        (leave_the_output, "nothing writes the output 'scores'"),
+        (take_one_input_twice, "one tensor as two inputs"),
+        (give_a_thousand_outputs, "at most 1,000 each, found 1 and 1,001"),
+    ],
+)
+def test_a_graph_that_reads_what_lies_in_the_memory_is_refused(change, says):
+    model = schema.ModelT.InitFromPackedBuf(flatbuffer(), 0)
+    change(model.subgraphs[0])
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    with pytest.raises(ModelError, match=says):
+        verify.check_file(split(bytes(builder.Output())), "m.tflite")
