@@ -10,15 +10,16 @@ from pathlib import Path
 
 import click
 
-from benchmarks import delivery, host, invoke, models, start, windows
+from benchmarks import conversion, delivery, invoke, models, start, training, windows
 from benchmarks.measure import Row
 from edge_sdk.cli import json_option, print_json
 
 
 @click.command()
+@click.argument("only", nargs=-1)
 @json_option
-def main(as_json: bool) -> None:
-    """Measure speed and memory side by side and print ratios beside their budgets."""
+def main(only: tuple[str, ...], as_json: bool) -> None:
+    """Measure speed and memory side by side and print ratios beside their budgets; ONLY some of the parts."""
     with tempfile.TemporaryDirectory() as scratch:
         click.echo("building the models …", err=True)
         files = models.build(Path(scratch))
@@ -28,8 +29,11 @@ def main(as_json: bool) -> None:
             ("start", lambda: start.rows(files["mlp"], models.pack(files["mlp"]))),
             ("delivery", lambda: delivery.rows(files["mlp"])),
             ("windows", windows.rows),
-            ("host", lambda: host.rows(Path(scratch))),
+            ("conversion", lambda: conversion.rows(Path(scratch))),
+            ("training", lambda: training.rows(Path(scratch))),
         ):
+            if only and title not in only:
+                continue
             click.echo(f"measuring {title} …", err=True)
             rows += measured()
     if as_json:

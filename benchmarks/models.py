@@ -34,7 +34,8 @@ def build_here(folder: str) -> dict[str, str]:
     """The child's side of `build`."""
     import keras
 
-    from converters.tensorflow_runtime import convert_keras
+    from converters import quantize
+    from converters.load import keras as loader
 
     keras.utils.set_random_seed(1)
     layers = keras.layers
@@ -67,15 +68,10 @@ def build_here(folder: str) -> dict[str, str]:
         model.save(source)
         windows = np.random.default_rng(0).normal(size=(64, *model.input_shape[1:])).astype(np.float32)
         with tempfile.TemporaryDirectory() as scratch:
-            calibration = Path(scratch) / "calibration.npy"
-            np.save(calibration, windows)
-            convert_keras(
-                model=str(source),
-                recipe="int8",
-                calibration=str(calibration),
-                inputs=str(calibration),
-                output=str(output),
-                scores=str(Path(scratch) / "scores.npz"),
-            )
+            calibration, reference, ranges = (f"{scratch}/{step}" for step in ("x.npz", "float", "ranges"))
+            np.savez(calibration, **{"0": windows})
+            loader.load(str(source), reference)
+            quantize.calibrate(reference, calibration, ranges)
+            quantize.apply(ranges, str(output), "int8")
         files[name] = str(output)
     return files

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from converters import compare, recipes
-    from converters.conversion import Request, convert
+    from converters.conversion import convert
     from converters.report import DropError, Report
+    from converters.request import Request
 
 #: Where each public name lives; a module stands for itself. Looked up on first use.
 _HOMES = {
     "DropError": "report",
     "Report": "report",
-    "Request": "conversion",
+    "Request": "request",
     "compare": None,
     "convert": "conversion",
     "recipes": None,

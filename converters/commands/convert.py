@@ -11,6 +11,7 @@ import click
 from converters import recipes
 from converters.compare import decibels
 from edge_sdk.cli import json_option, print_json
+from edge_sdk.errors import printable
 
 _EPILOG = (
     "\b\nRecipes:\n  "
@@ -133,14 +134,15 @@ def command(context: click.Context, /, as_json: bool, **options: Any) -> None:
     The result is run on the test split beside the original; it is written only if its accuracy did not drop
     by more than --max-drop (exit 1 otherwise). Contract, golden vectors and labels travel in the file.
     """
-    from converters.conversion import Request, perform
+    from converters.conversion import perform
     from converters.report import DropError, Report
+    from converters.request import Request
 
     def show(report: Report) -> None:
         click.echo("\n".join(lines(report)))
 
     options["shapes"] = dict(options["shapes"])
-    request = Request(**options, on_progress=lambda step: click.echo(f"{step} …", err=True))
+    request = Request(**options, on_progress=lambda step: click.echo(f"{printable(step)} …", err=True))
     try:
         report = perform(request)
     except DropError as error:
@@ -195,7 +197,8 @@ def lines(report: Any) -> list[str]:
         if report.page is not None:
             rows.append(("report", str(report.page)))
     rows += [("note", note) for note in report.notes]
-    return [f"{name:<14} {text}" for name, text in rows]
+    # Labels and names of layers come from the file.
+    return [f"{name:<14} {text if text.isprintable() else printable(text)}" for name, text in rows]
 
 
 def _tried(trials: list[dict[str, Any]]) -> list[str]:

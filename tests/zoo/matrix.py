@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from converters import DropError, Report, convert, recipes, verify
+from converters import DropError, Report, Request, recipes, verify
+from converters.conversion import perform_each
 from edge_sdk.errors import EdgeError
 from edge_sdk.graph import Tensor, read_graph
 from edge_sdk.modelfile import split
@@ -67,31 +68,35 @@ class Row:
         return f"| {' | '.join(astuple(self))} |"
 
 
-def cases() -> Iterator[tuple[Entry, str]]:
-    """All of them. `qat` is for models that bring ranges of their own."""
+#: What applies; `qat` is for models that bring ranges of their own.
+RECIPES = [name for name in recipes.RECIPES if name != "qat"]
+
+
+def daily() -> Iterator[tuple[Entry, list[str]]]:
+    """Each model with int8 and one other recipe, the next one for the next model."""
+    others = itertools.cycle(name for name in RECIPES if name != "int8")
     for entry in ZOO.values():
-        for recipe in recipes.RECIPES:
-            if recipe != "qat":
-                yield entry, recipe
+        yield entry, ["int8", next(others)]
 
 
-def daily_cases() -> Iterator[tuple[Entry, str]]:
-    """Each model as int8 and as one other recipe, the next one for the next model."""
-    others = [name for name in recipes.RECIPES if name not in ("int8", "qat")]
-    for entry, other in zip(ZOO.values(), itertools.cycle(others), strict=False):
-        yield entry, "int8"
-        yield entry, other
+def full() -> Iterator[tuple[Entry, list[str]]]:
+    """Each model with every recipe."""
+    for entry in ZOO.values():
+        yield entry, RECIPES
 
 
-def attempt(built: Built, recipe: str, output: Path) -> tuple[Row, EdgeError | None]:
-    """Convert; what was refused is a row as well."""
-    try:
-        return _row(built, recipe, convert(built.model, output, recipe=recipe, data=built.data)), None
-    except DropError as error:
-        return _row(built, recipe, error.report, f"refused: {error.found}"), error
-    except EdgeError as error:
-        reason = error.found or error.what
-        return Row(built.entry.name, built.entry.kind, recipe, verdict=f"refused: {reason}"), error
+def attempt(built: Built, names: Sequence[str], output: Path) -> Iterator[tuple[Row, Path, EdgeError | None]]:
+    """Convert by several recipes; what was refused is a row as well."""
+    asked = Request(model=str(built.model), output=output, data=built.data, report=False)
+    for recipe, found in perform_each(asked, names):
+        file = output.with_suffix(f".{recipe}.tflite")
+        if isinstance(found, Report):
+            yield _row(built, recipe, found), file, None
+        elif isinstance(found, DropError):
+            yield _row(built, recipe, found.report, f"refused: {found.found}"), file, found
+        else:
+            verdict = f"refused: {str(found).replace(str(built.model), built.model.name)}"
+            yield Row(built.entry.name, built.entry.kind, recipe, verdict=verdict), file, found
 
 
 def lost(built: Built, file: Path) -> list[float]:
@@ -136,13 +141,13 @@ def write(new: Iterable[Row]) -> None:
     """Put rows in their place in the document; those of models and recipes that are no more go."""
     rows = read() | {(row.model, row.recipe): row for row in new}
     text = _HEAD
-    for family, members in itertools.groupby(cases(), key=lambda case: case[0].family):
+    for family, members in itertools.groupby(ZOO.values(), key=lambda entry: entry.family):
         text += f"## {family.replace('_', ' ').capitalize()}\n"
         text += (
             "| model | kind | recipe | bytes | accuracy before | after | agreement | SQNR dB | verdict |\n"
         )
         text += "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | --- |\n"
-        keys = [(entry.name, recipe) for entry, recipe in members]
+        keys = [(entry.name, recipe) for entry in members for recipe in RECIPES]
         text += "".join(f"{rows[key]}\n" for key in keys if key in rows) + "\n"
     DOCUMENT.write_text(text.rstrip() + "\n")
 

@@ -1,4 +1,4 @@
-"""The host's part against bare TensorFlow: a conversion, and an epoch of training; all in child processes."""
+"""Training against bare Keras: an epoch, in child processes."""
 
 from __future__ import annotations
 
@@ -16,66 +16,8 @@ ROUNDS, EPOCHS = 3, 6
 
 
 def rows(scratch: Path) -> list[Row]:
-    """One row a recipe, and one for training."""
-    return [*_conversions(scratch), _training(scratch)]
-
-
-def _conversions(scratch: Path) -> list[Row]:
-    measured = child.call(
-        "benchmarks.host:convert_here",
-        timeout_s=500,
-        model=str(scratch / "ds_cnn.keras"),
-        scratch=str(scratch),
-    )
-    found = []
-    for recipe, times in measured.items():
-        slower = ratio(times["ours"], times["bare"])
-        ours, bare = (f"{statistics.median(times[key]):.2f} s" for key in ("ours", "bare"))
-        found.append(
-            Row(
-                f"convert DS-CNN to {recipe} over TFLiteConverter, before verification",
-                ours,
-                bare,
-                f"{slower:.2f}×",
-                "≤ 1.2×",
-                slower <= 1.2,
-            )
-        )
-    return found
-
-
-def convert_here(model: str, scratch: str) -> dict[str, dict[str, list[float]]]:
-    """Seconds of each conversion, ours and bare in turn; the first round warms up."""
-    import tensorflow as tf
-
-    from converters.tensorflow_runtime import convert_keras
-
-    keras_model = tf.keras.models.load_model(model, compile=False)
-    windows = np.random.default_rng(0).normal(size=(64, *keras_model.input_shape[1:])).astype(np.float32)
-    file = Path(scratch) / "windows.npy"
-    np.save(file, windows)
-    times: dict[str, dict[str, list[float]]] = {}
-    for recipe in ("int8", "dynamic_int8"):
-        ours, bare = [], []
-        for _ in range(ROUNDS + 1):
-            done = convert_keras(
-                model=model,
-                recipe=recipe,
-                output=str(Path(scratch) / "measured.tflite"),
-                scores=str(Path(scratch) / "scores.npz"),
-                calibration=str(file) if recipe == "int8" else None,
-                inputs=str(file),
-            )
-            ours.append(done["seconds"]["convert"])
-            started = time.perf_counter()
-            converter = tf.lite.TFLiteConverter.from_keras_model(keras_model)
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            if recipe == "int8":
-                converter.representative_dataset = lambda: ([window[None]] for window in windows)
-            converter.convert()
-            bare.append(time.perf_counter() - started)
-        times[recipe] = {"ours": ours[1:], "bare": bare[1:]}
-    return times
+    """The one row there is."""
+    return [_training(scratch)]
 
 
 def _training(scratch: Path) -> Row:
@@ -86,7 +28,7 @@ def _training(scratch: Path) -> Row:
     times: dict[str, list[float]] = {"fit_here": [], "bare_fit_here": []}
     for _ in range(ROUNDS):
         for function, epochs in times.items():
-            epochs.append(child.call(f"benchmarks.host:{function}", timeout_s=300, dataset=str(folder)))
+            epochs.append(child.call(f"benchmarks.training:{function}", timeout_s=300, dataset=str(folder)))
     ours, bare = times["fit_here"], times["bare_fit_here"]
     slower = ratio(ours, bare)
     return Row(
