@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from converters.load import check_size
 from converters.load.ports import Tensor
 from converters.load.shapes import Shape, settle
 from edge_sdk.errors import ModelError, one_line
@@ -225,6 +226,7 @@ def _take_in_weights(proto: Any, path: Path) -> None:
                 f"{path}: the file {location} with the weights of {tensor.name} is not there",
                 remedy="copy it beside the model",
             )
+        check_size(location, file.stat().st_size)
         try:
             load_external_data_for_tensor(tensor, str(folder))
         except Exception as error:  # onnx raises its own checker's errors, OSError and ValueError here
