@@ -92,8 +92,11 @@ def check(request: Request) -> None:
     Raises:
         ConfigError: an option is out of its range.
         UnknownNameError: no such recipe or board.
+        ModelError: no such model, or one of no kind that can be read.
         DeviceError: the output cannot be written.
     """
+    load.find(request.model)
+    _check_names(request)
     output = request.output
     if request.recipe != recipes.AUTO:
         recipes.find(request.recipe)
@@ -113,6 +116,19 @@ def check(request: Request) -> None:
         raise ConfigError("max_drop", expected="a fraction from 0 to 1", found=request.max_drop)
     if request.calibration < 1:
         raise ConfigError("calibration", expected="at least 1 input", found=request.calibration)
+
+
+def _check_names(request: Request) -> None:
+    """Names that no file can have, links to themselves: pathlib raises what it likes about them later."""
+    for name, path in (("output", request.output), ("data", request.data)):
+        try:
+            if path is not None:
+                path.stat()
+        except FileNotFoundError:
+            pass  # for the output as it should be, for data told by who reads them
+        except (OSError, ValueError) as error:
+            found = getattr(error, "strerror", None) or error
+            raise ConfigError(f"{name} {path}", expected="a name that can be opened", found=found) from error
 
 
 def check_installed(loader: load.Loader) -> None:

@@ -110,6 +110,15 @@ def fold_normalisation(file: str, target: str) -> None:
     modelfile.add_members(Path(target), modelfile.read_members(Path(file)))
 
 
+def export(file: str) -> None:
+    """The same model as an .h5 and as a SavedModel, beside it."""
+    from converters.tensorflow import load_tensorflow
+
+    model = load_tensorflow().keras.models.load_model(file)
+    model.save(Path(file).with_suffix(".h5"))
+    model.export(str(Path(file).with_name(Path(file).stem + "_saved")))
+
+
 def convert_naively(file: str, calibration: str, target: str) -> None:
     """Plain TFLiteConverter, everything in int8 from the input on."""
     from converters.tensorflow import load_tensorflow

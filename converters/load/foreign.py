@@ -21,6 +21,9 @@ _UNPACKED_BYTES, _UNPACKED_TIMES = 256 << 20, 20
 _CONFIG_BYTES = 64 << 20
 #: h5py's own error for a name that is no text is lost on its way and becomes a SystemError.
 _BAD_HDF5 = (OSError, ValueError, KeyError, RuntimeError, SystemError)
+#: What a layer has weights for, one at least for each; Keras would make room for all of them first.
+_SIZES = ("units", "filters", "input_dim", "output_dim", "key_dim", "num_heads")
+_LEAST_STORED = 1 << 20
 #: Layers that run what is in a file or read another one.
 _RUNS_CODE = {"Lambda", "__lambda__", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
 _READS_FILES = {"TFSMLayer"}
@@ -65,10 +68,12 @@ def check_keras(path: Path) -> str:
             if "metadata.json" in archive.namelist():
                 with archive.open("metadata.json") as member:
                     metadata = _parse(path, member.read(_CONFIG_BYTES + 1))
+            stored = 0
             for name in archive.namelist():
                 if name.endswith(".h5"):
+                    size = archive.getinfo(name).file_size
                     with archive.open(name) as member:
-                        _check_hdf5(path, member, archive.getinfo(name).file_size)  # type: ignore[arg-type]
+                        stored += _check_hdf5(path, member, size)  # type: ignore[arg-type]
     except KeyError as error:
         raise ModelError(f"{path} is not a .keras file", found="a zip archive without config.json") from error
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
@@ -83,7 +88,7 @@ def check_keras(path: Path) -> str:
         raise ModelError(
             f"{path} is not a .keras file", expected="a zip archive", found=sniff(head)
         ) from error
-    _check_config(path, config)
+    _check_config(path, config, stored)
     return str(metadata.get("keras_version", ""))
 
 
@@ -94,7 +99,7 @@ def check_h5(path: Path) -> str:
         ModelError: it is not a whole model, refers to other files, or holds code.
     """
     with path.open("rb") as file:
-        _check_hdf5(path, file, path.stat().st_size)
+        stored = _check_hdf5(path, file, path.stat().st_size)
     import h5py
 
     try:
@@ -110,7 +115,7 @@ def check_h5(path: Path) -> str:
             remedy="save it with model.save('NAME.keras')",
         )
     config = _parse(path, found)
-    _check_config(path, config)
+    _check_config(path, config, stored)
     return str(written_by)
 
 
@@ -147,8 +152,12 @@ def _check_size(path: Path, unpacked: int, packed: int) -> None:
         )
 
 
-def _check_hdf5(path: Path, file: BinaryIO, size: int) -> None:
-    """Sizes and links of an HDF5 file: it can declare terabytes, and refer to any file of this machine."""
+def _check_hdf5(path: Path, file: BinaryIO, size: int) -> int:
+    """Sizes and links of an HDF5 file: it can declare terabytes, and refer to any file of this machine.
+
+    Returns:
+        What its arrays take, bytes.
+    """
     import h5py
 
     sizes: list[int] = []
@@ -172,6 +181,7 @@ def _check_hdf5(path: Path, file: BinaryIO, size: int) -> None:
     if away is not None:
         raise ModelError(f"{path}: {away!r} refers to something else", expected="weights in the file")
     _check_size(path, sum(sizes), size)
+    return sum(sizes)
 
 
 def _damaged(path: Path, error: BaseException) -> ModelError:
@@ -191,7 +201,8 @@ def _parse(path: Path, text: Any) -> dict[str, Any]:
     return config
 
 
-def _check_config(path: Path, config: dict[str, Any]) -> None:
+def _check_config(path: Path, config: dict[str, Any], stored_bytes: int) -> None:
+    most = max(stored_bytes, _LEAST_STORED)
     for part in _parts(config):
         kind, inner = str(part.get("class_name")), part.get("config")
         inner = inner if isinstance(inner, dict) else {}
@@ -211,6 +222,18 @@ def _check_config(path: Path, config: dict[str, Any]) -> None:
                     remedy="express it with Keras' own layers",
                 )
         _check_reference(path, part)
+        _check_layer(path, kind, inner, most)
+
+
+def _check_layer(path: Path, kind: str, config: dict[str, Any], most: int) -> None:
+    for name in _SIZES:
+        if isinstance(config.get(name), int) and config[name] > most:
+            raise ModelError(
+                f"{path}: {name} of a {kind} layer are more than the weights in the file",
+                expected=f"at most {most:,}",
+                found=f"{config[name]:,}",
+                remedy="do not trust it",
+            )
 
 
 def _check_reference(path: Path, part: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from edge_sdk.errors import ModelError
 
 #: Operations that the converter handles at a fixed batch only.
 _FIXED_BATCH = ("STFT", "RFFT", "FFT", "FFT2", "ISTFT", "IRFFT", "STFTSpectrogram", "MelSpectrogram")
+
+#: What one layer may give for one window, as many as a .tflite may need for an inference.
+_MOST_NUMBERS = 128 << 20
 
 
 def every(model: Any) -> Iterator[Any]:
@@ -52,6 +56,7 @@ def check(path: Path, model: Any, tensors: Mapping[str, Any]) -> None:
             raise ModelError(f"{path}: {name} is text", expected="numbers")
     for layer in every(model):
         _check_layer(path, layer)
+        _check_size(path, layer)
 
 
 def sizes(tensor: Any) -> tuple[int | None, ...]:
@@ -94,6 +99,22 @@ def _check_layer(path: Path, layer: Any) -> None:
             expected="stateful=False",
             remedy="build it so with the same weights, then save it again",
         )
+
+
+def _check_size(path: Path, layer: Any) -> None:
+    """One number in a configuration can ask for terabytes."""
+    try:
+        output = layer.output
+    except (AttributeError, ValueError):  # used in several places, or in none
+        return
+    for tensor in output if isinstance(output, list | tuple) else [output]:
+        count = math.prod(size or 1 for size in sizes(tensor)) if hasattr(tensor, "shape") else 0
+        if count > _MOST_NUMBERS:
+            raise ModelError(
+                f"{path}: the layer {layer.name!r} gives too much",
+                expected=f"at most {_MOST_NUMBERS:,} numbers",
+                found=f"{count:,}",
+            )
 
 
 def _compute_in_float32(path: Path, layer: Any) -> None:

@@ -210,3 +210,10 @@ def test_weights_alone(tmp_path: Path) -> None:
     file.write_bytes(weights())
     with pytest.raises(ModelError, match="no model in it: .*found weights only"):
         foreign.check_h5(file)
+
+
+@pytest.mark.parametrize("name", ["units", "filters", "output_dim"])
+def test_layers_larger_than_their_weights(tmp_path: Path, name: str) -> None:
+    layer = {"class_name": "Dense", "config": {name: 1 << 45}}
+    message = refused(keras_file(tmp_path, {**CONFIG, "config": {"layers": [layer]}}))
+    assert f"{name} of a Dense layer are more than the weights" in message
