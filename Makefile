@@ -1,5 +1,6 @@
 # make demo    sets up and runs the main job on real data
 # make test    sets up and runs lint and every tier of tests
+# make matrix  converts every model of the zoo with every recipe and writes docs/matrix.md; some 20 minutes
 # make bench   prints speed and memory as ratios, measured side by side in one run
 # make wheel   builds what a device installs: pip install dist/edgeml_kit-*.whl
 # make lint    ruff, mypy, import-linter
@@ -12,13 +13,13 @@ UV := UV_PYTHON_DOWNLOADS=never .tools/bin/uv
 RUN := .venv/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test lint bench unit integration device wheel clean
+.PHONY: demo test lint bench unit conversion integration device matrix wheel clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/host
 	$(RUN)/edgeml demo
 
-test: lint unit device integration
+test: lint unit device conversion integration
 
 lint: .venv/dev
 	$(RUN)/ruff check .
@@ -29,9 +30,19 @@ lint: .venv/dev
 unit: .venv/dev
 	$(RUN)/pytest tests/unit tests/docs $(PYTEST_ARGS)
 
+# Each conversion is a process of its own, so two at a time; what belongs to one model stays together.
+conversion: .venv/dev
+	tools/debian-packages
+	tools/loader-environments
+	$(RUN)/pytest tests/integration/converters -n 2 --dist loadgroup $(PYTEST_ARGS)
+
 integration: .venv/dev
 	tools/debian-packages
-	$(RUN)/pytest tests/integration tests/e2e $(PYTEST_ARGS)
+	$(RUN)/pytest tests/integration tests/e2e --ignore tests/integration/converters $(PYTEST_ARGS)
+
+matrix: .venv/dev
+	tools/loader-environments
+	EDGEML_MATRIX=write $(RUN)/pytest tests/integration/converters/test_matrix.py $(PYTEST_ARGS)
 
 # The device part as a device has it: no TensorFlow, the oldest numpy, and both TFLite runtimes in turn.
 device: .venv-device/ready

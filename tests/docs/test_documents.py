@@ -11,7 +11,18 @@ from edge_sdk import cli
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
-NEEDED = {"tutorial", "dataset", "training", "conversion", "contract", "pipeline", "plugins"}
+NEEDED = {
+    "tutorial",
+    "dataset",
+    "training",
+    "conversion",
+    "report",
+    "boards",
+    "matrix",
+    "contract",
+    "pipeline",
+    "plugins",
+}
 MAKE_TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
