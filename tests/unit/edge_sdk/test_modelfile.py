@@ -78,7 +78,9 @@ def test_a_member_that_unpacks_to_a_flood_is_refused(monkeypatch):
 
 
 def test_golden_vectors_survive_their_bytes():
-    golden = Golden((np.ones((2, 3), np.float32),), (np.zeros((2, 1), np.float32), np.zeros((2, 4), np.int8)), (0.25, 1.0))
+    golden = Golden(
+        (np.ones((2, 3), np.float32),), (np.zeros((2, 1), np.float32), np.zeros((2, 4), np.int8)), (0.25, 1.0)
+    )
     again = Golden.from_bytes(golden.to_bytes())
     np.testing.assert_array_equal(again.inputs[0], golden.inputs[0])
     assert [array.dtype for array in again.outputs] == [np.float32, np.int8]
