@@ -50,7 +50,7 @@ class InterpreterRuntime:
     def invoke(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """One inference; arrays with their batch axis, in the interpreter's order."""
         if self._forgets:
-            # A fused recurrent layer keeps its state in the interpreter; a window must not see the one before.
+            # A fused recurrent layer keeps its state in the interpreter: a window must not see the last one.
             self._interpreter.reset_all_variables()
         for index, array in zip(self._input_indices, inputs, strict=True):
             self._interpreter.set_tensor(index, array)
