@@ -118,7 +118,10 @@ class Shape(click.ParamType[tuple[str, tuple[int, ...]]]):
     help="Sizes of an input that leaves some open.",
 )
 @click.option(
-    "--batch", type=click.IntRange(1, 1), help="1 fixes the batch axis; it stays dynamic otherwise."
+    "--batch",
+    type=click.Choice([1]),
+    metavar="1",
+    help="Fix the batch axis to 1; it stays dynamic otherwise.",
 )
 @click.option(
     "--timeout", "timeout_s", type=float, default=900.0, show_default=True, help="For each step, s."
