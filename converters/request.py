@@ -15,7 +15,7 @@ from edge_sdk.errors import ConfigError, DeviceError, MissingExtraError
 _TO = ("tflite", "c-array")
 #: What a process of a conversion may allocate, bytes, as a configuration can ask for any size: so much,
 #: and so many times the sizes of the model and of the data.
-_MEMORY_BYTES, _TIMES_MODEL, _TIMES_DATA = 3 << 30, 20, 8
+_MEMORY_BYTES, _TIMES_MODEL, _TIMES_DATA = 8 << 30, 20, 8
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.load import Loaded, _proof, _recurrent, arrays, foreign, layers
+from converters.load import Loaded, _proof, _recurrent, arrays, foreign, layers, memory
 from converters.load.shapes import settle
 from converters.tensorflow import convert_function, load_tensorflow
 from edge_sdk.child import progress
@@ -164,7 +164,8 @@ class _Opened:
         settled = settle(own, shapes, 1 if layers.needs_fixed_batch(self.keras, self.model) else batch)
         samples = _proof.samples({n: (shape, layers.dtype(self.inputs[n])) for n, shape in settled.items()})
         try:
-            expected = [self.run(sample) for sample in samples]
+            with memory.limited():
+                expected = [self.run(sample) for sample in samples]
         except Exception as error:  # whatever a layer raises
             raise ModelError(f"{self.path}: Keras cannot run it", found=one_line(error)[:200]) from error
         # One output keeps the name that Keras' own export gives it; several are told apart by theirs.

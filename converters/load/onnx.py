@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.load import Loaded, Port, arrays, batch, ports, tidy
+from converters.load import Loaded, Port, arrays, batch, memory, ports, tidy
 from converters.load import onnx_file as source
 from edge_sdk import child
 from edge_sdk.errors import ModelError, first_of, one_line
@@ -21,6 +21,8 @@ from edge_sdk.graph import read_graph
 
 _PACKAGES = ("onnx2tf", "onnx", "onnxruntime")
 _CHUNK = 64
+#: Constants are copied several times while they are folded.
+_TIMES_FOLDED = 8
 _SAMPLES = "calibration_image_sample_data_20x128x128x3_float32.npy"
 
 
@@ -52,8 +54,9 @@ def load(
     child.progress(step="reading the ONNX model")
     proto = source.read(model)
     inputs = source.inputs_of(proto, shapes)
-    original = _Original(model)
-    static = source.simplified(proto, inputs)
+    with memory.limited(memory.ONCE_BYTES + _TIMES_FOLDED * Path(model).stat().st_size):
+        original = _Original(model)
+        static = source.simplified(proto, inputs)
     child.progress(step="converting it with onnx2tf")
     flatbuffer = tidy.tidy(_convert(static, [each.name for each in inputs if each.kept]))
     _check_operators(flatbuffer, model)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.load import Loaded, _proof, arrays, saved_graph
+from converters.load import Loaded, _proof, arrays, memory, saved_graph
 from converters.load.saved_graph import SavedGraph
 from converters.load.shapes import settle
 from converters.tensorflow import SIGNATURE, convert_function, convert_saved_model, load_tensorflow
@@ -144,7 +144,8 @@ class _Opened:
         specs = {name: (shape, dtypes[name]) for name, shape in settled.items()}
         samples = _proof.samples(specs)
         try:
-            expected = [self.run(sample) for sample in samples]
+            with memory.limited():
+                expected = [self.run(sample) for sample in samples]
         except Exception as error:  # whatever an operator raises
             raise ModelError(f"{self.path}: TensorFlow cannot run it", found=one_line(error)[:200]) from error
         progress(step="converting")

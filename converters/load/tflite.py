@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from converters import rewrite
-from converters.load import Loaded, Port, _proof, arrays
+from converters.load import Loaded, Port, _proof, arrays, memory
 from converters.load.arrays import Runner
 from converters.load.shapes import Shape, settle
 from converters.plan import floor_bytes
@@ -23,6 +23,8 @@ from edge_sdk.verify import check_file
 #: An unrolled GRU of some hundred steps has some thousand operators.
 _MOST_OPERATORS = 20_000
 _MOST_ACTIVATION_BYTES = 512 << 20
+#: The runtime keeps weights in the order that its kernels want, besides those in the file.
+_TIMES_PACKED = 4
 _INTEGERS = ("int8", "uint8", "int16", "int4", "uint4", "int2")
 
 
@@ -61,9 +63,12 @@ def load(
     if settled != own or any(_is_placeholder(tensor) for tensor in inputs.values()):
         flatbuffer = _resized(flatbuffer, [settled[name] for name in inputs])
     progress(step="running it once")
-    runner = Runner(flatbuffer)
     try:
-        runner(arrays.probe(runner.inputs, 1))
+        with memory.limited(memory.ONCE_BYTES + _TIMES_PACKED * len(flatbuffer)):
+            runner = Runner(flatbuffer)
+            runner(arrays.probe(runner.inputs, 1))
+    except ModelError:
+        raise
     except (RuntimeError, ValueError) as error:
         raise ModelError(f"{model} does not run", found=one_line(error)[:200]) from error
     Path(output).write_bytes(flatbuffer)

@@ -7,7 +7,7 @@ import pickle
 import stat
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,9 @@ def cases(keras: Path, folder: Path) -> Iterator[Case]:
     with zipfile.ZipFile(keras) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     evil = pickle.dumps(Touch(folder / "escaped.txt"))
-    for name, change in _additions(folder).items():
-        yield _packed(folder, name, members, change)
+    for name, change in additions(folder).items():
+        path = pack(folder / f"{name}.keras", members, change)
+        yield Case(name, path, may_pass=name == "many_records")
     for name, replaced in {
         "no_config": {CONFIG: None},
         "no_weights": {WEIGHTS: None},
@@ -45,25 +46,29 @@ def cases(keras: Path, folder: Path) -> Iterator[Case]:
         "newer_contract": {"edgeml/contract.json": b'{"schema": 99}'},
         "deep_contract": {"edgeml/contract.json": b"[" * 100_000 + b"]" * 100_000},
     }.items():
-        yield _packed(folder, name, {**members, **replaced})
+        yield Case(name, pack(folder / f"{name}.keras", {**members, **replaced}))
     for name, config in _configs(json.loads(members[CONFIG])).items():
-        yield _packed(folder, name, {**members, CONFIG: json.dumps(config).encode()})
+        changed = {**members, CONFIG: json.dumps(config).encode()}
+        yield Case(name, pack(folder / f"{name}.keras", changed))
 
 
-def _packed(
-    folder: Path, name: str, members: dict[str, bytes | None], change: Change = lambda archive: None
-) -> Case:
-    path = folder / f"{name}.keras"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+def pack(
+    path: Path,
+    members: Mapping[str, bytes | None],
+    change: Change = lambda archive: None,
+    compression: int = zipfile.ZIP_DEFLATED,
+) -> Path:
+    """An archive of these members, and of what `change` adds."""
+    with zipfile.ZipFile(path, "w", compression) as new:
         for member, content in members.items():
             if content is not None:
                 new.writestr(member, content)
         change(new)
-    return Case(name, path, may_pass=name in ("many_records",))
+    return path
 
 
-def _additions(folder: Path) -> dict[str, Change]:
-    """Members that no model has, by the name of the case."""
+def additions(folder: Path, root: str = ".") -> dict[str, Change]:
+    """Members that no model has, by the name of the case; those that may be anywhere, under `root`."""
 
     def bomb(name: str) -> Change:
         def add(archive: zipfile.ZipFile) -> None:
@@ -95,13 +100,13 @@ def _additions(folder: Path) -> dict[str, Change]:
         archive.infolist()[-1].file_size = 10
 
     return {
-        "bomb_asset": bomb("assets/bomb"),
+        "bomb_asset": bomb(f"{root}/assets/bomb".removeprefix("./")),
         "bomb_record": bomb("edgeml/contract.json"),
         "many_records": many,
         "lying_size": lying,
         "upwards": named("../../escaped.txt"),
         "absolute": named(str(folder / "escaped.txt")),
-        "symlink": named("assets/link", 0o777 | stat.S_IFLNK, "/etc/passwd"),
+        "symlink": named(f"{root}/assets/link".removeprefix("./"), 0o777 | stat.S_IFLNK, "/etc/passwd"),
         "twice": named("metadata.json"),
     }
 

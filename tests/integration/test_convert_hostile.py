@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converters import convert, workshop
+from converters import convert, environments, workshop
 from edge_sdk import cli
 from edge_sdk.child import Worker
 from tests import mixed_units, models
-from tests.hostile import Case, archives, flatbuffers, folders, kinds, mutated, samples
+from tests.hostile import Case, archives, elsewhere, flatbuffers, folders, kinds, mutated, samples
 from tests.hostile.attempts import MOST_BYTES, TIMEOUT_S, Attempts
+from tests.loading import Loading, loader
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 
@@ -37,7 +38,13 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         worker.call("tests.mixed_units:export", timeout_s=TIMEOUT_S, file=file)
     (folder / "linear.tflite").write_bytes(models.packed())
     convert(folder / "m.h5", folder / "m.tflite", recipe="float32", report=False)
+    foreign = {}
+    for name in ("onnx", "torch"):
+        if environments.examine(name)[0] == "ok":  # what needs them alone is skipped with the remedy
+            with environments.worker(name, ["tests"]) as worker:
+                foreign[name] = Loading(name, worker).build(folder, "mlp")
     return {
+        **foreign,
         "keras": mixed_units.without_members(folder / "m.keras", folder / "bare.keras"),
         "h5": folder / "m.h5",
         "saved_model": folder / "m_saved",
@@ -101,6 +108,19 @@ def test_crafted_folders(seeds: dict[str, Path], attempts: Attempts, inputs: Pat
     attempts.run(folders.saved_models(seeds["saved_model"], inputs))
     attempts.run(folders.datasets(seeds["tflite"], seeds["tflite"].parent / "data", inputs))
     assert attempts.count > 40
+
+
+@pytest.mark.slow
+def test_crafted_onnx_files(attempts: Attempts, inputs: Path) -> None:
+    with loader("onnx") as onnx:
+        attempts.run(elsewhere.onnx(onnx.worker, inputs))
+
+
+@pytest.mark.slow
+def test_crafted_exported_programs(attempts: Attempts, inputs: Path) -> None:
+    with loader("torch") as torch:
+        good = torch.build(inputs, "mlp")
+    attempts.run(elsewhere.programs(good, inputs))
 
 
 def test_the_good_ones_pass(seeds: dict[str, Path], attempts: Attempts, inputs: Path) -> None:
