@@ -54,7 +54,7 @@ def load(
     child.progress(step="reading the ONNX model")
     proto = source.read(model)
     inputs = source.inputs_of(proto, shapes)
-    with memory.limited(memory.ONCE_BYTES + _TIMES_FOLDED * Path(model).stat().st_size):
+    with memory.limited(memory.ONCE_BYTES + _TIMES_FOLDED * proto.ByteSize()):
         original = _Original(model)
         static = source.simplified(proto, inputs)
     child.progress(step="converting it with onnx2tf")
