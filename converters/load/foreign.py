@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, BinaryIO
 
+from converters.load import heaps
 from edge_sdk.errors import ModelError, one_line
 from edge_sdk.modelfile import sniff
 
@@ -172,6 +173,9 @@ def _check_hdf5(path: Path, file: BinaryIO, size: int) -> int:
             sizes.append(int(item.nbytes))
         return None
 
+    if not heaps.are_whole(file):
+        raise _damaged(path, "texts that do not end")
+    file.seek(0)
     try:
         with h5py.File(file, "r") as opened:
             # Visitors answer and do not raise: exceptions get lost on their way through HDF5.
@@ -184,8 +188,8 @@ def _check_hdf5(path: Path, file: BinaryIO, size: int) -> int:
     return sum(sizes)
 
 
-def _damaged(path: Path, error: BaseException) -> ModelError:
-    found = one_line(error)[:200]
+def _damaged(path: Path, error: BaseException | str) -> ModelError:
+    found = error if isinstance(error, str) else one_line(error)[:200]
     return ModelError(f"{path}: the weights are damaged", found=found, remedy="copy or save it again")
 
 
