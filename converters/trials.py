@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters import boards, latency, measure, verify
+from converters import boards, measure, verify
 from converters.evidence import Evidence
 from converters.layers import Layer
 from converters.layers import read as read_layers
@@ -23,6 +23,7 @@ from converters.report import Trial
 from converters.workshop import Workshop
 from edge_sdk.errors import ConfigError, ModelError
 from edge_sdk.graph import Graph, read_graph
+from edge_sdk.targets import open_target
 
 #: How much of a runtime's own complaint is shown.
 _WORDS = 240
@@ -192,10 +193,17 @@ class Trials:
             if trial.flatbuffer is not None and trial.verdict is not None:
                 files[i] = self._workshop.folder / f"timed{i}.tflite"
                 files[i].write_bytes(trial.flatbuffer)
-        self._workshop.tell(f"measuring the latency of {len(files)} models")
+        target = self.subject.target
+        self._workshop.tell(f"measuring the latency of {len(files)} models on {target}")
         inputs = [array[:1] for array in self.subject.evidence.inputs]
-        measured = latency.measure(files, inputs, self.subject.target)
-        return [replace(trial, latency_us=measured.get(i)) for i, trial in enumerate(trials)]
+        measured = open_target(target).latency(files, inputs)
+        return [self._timed(trial, measured.get(i)) for i, trial in enumerate(trials)]
+
+    def _timed(self, trial: Trial, found: float | ModelError | None) -> Trial:
+        if not isinstance(found, ModelError):
+            return replace(trial, latency_us=found)
+        failure = trial.failure or f"does not run on {self.subject.target}: {self._in_words(found)}"
+        return replace(trial, failure=failure)
 
     @cached_property
     def _input_file(self) -> Path:

@@ -70,6 +70,28 @@ def call(function: str, /, *, timeout_s: float, on_progress: Progress | None = N
         return worker.call(function, timeout_s=timeout_s, on_progress=on_progress, **arguments)
 
 
+class Limit:
+    """Until when a task must be done.
+
+    Args:
+        task: named in the error.
+        timeout_s: from now, s.
+    """
+
+    def __init__(self, task: str, timeout_s: float) -> None:
+        self.task, self._timeout_s, self._end_s = task, timeout_s, time.monotonic() + timeout_s
+
+    @property
+    def left_s(self) -> float:
+        """What is left of the time; 0 when it is over."""
+        return max(0.0, self._end_s - time.monotonic())
+
+    def exceeded(self, last_words: str | None) -> ChildTimeoutError:
+        """The error when it is over."""
+        expected = f"an answer within {self._timeout_s:g} s"
+        return ChildTimeoutError(f"{self.task} did not finish", expected=expected, found=last_words)
+
+
 class Worker(Closing):
     """One child process for several calls; a new one is started after it died or was killed.
 
@@ -93,15 +115,12 @@ class Worker(Closing):
     ) -> Any:
         """As the function `call`."""
         process = self._start()
-        assert process.stdin is not None
-        deadline = time.monotonic() + timeout_s
+        limit = Limit(function, timeout_s)
         try:
             request = json.dumps({"function": function, "arguments": arguments}).encode() + b"\n"
-            with contextlib.suppress(BrokenPipeError):  # its death is reported by the read below
-                process.stdin.write(request)
-                process.stdin.flush()
+            self._write(process, request, limit)
             while True:
-                answer = json.loads(self._read_line(process, deadline, function, timeout_s))
+                answer = self._read_answer(process, limit)
                 if "progress" not in answer:
                     break
                 if on_progress is not None:
@@ -156,27 +175,41 @@ class Worker(Closing):
         environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
         return [self._python, "-I", "-c", _ELSEWHERE, folders], environment
 
-    def _read_line(
-        self, process: subprocess.Popen[bytes], deadline: float, function: str, timeout_s: float
-    ) -> bytes:
+    def _write(self, process: subprocess.Popen[bytes], data: bytes, limit: Limit) -> None:
+        """Hand over bytes; that the process died is left to `_read_line` to report."""
+        assert process.stdin is not None
+        into, left = process.stdin.fileno(), memoryview(data)
+        os.set_blocking(into, False)  # a process that does not read must not hold up the caller for good
+        with contextlib.suppress(BrokenPipeError):
+            while left:
+                if not select.select([], [into], [], limit.left_s)[1]:
+                    raise limit.exceeded(self._last_words())
+                left = left[os.write(into, left) :]
+
+    def _read_answer(self, process: subprocess.Popen[bytes], limit: Limit) -> dict[str, Any]:
+        line = self._read_line(process, limit)
+        try:
+            answer: dict[str, Any] = json.loads(line)
+        except ValueError as error:
+            raise ChildError(f"{limit.task}: not an answer", found=repr(line[:80])) from error
+        return answer
+
+    def _read_line(self, process: subprocess.Popen[bytes], limit: Limit) -> bytes:
         assert process.stdout is not None
         out = process.stdout.fileno()
         while b"\n" not in self._unread:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([out], [], [], left)[0]:
-                raise ChildTimeoutError(
-                    f"{function} did not finish",
-                    expected=f"an answer within {timeout_s:g} s",
-                    found=self._last_words(),
-                )
+            if not select.select([out], [], [], limit.left_s)[0]:
+                raise limit.exceeded(self._last_words())
             chunk = os.read(out, 1 << 16)
             if not chunk:
-                raise ChildError(
-                    f"{function} died", found=f"{_cause(process.wait())}{self._last_words(' after: ')}"
-                )
+                raise self._death(limit.task, process.wait())
             self._unread += chunk
         line, _, self._unread = self._unread.partition(b"\n")
         return line
+
+    def _death(self, task: str, status: int) -> EdgeError:
+        """Of a process that closed its output: why it ended."""
+        return ChildError(f"{task} died", found=f"{cause(status)}{self._last_words(' after: ')}")
 
     def _last_words(self, before: str = "") -> str | None:
         """The last line of the process's log."""
@@ -197,7 +230,8 @@ def _folder_of(package: str) -> str:
     return str(Path(next(iter(spec.submodule_search_locations))).absolute())
 
 
-def _cause(status: int) -> str:
+def cause(status: int) -> str:
+    """A process's end in words; negative for a signal."""
     if status < 0:
         with contextlib.suppress(ValueError):
             return f"signal {signal.Signals(-status).name}"

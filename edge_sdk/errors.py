@@ -71,7 +71,8 @@ class EdgeError(Exception):
     @classmethod
     def rebuilt(cls, facts: Mapping[str, str | None]) -> Self:
         """An error of this class from what `as_dict` gave; one class or another asks for other arguments."""
-        error = cls.__new__(cls)
+        layout: Any = cls.__base__  # not always the first base: of one that is an OSError too, that one
+        error: Self = layout.__new__(cls)
         EdgeError.__init__(
             error,
             facts["error"] or "",

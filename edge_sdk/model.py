@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
-from edge_sdk import registry
 from edge_sdk.blocks import Block, Fault
 from edge_sdk.closing import Closing
 from edge_sdk.contract import Contract, DecisionSettings
 from edge_sdk.errors import SpecError
 from edge_sdk.prediction import Prediction
-from edge_sdk.registry import Url
+from edge_sdk.targets import open_target
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -81,18 +80,17 @@ class Model(Closing):
 
         Args:
             file: a .tflite, with or without a contract inside.
-            target: where it shall run: ``host:``, ``host:?threads=2``, ``host:?runtime=tflite_runtime``.
+            target: where it shall run: ``host:``, ``host:?threads=2``, ``ssh://pi@raspberrypi``.
             contract: used instead of the one in the file, for foreign models.
 
         Raises:
             ModelError: the file is damaged, crashes the runtime, or does not do what it promises.
             ContractError: its contract is malformed.
             MissingExtraError: the runtime is not installed.
+            DeviceError: the device cannot be reached.
             UnknownNameError: no such target or runtime.
         """
-        url = Url.parse(target)
-        model: Self = registry.find("targets", url.scheme)(file, url, contract)
-        return model
+        return cast("Self", open_target(target).load(file, contract))
 
     @property
     def window(self) -> int:

@@ -3,7 +3,7 @@
 ``sqlite:`` is ``edge_sdk/sinks/sqlite.py``. Only where there is no such file are entry points asked
 (``edgeml.sources``, ``.sinks``, ``.runtimes``, ``.targets``, ``.commands``): importlib.metadata costs 20 ms.
 A source module has a class `Source`, a sink module a class `Sink`, a runtime module a class `Runtime`,
-a target module a function `load`. An entry point names the object itself.
+a target module a class `Target`. An entry point names the object itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MEMBERS = {
     "sources": "Source",
     "sinks": "Sink",
     "runtimes": "Runtime",
-    "targets": "load",
+    "targets": "Target",
     "commands": "command",
 }
 _HERE = os.path.dirname(__file__)  # pathlib would cost every start 6 ms

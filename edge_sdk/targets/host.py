@@ -4,53 +4,95 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 from edge_sdk import registry
 from edge_sdk.contract import Contract
-from edge_sdk.errors import ConfigError, suggestion
+from edge_sdk.errors import ConfigError, ModelError
 from edge_sdk.model import Model
 from edge_sdk.registry import Url
+from edge_sdk.targets import Key, _options
 from edge_sdk.verify import verify
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 DEFAULT_RUNTIME = "litert"
+_EXAMPLE = "host:?threads=N&runtime=NAME"
 
 
-def load(file: str | PathLike[str], url: Url, contract: Contract | None = None) -> Model:
-    """Verify a model file and load it with the runtime that was chosen by name.
+class Target:
+    """This process.
 
     Args:
-        file: the .tflite.
         url: ``host:?threads=N&runtime=NAME``; without `runtime`, the environment variable EDGEML_RUNTIME
             decides, and without that LiteRT. Nothing is chosen by what happens to be installed.
-        contract: used instead of the one in the file.
 
     Raises:
-        ModelError: the file cannot be used.
         ConfigError: an unknown option.
     """
-    options = dict(url.options)
-    runtime = str(options.pop("runtime", None) or os.environ.get("EDGEML_RUNTIME") or DEFAULT_RUNTIME)
-    threads = _threads(options.pop("threads", "1"))
-    if options or url.location:
-        odd = next(iter(options), url.location)
-        raise ConfigError(
-            f"target {url}: unknown option {odd!r}",
-            expected="host:?threads=N&runtime=NAME",
-            remedy=suggestion(odd, ["threads", "runtime"]),
+
+    def __init__(self, url: Url) -> None:
+        options = _options.take(url, ("threads", "runtime"), _EXAMPLE)
+        if url.location:
+            raise ConfigError(f"target {url}: unknown option {url.location!r}", expected=_EXAMPLE)
+        self._runtime = str(options.get("runtime") or os.environ.get("EDGEML_RUNTIME") or DEFAULT_RUNTIME)
+        self._threads = _options.threads(url)
+
+    def check(self) -> None:
+        """Find out whether the runtime is installed.
+
+        Raises:
+            MissingExtraError: it is not.
+            UnknownNameError: there is none of that name.
+        """
+        runtime = registry.find("runtimes", self._runtime)
+        if hasattr(runtime, "probe"):
+            runtime.probe()
+
+    def load(self, file: str | PathLike[str], contract: Contract | None = None) -> Model:
+        """Verify a model file and load it.
+
+        Args:
+            file: the .tflite.
+            contract: used instead of the one in the file.
+
+        Raises:
+            ModelError: the file cannot be used.
+        """
+        path = os.fspath(file)
+        verified = verify(path, self._runtime)
+        with _without_chatter():
+            engine = registry.find("runtimes", self._runtime)(verified.flatbuffer, self._threads)
+        return Model(
+            engine,
+            verified.digest,
+            contract or verified.contract,
+            name=os.path.splitext(os.path.basename(path))[0],
+            labels=verified.labels,
         )
-    path = os.fspath(file)
-    verified = verify(path, runtime)
-    with _without_chatter():
-        engine = registry.find("runtimes", runtime)(verified.flatbuffer, threads)
-    return Model(
-        engine,
-        verified.digest,
-        contract or verified.contract,
-        name=os.path.splitext(os.path.basename(path))[0],
-        labels=verified.labels,
-    )
+
+    def latency(
+        self, files: Mapping[Key, str | PathLike[str]], inputs: Sequence[NDArray[Any]]
+    ) -> dict[Key, float | ModelError]:
+        """Time several models in turn; those that the runtime refuses with the reason."""
+        from edge_sdk.latency import measure  # only who measures pays for it
+
+        models: dict[Key, Model] = {}
+        found: dict[Key, float | ModelError] = {}
+        try:
+            for key, file in files.items():
+                try:
+                    models[key] = self.load(file)
+                except ModelError as error:
+                    found[key] = error
+            found.update(measure({key: model.runtime for key, model in models.items()}, inputs))
+        finally:
+            for model in models.values():
+                model.close()
+        return found
 
 
 @contextlib.contextmanager
@@ -72,13 +114,3 @@ def _without_chatter() -> Iterator[None]:
         os.dup2(saved, 2)
         os.close(saved)
         os.close(silence)
-
-
-def _threads(value: object) -> int:
-    try:
-        threads = int(str(value))
-        if threads < 1:
-            raise ValueError
-    except ValueError as error:
-        raise ConfigError("target host: threads", expected="a number from 1", found=value) from error
-    return threads

@@ -37,6 +37,13 @@ def test_the_drawn_tree_is_the_real_one(kind):
         assert issubclass(kind, builtin)
 
 
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_an_error_can_be_built_again_from_its_facts(kind):
+    error = kind.rebuilt({"error": "odd", "expected": "1", "found": "2", "remedy": "try"}).within("here")
+    assert type(error) is kind
+    assert str(error) == "here: odd: expected 1, found 2; try"
+
+
 def test_an_unknown_name_suggests_the_nearest():
     error = UnknownNameError("recipe", "int9", ["int8", "float32"])
     assert str(error) == "unknown recipe 'int9': expected one of float32, int8; did you mean 'int8'?"

@@ -1,0 +1,117 @@
+"""What a worker does on a device: takes model files, proves, runs and times them.
+
+Needs numpy and a TFLite runtime there, and nothing else. Its functions are called through `edge_sdk.remote`;
+files lie in the worker's own folder, loaded models in its memory, and both end with it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_sdk import latency, registry
+from edge_sdk.errors import ModelError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edge_sdk.runtimes import Port, Runtime
+
+#: By the name of the file.
+_loaded: dict[str, Runtime] = {}
+
+
+def probe(runtime: str) -> None:
+    """Find out whether a runtime is installed.
+
+    Raises:
+        MissingExtraError: it is not.
+        UnknownNameError: there is none of that name.
+    """
+    found = registry.find("runtimes", runtime)
+    if hasattr(found, "probe"):
+        found.probe()
+
+
+def receive(name: str, part: str, offset: int) -> None:
+    """Write a part of a file, base64, at an offset in bytes."""
+    with Path(name).open("r+b" if offset else "wb") as file:
+        file.seek(offset)
+        file.write(base64.b64decode(part))
+
+
+def load(name: str, sha256: str, runtime: str, threads: int) -> dict[str, Any]:
+    """Prove a model file with its golden vectors, and load it.
+
+    Args:
+        name: of the file, which was received before.
+        sha256: of the whole file, in hex.
+        runtime: name of the engine.
+        threads: that it may use.
+
+    Returns:
+        ``{"version": …, "inputs": [port, …], "outputs": [port, …]}``, each port as the arguments of `Port`.
+
+    Raises:
+        ModelError: the file is not what was sent, is refused, or does not give its golden outputs.
+        MissingExtraError: the runtime is not installed.
+    """
+    from edge_sdk.modelfile import split
+    from edge_sdk.verify import examine
+
+    data = Path(name).read_bytes()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ModelError("the file arrived damaged", remedy="try again")
+    examine(name, runtime)
+    engine = _loaded[name] = registry.find("runtimes", runtime)(split(data).flatbuffer, threads)
+    Path(name).unlink()  # such folders often lie in memory
+    return {
+        "version": _version(engine),
+        "inputs": [_facts(port) for port in engine.inputs],
+        "outputs": [_facts(port) for port in engine.outputs],
+    }
+
+
+def invoke(name: str, inputs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One inference of a loaded model; arrays as `pack` makes them."""
+    return [pack(output) for output in _loaded[name].invoke([unpack(array) for array in inputs])]
+
+
+def measure(names: Sequence[str], inputs: Sequence[dict[str, Any]]) -> list[float]:
+    """Latency of loaded models, as `edge_sdk.latency.measure`, in the order of their names, µs."""
+    runtimes = {i: _loaded[name] for i, name in enumerate(names)}
+    found = latency.measure(runtimes, [unpack(array) for array in inputs])
+    return [found[i] for i in runtimes]
+
+
+def pack(array: NDArray[Any]) -> dict[str, Any]:
+    """An array for JSON."""
+    data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+    return {"dtype": array.dtype.str, "shape": list(array.shape), "data": data}
+
+
+def unpack(packed: dict[str, Any]) -> NDArray[Any]:
+    """What `pack` packed; read-only."""
+    data = base64.b64decode(packed["data"])
+    return np.frombuffer(data, np.dtype(packed["dtype"])).reshape(packed["shape"])
+
+
+def _facts(port: Port) -> dict[str, Any]:
+    return {
+        "name": port.name,
+        "shape": port.shape,
+        "dtype": port.dtype,
+        "quantization": [port.scale, port.zero_point],
+    }
+
+
+def _version(engine: Runtime) -> str:
+    try:
+        return engine.version
+    except ModuleNotFoundError:  # built by hand, or installed under another name
+        return "unknown"
