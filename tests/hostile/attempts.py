@@ -16,7 +16,7 @@ from tests.hostile import Case
 
 #: For one step of a conversion; ten seconds are for the machine that does nothing else.
 TIMEOUT_S = 60.0
-_ENDLESS_S = 4.0
+_ENDLESS_S = 2.5
 _MOST_LINE = 4200
 MOST_BYTES = 2 << 30
 
@@ -52,22 +52,23 @@ class Attempts:
         count: how many there were.
         seconds: how long each took, by name.
         largest: the one for which a process took most memory, bytes.
+        workers: by environment; they serve the next attempts too.
     """
 
     folder: Path
+    workers: dict[str | None, Shared]
     failures: list[str] = field(default_factory=list)
     count: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     largest: tuple[int, str] = (0, "")
-    _workers: dict[str | None, Shared] = field(default_factory=dict)
 
     def start(self, environment: str | None, memory_bytes: int | None) -> Worker:
         """Instead of `workshop._start`."""
-        if environment not in self._workers:
+        if environment not in self.workers:
             python = environments.python(environment) if environment else sys.executable
             elsewhere = None if python == sys.executable else python
-            self._workers[environment] = Shared(elsewhere, ["converters"], memory_bytes=memory_bytes)
-        return self._workers[environment]
+            self.workers[environment] = Shared(elsewhere, ["converters"], memory_bytes=memory_bytes)
+        return self.workers[environment]
 
     def __str__(self) -> str:
         slowest = sorted(self.seconds.items(), key=lambda item: -item[1])[:5]
@@ -83,14 +84,6 @@ class Attempts:
             self.failures += [f"{case.name}: {failure}"] if failure else []
             self.seconds[case.name] = time.perf_counter() - started
             self.largest = max(self.largest, (self._peak(), case.name))
-
-    def close(self) -> None:
-        """End the workers."""
-        for worker in self._workers.values():
-            worker.end()
-        self.largest = max(
-            self.largest, (resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10, "any")
-        )
 
     def _attempt(self, case: Case, recipe: str) -> str | None:
         """What went wrong; None for an error in one line, or a conversion that may pass."""
@@ -118,8 +111,8 @@ class Attempts:
 
     def _peak(self) -> int:
         """Most memory of a worker since the last question, bytes."""
-        peak = 0
-        for worker in self._workers.values():
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10  # of those that died
+        for worker in self.workers.values():
             process = Path(f"/proc/{worker.pid}")
             if process.is_dir():
                 (line,) = (x for x in (process / "status").read_text().splitlines() if x.startswith("VmHWM"))

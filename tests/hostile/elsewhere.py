@@ -99,8 +99,8 @@ def _graphs() -> dict[str, tuple[list[Any], list[Any], list[Any]]]:
         "no_output": ([node("Relu", ["x"], ["z"])], [], open_batch),
         "extra_weight": (relu, [constant("unused", 1)], open_batch),
         "many_nodes": (
-            [node("Relu", [f"x{i}" if i else "x"], [f"x{i + 1}"]) for i in range(2000)]
-            + [node("Relu", ["x2000"], ["y"])],
+            [node("Relu", [f"x{i}" if i else "x"], [f"x{i + 1}"]) for i in range(500)]
+            + [node("Relu", ["x500"], ["y"])],
             [],
             open_batch,
         ),
