@@ -6,12 +6,16 @@ of -1 and biases of 32 bits, which LiteRT reads as if they were 64 (measured: -1
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from converters import rewrite
+from converters.prefix import title
+from edge_sdk.errors import ModelError
+from edge_sdk.graph import Graph
 
 _CODE = schema.BuiltinOperator
 #: Operators with a bias, and which input it is.
@@ -21,19 +25,49 @@ _BIAS = {
     _CODE.FULLY_CONNECTED: 2,
     _CODE.TRANSPOSE_CONV: 3,
 }
+#: Operators whose 16-bit kernels write steps of 1/32768 and no other.
+_UNIT = frozenset({_CODE.TANH, _CODE.SOFTMAX})
+#: Operators without a 16-bit kernel in LiteRT, and those whose constants the quantizer leaves in 8 bits.
+_NONE = frozenset({"UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN", "RFFT2D"})
+_ELEMENTWISE = frozenset({"ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM"})
+
+
+def check(graph: Graph, kept: Collection[str]) -> None:
+    """Refuse what no kernel computes with 16-bit activations.
+
+    Args:
+        graph: the float model.
+        kept: names of the outputs of operators that stay float32.
+
+    Raises:
+        ModelError: an operator has no such kernel, or TensorFlow gives its constant 8 bits.
+    """
+    for op in graph.ops:
+        if graph.tensors[op.outputs[0]].name in kept:
+            continue
+        constant = any(i >= 0 and graph.tensors[i].constant for i in op.inputs)
+        if op.name in _NONE or (op.name in _ELEMENTWISE and constant):
+            what = f"{op.name} with a constant" if op.name in _ELEMENTWISE else op.name
+            raise ModelError(
+                f"{what} ({title(graph.tensors[op.outputs[0]].name)}) cannot compute in int16",
+                expected="layers that have 16-bit kernels",
+                found=what,
+                remedy="take --recipe int8, mixed or weight_int8",
+            )
 
 
 def symmetric(calibrated: bytes) -> bytes:
     """A calibrated model whose ranges are as wide below zero as above."""
     model = rewrite.unpack(calibrated)
-    for tensor in model.subgraphs[0].tensors:
+    main = model.subgraphs[0]
+    unit = {int(op.outputs[0]) for op in main.operators if _code(model, op) in _UNIT}
+    for index, tensor in enumerate(main.tensors):
         found = tensor.quantization
         if found is not None and found.min is not None and len(found.min):
             largest = max(abs(float(found.min[0])), abs(float(found.max[0])))
-            found.min, found.max = (
-                [-largest * 32768 / 32767],
-                [largest],
-            )  # int16 reaches one step further down
+            largest = 32767 / 32768 if index in unit else largest
+            # int16 reaches one step further down than up.
+            found.min, found.max = [-largest * 32768 / 32767], [largest]
     return rewrite.repack(model)
 
 
@@ -45,10 +79,19 @@ def fit_kernels(quantized: bytes) -> bytes:
         if tensor.type == schema.TensorType.INT16 and tensor.quantization is not None:
             tensor.quantization.zeroPoint = [0] * len(tensor.quantization.scale)
     for op in main.operators:
+        if _code(model, op) == _CODE.LOGISTIC and _may_rescale(model, int(op.outputs[0])):
+            # The quantizer gives it 0 to 1 in all 16 bits.
+            main.tensors[int(op.outputs[0])].quantization.scale = [1 / 32768]
         place = _BIAS.get(_code(model, op))
         if place is not None and place < len(op.inputs) and int(op.inputs[place]) >= 0:
             _widen(model, main.tensors[int(op.inputs[place])])
     return rewrite.repack(model)
+
+
+def _may_rescale(model: Any, tensor: int) -> bool:
+    """Whether all that read a tensor take any scale, and keep nothing that depends on it."""
+    readers = [op for op in model.subgraphs[0].operators if tensor in map(int, op.inputs)]
+    return all(_code(model, op) in (_CODE.DEQUANTIZE, _CODE.QUANTIZE, _CODE.MUL) for op in readers)
 
 
 def _widen(model: Any, bias: Any) -> None:

@@ -102,6 +102,8 @@ def apply(
     elif recipe in _BITS:
         flatbuffer = _quantize_weights(flatbuffer, recipe, names, per_tensor)
     elif chosen.needs_data:
+        if chosen.activations == "int16":
+            int16.check(graph, [*names, *kept])
         flatbuffer = _quantize_all(flatbuffer, chosen, [*names, *kept], per_tensor)
         quantized = read_graph(flatbuffer)
         if recipe == "int8_io":
@@ -131,9 +133,10 @@ def _quantize_all(
         )
     except Exception as error:  # the quantizer raises its own types, ValueError, RuntimeError and more
         raise ModelError(
-            f"TensorFlow cannot quantize this model to {recipe.name}",
+            f"TensorFlow's quantizer gives up on this model as {recipe.name}",
+            expected="operators that it has integer rules for",
             found=one_line(error)[:300],
-            remedy="use --recipe weight_int8 or float16",
+            remedy="take --recipe weight_int8 or float16",
         ) from error
     quantized = int16.fit_kernels(quantized) if wide else quantized
     return lstm.align_states(quantized) if lstm.is_fused(read_graph(quantized)) else quantized

@@ -10,8 +10,16 @@ from ai_edge_litert import schema_py_generated as schema
 
 
 def unpack(flatbuffer: bytes) -> Any:
-    """The model as the schema's generated object tree (`schema_py_generated.ModelT`)."""
-    return schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
+    """The model as the schema's generated object tree (`schema_py_generated.ModelT`).
+
+    Constants of a large model may lie behind the flatbuffer; here they are with the others.
+    """
+    model = schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
+    for buffer in model.buffers:
+        if buffer.offset > 1 and buffer.size:
+            buffer.data = np.frombuffer(flatbuffer, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+    return model
 
 
 def repack(model: Any) -> bytes:
