@@ -54,6 +54,8 @@ def land(token: str, size: int) -> None:
         sources = str(Path(folder) / "sources")
         zipfile.ZipFile(io.BytesIO(archive)).extractall(sources)
         status = _run(sources, folder)
+    except SystemExit as leaving:
+        status = int(leaving.code or 0)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     os._exit(status)  # the thread that reads standard input would hold up any other end

@@ -168,8 +168,8 @@ class Connection(Closing):
 
 
 def environment() -> dict[str, str]:
-    """For ``ssh``: what it and the other machine say is read here, so it is said in English."""
-    return {**os.environ, "LC_ALL": "C"}
+    """For ``ssh``: it asks nobody, and says in English what is read here; so does the other machine."""
+    return {**os.environ, "LC_ALL": "C", "SSH_ASKPASS_REQUIRE": "never"}
 
 
 def explain(said: str, address: Address) -> DeviceError:

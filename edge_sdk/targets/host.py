@@ -34,8 +34,10 @@ class Target:
         ConfigError: an unknown option.
     """
 
+    options = ("runtime", "threads")
+
     def __init__(self, url: Url) -> None:
-        options = _options.take(url, ("threads", "runtime"), _EXAMPLE)
+        options = _options.take(url, self.options, _EXAMPLE)
         if url.location:
             raise ConfigError(f"target {url}: unknown option {url.location!r}", expected=_EXAMPLE)
         self._runtime = str(options.get("runtime") or os.environ.get("EDGEML_RUNTIME") or DEFAULT_RUNTIME)

@@ -53,15 +53,17 @@ def device(server: Device, tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory):
-    """Interpreters with nothing, and with numpy alone."""
+    """Interpreters with nothing, with numpy alone, and with numpy and LiteRT, which is all that is needed."""
     found = {}
-    for name in ("nothing", "numpy"):
+    for name, packages in {"nothing": (), "numpy": ("numpy",), "litert": ("numpy", "ai_edge_litert")}.items():
         folder = tmp_path_factory.mktemp(name)
         venv.create(folder, with_pip=False, symlinks=True)
         found[name] = folder / "bin" / "python"
-    packages = found["numpy"].parents[1] / "lib" / f"python3.{sys.version_info[1]}" / "site-packages"
-    for path in Path(np.__file__).parents[1].glob("numpy*"):
-        (packages / path.name).symlink_to(path)
+        for package in packages:
+            for path in Path(np.__file__).parents[1].glob(f"{package}*"):
+                (folder / "lib" / f"python3.{sys.version_info[1]}" / "site-packages" / path.name).symlink_to(
+                    path
+                )
     return found
 
 
@@ -103,6 +105,13 @@ def test_outputs_are_those_of_this_machine(device, linear_file, place):
         assert there.labels == here.labels
         np.testing.assert_array_equal(there.scores(windows()), here.scores(windows()))
         assert len(device.workers()) == 2
+
+
+def test_numpy_and_a_runtime_are_enough_there(device, bare, linear_file):
+    there = url(device, python=bare["litert"])
+    with Model.load(linear_file, target=there) as model, Model.load(linear_file) as here:
+        np.testing.assert_array_equal(model.scores(windows()), here.scores(windows()))
+    assert open_target(there).latency({0: linear_file}, [windows(1)])[0] > 0
 
 
 def test_a_file_of_several_parts_arrives_whole(device, tmp_path):
@@ -164,6 +173,14 @@ def test_a_runtime_that_dies_there_is_one_line(device, linear_file):
             model.run(windows()[0])
 
 
+def test_a_worker_that_is_told_to_end_tidies_up(device, linear_file):
+    with Model.load(linear_file, target=url(device)) as model:
+        os.kill(device.workers()[0], signal.SIGTERM)
+        wait_for(lambda: not list(device.temporary.iterdir()))
+        with pytest.raises(EdgeError, match="pi: .*signal SIGTERM"):
+            model.run(windows()[0])
+
+
 def test_a_login_shell_may_say_what_it_likes(device, linear_file):
     noise = 'echo "welcome"; printf "{no line end"; seq 20000; (sleep 0.7; echo later) &\n'
     (device.home / ".bashrc").write_text(noise)
@@ -188,6 +205,14 @@ def test_what_the_users_configuration_asks_for_is_not_in_the_way(device, linear_
     device.trust(None)
     with pytest.raises(DeviceError, match="the host key is not known"):
         Model.load(linear_file, target=url(device))
+
+
+def test_jump_hosts_of_the_configuration_are_used(device, linear_file):
+    far = f"Host far\n  HostName 127.0.0.1\n  Port {device.port}\n  ProxyJump {device.alias}\n"
+    device.config.write_text(far + device.config.read_text())
+    with Model.load(linear_file, target=url(device, "far")) as model:
+        assert model.run(windows()[0]).label in "xyz"
+        assert len(sessions(device)) >= 2
 
 
 def test_an_unknown_host_key_is_refused_and_stays_unknown(device):

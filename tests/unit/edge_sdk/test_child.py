@@ -85,6 +85,14 @@ def test_a_hang_is_killed_in_time():
     assert time.monotonic() - started < 5
 
 
+def test_one_that_takes_no_request_is_killed_in_time():
+    with child.Worker() as worker:
+        pid = worker.call(f"{HERE}:add", timeout_s=30, a=0, b=0)["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(ChildTimeoutError, match="within 1 s"):
+            worker.call(f"{HERE}:add", timeout_s=1, a="x" * (1 << 20), b="")
+
+
 def test_a_worker_goes_on_after_a_crash():
     with child.Worker() as worker:
         with pytest.raises(ChildError):
