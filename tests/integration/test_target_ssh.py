@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import venv
@@ -35,8 +36,7 @@ def server(tmp_path_factory):
 @pytest.fixture
 def device(server: Device, tmp_path, monkeypatch):
     """The server as it was at first; afterwards nothing may be left, on either side."""
-    mine = tmp_path / "tmp"
-    mine.mkdir()
+    mine = Path(tempfile.mkdtemp(dir="/tmp"))  # short, as the name of a socket must be
     monkeypatch.setenv("EDGEML_SSH_CONFIG", str(server.config))
     monkeypatch.setenv("TMPDIR", str(mine))
     monkeypatch.setattr("tempfile.tempdir", None)
@@ -46,6 +46,7 @@ def device(server: Device, tmp_path, monkeypatch):
     wait_for(lambda: not sessions(server))
     assert not list(mine.iterdir())
     assert not masters(mine)
+    mine.rmdir()
     server.configure()
     server.trust(server.host_key)
     (server.home / ".bashrc").unlink(missing_ok=True)
@@ -342,6 +343,21 @@ def test_a_connection_that_breaks_in_mid_work_is_one_line(device, linear_file):
         wait_for(lambda: not list(device.temporary.iterdir()))
 
 
+@pytest.mark.slow
+def test_a_machine_that_falls_silent_is_noticed(device, linear_file):
+    """As when somebody pulls its plug: nothing is closed, nothing comes any more."""
+    with Model.load(linear_file, target=url(device)) as model:
+        silent = sessions(device)
+        for pid in silent:
+            os.kill(pid, signal.SIGSTOP)
+        started = time.monotonic()
+        with pytest.raises(DeviceError, match="pi: the connection was lost"):
+            model.run(windows()[0])
+        assert 5 < time.monotonic() - started < 40
+        for pid in silent:
+            os.kill(pid, signal.SIGCONT)
+
+
 def test_a_caller_that_is_killed_leaves_nothing_there(device, linear_file):
     program = (
         "import sys, time; from edge_sdk import Model\n"
@@ -356,10 +372,11 @@ def test_a_caller_that_is_killed_leaves_nothing_there(device, linear_file):
     wait_for(lambda: not list(device.temporary.iterdir()))
     wait_for(lambda: not device.workers())
     folder = Path(os.environ["TMPDIR"])
+    assert masters(folder)
     wait_for(lambda: not masters(folder), 20)
-    for left in folder.iterdir():  # its own; nobody was left to remove it
-        assert left.name.startswith("edgeml-ssh-")
-        left.rmdir()
+    (left,) = folder.iterdir()  # its own, and empty; nobody was left to remove it
+    assert left.name.startswith("edgeml-ssh-")
+    left.rmdir()
 
 
 def test_a_caller_that_forgets_to_close_leaves_nothing(device, linear_file):
