@@ -3,7 +3,7 @@
 Activations are planned as TFLite Micro plans them, which gives its figure to the byte. What it keeps beside
 them was measured with its reference kernels on a 64-bit host (tflite_micro 0.dev20261023), whose pointers are
 twice as large as a microcontroller's; every constant below is such a figure. The scratch memory of CMSIS-NN
-is that of its buffer size functions. tests/integration/test_arena.py measures again.
+is that of its buffer size functions. tests/integration/converters/test_arena.py measures again.
 """
 
 from __future__ import annotations

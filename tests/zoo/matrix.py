@@ -72,6 +72,16 @@ class Row:
 RECIPES = [name for name in recipes.RECIPES if name != "qat"]
 
 
+def must_convert(entry: Entry, recipe: str) -> bool:
+    """Whether a recipe may not even fail the gate: it keeps the bits, or the model was trained for its task.
+
+    The bodies of the ONNX and PyTorch models are random, and only their last layers are solved for.
+    """
+    if recipe in entry.refused:
+        return False
+    return recipe in ("float32", "float16", "mixed") or (recipe == "int8" and entry.environment is None)
+
+
 def daily() -> Iterator[tuple[Entry, list[str]]]:
     """Each model with int8 and one other recipe, the next one for the next model."""
     others = itertools.cycle(name for name in RECIPES if name != "int8")

@@ -13,7 +13,7 @@ from converters import arena
 from edge_sdk.graph import read_graph
 from tests.models import flatbuffer
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "arena"
+GOLDEN = Path(__file__).parents[2] / "golden" / "arena"
 MODELS = sorted(GOLDEN.glob("*.tflite"))
 pytestmark = [
     pytest.mark.integration,

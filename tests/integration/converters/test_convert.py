@@ -319,7 +319,7 @@ def test_the_examples_of_the_documents_run(
 ) -> None:
     shutil.copy(trained.file, tmp_path / "motion.keras")
     monkeypatch.chdir(tmp_path)
-    docs = Path(__file__).parents[2] / "docs"
+    docs = Path(__file__).parents[3] / "docs"
     for name in ("conversion.md", "contract.md"):
         for code in re.findall(
             r"^```python\n(.*?)^```", (docs / name).read_text(encoding="utf-8"), re.M | re.S
