@@ -23,6 +23,7 @@ from converters.workshop import Workshop
 from edge_sdk import modelfile
 from edge_sdk.contract import Contract
 from edge_sdk.errors import EdgeError, ModelError, first_of
+from edge_sdk.targets import open_target
 
 #: A class that loses more than this is worth a note even where the gate passes, as a fraction.
 _CLASS_DROP = 0.05
@@ -55,6 +56,8 @@ def convert(model: str | Path, output: str | Path, **options: Any) -> Report:
 def perform(request: Request) -> Report:
     """`convert`, asked with one object."""
     check(request)
+    if request.recipe == recipes.AUTO:
+        open_target(request.target).check()
     with _workshop(request) as workshop:
         return _Conversion(request, prepare(request, workshop), workshop).finish()
 

@@ -19,6 +19,7 @@ NEEDED = {
     "report",
     "boards",
     "matrix",
+    "targets",
     "contract",
     "pipeline",
     "plugins",
