@@ -3,43 +3,22 @@
 from __future__ import annotations
 
 import resource
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from converters import convert, environments
+from converters import convert
 from edge_sdk.child import Worker
-from edge_sdk.errors import ChildError, EdgeError
+from edge_sdk.errors import EdgeError
 from tests.hostile import Case
+from tests.shared_workers import Shared, started
 
 #: For one step of a conversion; ten seconds are for the machine that does nothing else.
 TIMEOUT_S = 60.0
 _ENDLESS_S = 2.5
 _MOST_LINE = 4200
 MOST_BYTES = 2 << 30
-
-
-class Shared(Worker):
-    """A worker that outlives the conversions: starting TensorFlow a thousand times would take an hour."""
-
-    def close(self) -> None:
-        """The conversion is over, the process is used again."""
-
-    def end(self) -> None:
-        super().close()
-
-    def call(self, function: str, /, **options: object) -> object:  # type: ignore[override]
-        try:
-            return super().call(function, **options)  # type: ignore[arg-type]
-        except ChildError:
-            super().close()
-            raise
-
-    @property
-    def pid(self) -> int | None:
-        return None if self._process is None else self._process.pid
 
 
 @dataclass
@@ -65,9 +44,7 @@ class Attempts:
     def start(self, environment: str | None, memory_bytes: int | None) -> Worker:
         """Instead of `workshop._start`."""
         if environment not in self.workers:
-            python = environments.python(environment) if environment else sys.executable
-            elsewhere = None if python == sys.executable else python
-            self.workers[environment] = Shared(elsewhere, ["converters"], memory_bytes=memory_bytes)
+            self.workers[environment] = started(environment, memory_bytes)
         return self.workers[environment]
 
     def __str__(self) -> str:

@@ -23,12 +23,14 @@ from tests.zoo.store import Built
 DOCUMENT = Path(__file__).parents[2] / "docs" / "matrix.md"
 #: What a measure may lose on all of the data, whatever the gate says of its part of them.
 _ALLOWED = {"accuracy": 0.03, "binary": 0.03, "explained": 0.1, "explained_decades": 0.1}
+_MAX_DROP = 0.02
 _HEAD = """# Every kind of model by every recipe
 
 Written by `make matrix`, which trains the models of `tests/zoo`, converts each with every recipe that applies
 and checks every file that came out on its own. Accuracy and agreement are shares of the samples that judge;
-where a task has no classes, the ratio of signal to quantization noise decides. The gate passes a loss of one
-point. The models of the family `breaking` were built to fail in int8.
+where a task has no classes, the ratio of signal to quantization noise decides. The gate passes a loss of two
+points: a few hundred samples judge, and the models are trained anew on each machine. Those of the family
+`breaking` were built to fail in int8.
 
 """
 
@@ -97,7 +99,9 @@ def full() -> Iterator[tuple[Entry, list[str]]]:
 
 def attempt(built: Built, names: Sequence[str], output: Path) -> Iterator[tuple[Row, Path, EdgeError | None]]:
     """Convert by several recipes; what was refused is a row as well."""
-    asked = Request(model=str(built.model), output=output, data=built.data, report=False)
+    asked = Request(
+        model=str(built.model), output=output, data=built.data, report=False, max_drop=_MAX_DROP
+    )
     for recipe, found in perform_each(asked, names):
         file = output.with_suffix(f".{recipe}.tflite")
         if isinstance(found, Report):

@@ -37,7 +37,7 @@ from edge_sdk.model import Model
 from edge_sdk.modelfile import GOLDEN, Golden
 from tests import mixed_units
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("kept_workers")]
 
 TIMEOUT_S = 240.0
 

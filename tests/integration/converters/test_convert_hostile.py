@@ -18,8 +18,9 @@ from edge_sdk import cli
 from edge_sdk.child import Worker
 from tests import mixed_units, models
 from tests.hostile import Case, archives, elsewhere, flatbuffers, folders, kinds, mutated, samples
-from tests.hostile.attempts import MOST_BYTES, TIMEOUT_S, Attempts, Shared
+from tests.hostile.attempts import MOST_BYTES, TIMEOUT_S, Attempts
 from tests.loading import Loading, loader
+from tests.shared_workers import Shared
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.integration.test_load_keras import Bench
 
 from converters.load.arrays import Runner
 from edge_sdk.child import Worker
 from edge_sdk.errors import ModelError
 from edge_sdk.graph import Graph, read_graph
 from tests import saved_models
+from tests.integration.converters.test_load_keras import Bench
 
 pytestmark = pytest.mark.integration
 

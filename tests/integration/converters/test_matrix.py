@@ -19,7 +19,7 @@ from tests.zoo import Entry, matrix
 from tests.zoo.matrix import Row
 from tests.zoo.store import Store
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("kept_workers")]
 
 EXTENT = os.environ.get("EDGEML_MATRIX", "daily")
 CASES = list(matrix.daily() if EXTENT == "daily" else matrix.full())

@@ -1,0 +1,37 @@
+"""Child processes that outlive the conversions in them: starting TensorFlow takes longer than converting."""
+
+from __future__ import annotations
+
+import sys
+
+from converters import environments
+from edge_sdk.child import Worker
+from edge_sdk.errors import ChildError
+
+
+class Shared(Worker):
+    """A worker that is not closed by what uses it."""
+
+    def close(self) -> None:
+        """The conversion is over, the process is used again."""
+
+    def end(self) -> None:
+        super().close()
+
+    def call(self, function: str, /, **options: object) -> object:  # type: ignore[override]
+        try:
+            return super().call(function, **options)  # type: ignore[arg-type]
+        except ChildError:
+            super().close()
+            raise
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+
+def started(environment: str | None, memory_bytes: int | None = None) -> Shared:
+    """One in the interpreter of an environment; None is this one."""
+    python = environments.python(environment) if environment else sys.executable
+    elsewhere = None if python == sys.executable else python
+    return Shared(elsewhere, ["converters"], memory_bytes=memory_bytes)
