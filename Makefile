@@ -34,7 +34,7 @@ unit: .venv/dev
 conversion: .venv/dev
 	tools/debian-packages
 	tools/loader-environments
-	$(RUN)/pytest tests/integration/converters -n 2 --dist loadgroup $(PYTEST_ARGS)
+	$(RUN)/pytest tests/integration/converters -n 2 --dist loadscope $(PYTEST_ARGS)
 
 integration: .venv/dev
 	tools/debian-packages

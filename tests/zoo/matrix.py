@@ -99,9 +99,7 @@ def full() -> Iterator[tuple[Entry, list[str]]]:
 
 def attempt(built: Built, names: Sequence[str], output: Path) -> Iterator[tuple[Row, Path, EdgeError | None]]:
     """Convert by several recipes; what was refused is a row as well."""
-    asked = Request(
-        model=str(built.model), output=output, data=built.data, report=False, max_drop=_MAX_DROP
-    )
+    asked = Request(model=str(built.model), output=output, data=built.data, report=False, max_drop=_MAX_DROP)
     for recipe, found in perform_each(asked, names):
         file = output.with_suffix(f".{recipe}.tflite")
         if isinstance(found, Report):

@@ -43,10 +43,7 @@ def rows() -> Iterator[list[Row]]:
 @pytest.mark.timeout(900)  # some models are built first
 @pytest.mark.parametrize(
     ("entry", "names"),
-    [
-        pytest.param(entry, names, id=entry.name, marks=pytest.mark.xdist_group(entry.name))
-        for entry, names in CASES
-    ],
+    [pytest.param(entry, names, id=entry.name) for entry, names in CASES],
 )
 def test_a_conversion_is_right_or_refused(
     entry: Entry, names: list[str], store: Store, rows: list[Row], tmp_path: Path

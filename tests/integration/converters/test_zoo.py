@@ -30,7 +30,7 @@ def built(store: Store, entry: Entry) -> Built:
 
 def entries(*, breaking: bool = False) -> list[object]:
     chosen = [entry for entry in ZOO.values() if entry.naive or not breaking]
-    return [pytest.param(entry, id=entry.name, marks=pytest.mark.xdist_group(entry.name)) for entry in chosen]
+    return [pytest.param(entry, id=entry.name) for entry in chosen]
 
 
 @pytest.mark.parametrize("entry", entries())
