@@ -24,7 +24,7 @@ from converters import (
     verify,
 )
 from converters.evidence import Evidence
-from converters.load import Loaded
+from converters.load import Loaded, arrays
 from converters.request import Request
 from converters.trials import Subject
 from converters.workshop import Workshop
@@ -135,9 +135,7 @@ class _Preparation:
             inputs=str(self._workshop.save("scored", found.inputs)),
             outputs=str(scores),
         )
-        original = tuple(
-            array.astype(np.float32) for array in self._workshop.read(scores, len(graph.outputs))
-        )
+        original = tuple(array.astype(np.float32) for array in arrays.read(str(scores)))
         answers.check(self._request.model, loaded.outputs, original, found)
         for port, a, b in zip(
             loaded.outputs, original, verify.run(self._reference, found.inputs), strict=True

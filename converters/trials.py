@@ -16,7 +16,7 @@ from converters import boards, measure, verify
 from converters.evidence import Evidence
 from converters.layers import Layer
 from converters.layers import read as read_layers
-from converters.load import Loaded, Loader
+from converters.load import Loaded, Loader, arrays
 from converters.plan import plan
 from converters.recipes import Recipe
 from converters.report import Trial
@@ -158,7 +158,7 @@ class Trials:
         """Judge a recipe on the representative inputs: a search must not see those that decide."""
         file, _ = self.make(recipe, kept)
         own = self.subject.evidence.of_calibration()
-        outputs = self._run(file, self._calibration_file, len(self._calibration_scores))
+        outputs = self._run(file, self._calibration_file)
         return verify.judge(
             self._calibration_scores,
             outputs,
@@ -234,15 +234,15 @@ class Trials:
     @cached_property
     def _calibration_scores(self) -> tuple[NDArray[Any], ...]:
         """What the float model says to the representative inputs."""
-        return self._run(self.subject.reference, self._calibration_file, len(self.subject.original))
+        return self._run(self.subject.reference, self._calibration_file)
 
-    def _run(self, file: Path, inputs: Path, outputs: int) -> tuple[NDArray[Any], ...]:
+    def _run(self, file: Path, inputs: Path) -> tuple[NDArray[Any], ...]:
         """Run a model that was made here in the worker: quicker than to verify each one of a search."""
         answers = self._workshop.folder / "outputs.npz"
         self._workshop.call(
             "converters.load.arrays:run_file", model=str(file), inputs=str(inputs), outputs=str(answers)
         )
-        return self._workshop.read(answers, outputs)
+        return tuple(arrays.read(str(answers)))
 
     def _in_words(self, error: ModelError) -> str:
         """The error without the name of a file that the user never saw."""

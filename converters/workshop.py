@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from converters.load import arrays
 from edge_sdk.child import Worker
 from edge_sdk.closing import Closing
 from edge_sdk.errors import ChildError, ChildTimeoutError, ModelError
@@ -82,16 +82,11 @@ class Workshop(Closing):
                 remedy="take --recipe float32 or weight_int8",
             ) from error
 
-    def save(self, name: str, arrays: Sequence[NDArray[Any]]) -> Path:
-        """Write arrays as an .npz, named by their numbers from "0"."""
+    def save(self, name: str, values: Sequence[NDArray[Any]]) -> Path:
+        """Write arrays as an .npz, for a function that reads them with `arrays.read`."""
         path = self.folder / f"{name}.npz"
-        np.savez(path, **{str(i): array for i, array in enumerate(arrays)})  # type: ignore[arg-type]
+        arrays.write(str(path), values)
         return path
-
-    def read(self, path: Path, count: int) -> tuple[NDArray[Any], ...]:
-        """The arrays of such an .npz."""
-        with np.load(path, allow_pickle=False) as arrays:
-            return tuple(arrays[str(i)] for i in range(count))
 
     def close(self) -> None:
         """End the processes and remove the folder."""
