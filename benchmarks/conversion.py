@@ -138,7 +138,7 @@ def tensorflow_here_float(model: str, output: str) -> None:
     Path(output).write_bytes(converter.convert())
 
 
-def onnx_here(model: str, calibration: str, output: str, name: str, permute: list[int] | None) -> None:
+def onnx_here(model: str, calibration: str, output: str, name: str) -> None:
     """onnx2tf's own int8, in its environment."""
     import shutil
     import tempfile
@@ -236,7 +236,6 @@ def _onnx(built: Any, calibration: str, prefix: Path) -> None:
             calibration=calibration,
             output=f"{prefix}.onnx2tf.tflite",
             name=name,
-            permute=None,
         )
 
 
