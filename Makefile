@@ -13,13 +13,16 @@ UV := UV_PYTHON_DOWNLOADS=never .tools/bin/uv
 RUN := .venv/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test lint bench unit conversion integration device matrix wheel clean
+.PHONY: demo test lint bench unit environments conversion integration device matrix wheel clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/host
 	$(RUN)/edgeml demo
 
-test: lint unit device conversion integration
+# The environments of the loaders come over the network while the quick tests run.
+test: lint
+	$(MAKE) -j 2 environments unit
+	$(MAKE) device conversion integration
 
 lint: .venv/dev
 	$(RUN)/ruff check .
@@ -31,17 +34,18 @@ unit: .venv/dev
 	$(RUN)/pytest tests/unit tests/docs $(PYTEST_ARGS)
 
 # Each conversion is a process of its own, so two at a time; what belongs to one model stays together.
-conversion: .venv/dev
+conversion: .venv/dev environments
 	tools/debian-packages
-	tools/loader-environments
 	$(RUN)/pytest tests/integration/converters -n 2 --dist loadscope $(PYTEST_ARGS)
 
 integration: .venv/dev
 	tools/debian-packages
 	$(RUN)/pytest tests/integration tests/e2e --ignore tests/integration/converters $(PYTEST_ARGS)
 
-matrix: .venv/dev
+environments: .venv/dev
 	tools/loader-environments
+
+matrix: .venv/dev environments
 	EDGEML_MATRIX=write $(RUN)/pytest tests/integration/converters/test_matrix.py $(PYTEST_ARGS)
 
 # The device part as a device has it: no TensorFlow, the oldest numpy, and both TFLite runtimes in turn.
