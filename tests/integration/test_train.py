@@ -184,7 +184,10 @@ def test_the_command_prints_one_json_object_and_progress_elsewhere(folder: Path,
 
 
 def test_an_interrupt_leaves_neither_files_nor_processes(folder: Path, tmp_path: Path) -> None:
-    arguments = edgeml("train", folder, "-o", tmp_path / "m.keras", "--epochs", 5000)
+    output, config = tmp_path / "output", tmp_path / "endless.toml"
+    output.mkdir()
+    config.write_text("epochs = 5000\npatience = 0\n")  # a quick machine would be done before the first line
+    arguments = edgeml("train", folder, "-o", output / "m.keras", "--config", config)
     # Tests started in the background of a shell inherit an ignored SIGINT; a user's terminal does not.
     with subprocess.Popen(
         arguments,
@@ -199,7 +202,7 @@ def test_an_interrupt_leaves_neither_files_nor_processes(folder: Path, tmp_path:
         process.send_signal(signal.SIGINT)
         process.stderr.read()
         assert process.wait(30) == 130
-    assert not list(tmp_path.iterdir())
+    assert not list(output.iterdir())
     deadline = time.monotonic() + 10
     while any(Path(f"/proc/{child}").exists() for child in children):
         assert time.monotonic() < deadline
