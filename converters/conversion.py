@@ -59,7 +59,8 @@ def perform(request: Request) -> Report:
     if request.recipe == recipes.AUTO:
         open_target(request.target).check()
     with _workshop(request) as workshop:
-        return _Conversion(request, prepare(request, workshop), workshop).finish()
+        prepared = prepare(request, workshop)
+        return _Conversion(request, prepared, Trials(prepared.subject, workshop), workshop).finish()
 
 
 def perform_each(request: Request, names: Sequence[str]) -> Iterator[tuple[str, Report | EdgeError]]:
@@ -75,11 +76,12 @@ def perform_each(request: Request, names: Sequence[str]) -> Iterator[tuple[str, 
     check(request)
     with _workshop(request) as workshop:
         prepared = prepare(replace(request, recipe="float32"), workshop)
+        trials = Trials(prepared.subject, workshop)
         for name in names:
             output = request.output.with_suffix(f".{name}.tflite")
             asked = replace(request, recipe=name, output=output)
             try:
-                yield name, _Conversion(asked, prepared, workshop).finish()
+                yield name, _Conversion(asked, prepared, trials, workshop).finish()
             except EdgeError as error:
                 yield name, error
 
@@ -91,9 +93,9 @@ def _workshop(request: Request) -> Workshop:
 class _Conversion:
     """One recipe, or the search for one, on a model that is prepared."""
 
-    def __init__(self, request: Request, prepared: Prepared, workshop: Workshop) -> None:
-        self._request, self._prepared, self._workshop = request, prepared, workshop
-        self._trials = Trials(prepared.subject, workshop)
+    def __init__(self, request: Request, prepared: Prepared, trials: Trials, workshop: Workshop) -> None:
+        self._request, self._prepared, self._trials = request, prepared, trials
+        self._workshop = workshop
 
     def finish(self) -> Report:
         """Everything from the recipe to the written file.
@@ -212,12 +214,12 @@ class _Conversion:
         """
         staged = self._workshop.folder / "result.tflite"
         if self._request.to == "c-array":
-            from converters import c_array  # its text is built only when asked for
+            from converters import c_array, c_text  # their text is built only when asked for
 
-            name = report.name
-            report.output.mkdir(exist_ok=True)
-            c_array.write(report.output, c_array.render(report.flatbuffer, report.contract, name))
-            modelfile.write_atomic(report.output / f"{name}.tflite", staged.read_bytes())
+            c_array.write(report.output, c_array.render(report.flatbuffer, report.contract, report.name))
+            # Named as the C files are: a contract may hold any name, a path among them.
+            file = report.output / f"{c_text.identifier(report.name)}.tflite"
+            modelfile.write_atomic(file, staged.read_bytes())
         else:
             modelfile.write_atomic(report.output, staged.read_bytes())
         if report.page is not None:

@@ -472,6 +472,20 @@ def test_other_integer_recipes(trained: Trained, tmp_path: Path, recipe: str) ->
     assert any(t.scale.size > 1 for t in facts.tensors if t.constant)
 
 
+def test_a_contract_whose_name_is_a_path_leads_nowhere(trained: Trained, tmp_path: Path) -> None:
+    model, inside = tmp_path / "m.keras", tmp_path / "inside"
+    shutil.copy(trained.file, model)
+    contract = json.loads(modelfile.read_members(model)[modelfile.CONTRACT])
+    inside.mkdir()
+    for name in ("../../escaped", str(tmp_path / "escaped")):
+        contract["name"] = name
+        modelfile.add_members(model, {modelfile.CONTRACT: json.dumps(contract).encode()})
+        found = convert(model, inside / "out", to="c-array", report=False)
+        assert {path.suffix for path in found.output.iterdir()} == {".c", ".h", ".tflite"}
+        shutil.rmtree(found.output)
+    assert not list(tmp_path.rglob("*escaped*"))
+
+
 def test_a_c_array_is_the_verified_model(trained: Trained, tmp_path: Path) -> None:
     found = convert(trained.file, tmp_path / "out", to="c-array")
     names = {path.name for path in (tmp_path / "out").iterdir()}
