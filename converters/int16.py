@@ -60,7 +60,7 @@ def symmetric(calibrated: bytes) -> bytes:
     """A calibrated model whose ranges are as wide below zero as above."""
     model = rewrite.unpack(calibrated)
     main = model.subgraphs[0]
-    unit = {int(op.outputs[0]) for op in main.operators if _code(model, op) in _UNIT}
+    unit = {int(op.outputs[0]) for op in main.operators if rewrite.code_of(model, op) in _UNIT}
     for index, tensor in enumerate(main.tensors):
         found = tensor.quantization
         if found is not None and found.min is not None and len(found.min):
@@ -79,10 +79,10 @@ def fit_kernels(quantized: bytes) -> bytes:
         if tensor.type == schema.TensorType.INT16 and tensor.quantization is not None:
             tensor.quantization.zeroPoint = [0] * len(tensor.quantization.scale)
     for op in main.operators:
-        if _code(model, op) == _CODE.LOGISTIC and _may_rescale(model, int(op.outputs[0])):
+        if rewrite.code_of(model, op) == _CODE.LOGISTIC and _may_rescale(model, int(op.outputs[0])):
             # The quantizer gives it 0 to 1 in all 16 bits.
             main.tensors[int(op.outputs[0])].quantization.scale = [1 / 32768]
-        place = _BIAS.get(_code(model, op))
+        place = _BIAS.get(rewrite.code_of(model, op))
         if place is not None and place < len(op.inputs) and int(op.inputs[place]) >= 0:
             _widen(model, main.tensors[int(op.inputs[place])])
     return rewrite.repack(model)
@@ -91,7 +91,7 @@ def fit_kernels(quantized: bytes) -> bytes:
 def _may_rescale(model: Any, tensor: int) -> bool:
     """Whether all that read a tensor take any scale, and keep nothing that depends on it."""
     readers = [op for op in model.subgraphs[0].operators if tensor in map(int, op.inputs)]
-    return all(_code(model, op) in (_CODE.DEQUANTIZE, _CODE.QUANTIZE, _CODE.MUL) for op in readers)
+    return all(rewrite.code_of(model, op) in (_CODE.DEQUANTIZE, _CODE.QUANTIZE, _CODE.MUL) for op in readers)
 
 
 def _widen(model: Any, bias: Any) -> None:
@@ -106,8 +106,3 @@ def _widen(model: Any, bias: Any) -> None:
     model.buffers.append(buffer)
     if not any(tensor.buffer == old for graph in model.subgraphs for tensor in graph.tensors):
         model.buffers[old].data = None
-
-
-def _code(model: Any, op: Any) -> int:
-    code = model.operatorCodes[op.opcodeIndex]
-    return int(max(code.builtinCode, code.deprecatedBuiltinCode))

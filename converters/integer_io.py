@@ -42,7 +42,7 @@ def _inner(model: Any, main: Any, side: str) -> dict[int, tuple[Any, int]]:
         if main.tensors[index].type != schema.TensorType.FLOAT32:
             continue
         ops = [op for op in main.operators if index in map(int, getattr(op, here))]
-        if len(ops) != 1 or _code(model, ops[0]) != wanted:
+        if len(ops) != 1 or rewrite.code_of(model, ops[0]) != wanted:
             name = main.tensors[index].name.decode(errors="replace")
             raise ModelError(
                 f"the {side[:-1]} {name!r} cannot be int8",
@@ -53,8 +53,3 @@ def _inner(model: Any, main: Any, side: str) -> dict[int, tuple[Any, int]]:
             )
         found[index] = (ops[0], int(getattr(ops[0], there)[0]))
     return found
-
-
-def _code(model: Any, op: Any) -> int:
-    code = model.operatorCodes[op.opcodeIndex]
-    return int(max(code.builtinCode, code.deprecatedBuiltinCode))

@@ -75,8 +75,6 @@ def _fused(model: Any) -> Iterator[tuple[Any, Any]]:
     """The tensors and each fused LSTM that has its five intermediates."""
     graph = model.subgraphs[0]
     for op in graph.operators:
-        code = model.operatorCodes[op.opcodeIndex]
-        builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-        fused = builtin == schema.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM
+        fused = rewrite.code_of(model, op) == schema.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM
         if fused and op.intermediates is not None and len(op.intermediates) > _HIDDEN:
             yield graph.tensors, op

@@ -22,6 +22,12 @@ def unpack(flatbuffer: bytes) -> Any:
     return model
 
 
+def code_of(model: Any, op: Any) -> int:
+    """An operator's number in `schema.BuiltinOperator`: writers fill two fields, the larger one counts."""
+    code = model.operatorCodes[op.opcodeIndex]
+    return int(max(code.builtinCode, code.deprecatedBuiltinCode))
+
+
 def repack(model: Any) -> bytes:
     """The flatbuffer of such a tree; the same tree gives the same bytes."""
     model.buffers = [_Buffer(buffer) for buffer in model.buffers]

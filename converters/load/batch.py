@@ -70,8 +70,7 @@ def _is_computed(model: Any, tensor: Any) -> bool:
 def _free(model: Any, op: Any) -> None:
     """Let an operator that wants a batch of one take any."""
     graph = model.subgraphs[0]
-    entry = model.operatorCodes[op.opcodeIndex]
-    code = max(int(entry.builtinCode), int(entry.deprecatedBuiltinCode))
+    code = rewrite.code_of(model, op)
     if code == _CODE.STRIDED_SLICE and _starts_with_one(graph.tensors[int(op.inputs[0])]):
         op.builtinOptions.endMask |= 1
     if code not in _SHAPED or len(op.inputs) <= _SHAPED[code]:

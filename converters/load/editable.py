@@ -9,6 +9,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from converters import rewrite
+
 
 class Editable:
     """The main subgraph of a model, for changing it."""
@@ -22,8 +24,7 @@ class Editable:
 
     def code(self, op: Any) -> int:
         """Of schema.fbs's BuiltinOperator."""
-        entry = self.model.operatorCodes[op.opcodeIndex]
-        return max(int(entry.builtinCode), int(entry.deprecatedBuiltinCode))
+        return rewrite.code_of(self.model, op)
 
     def shape(self, tensor: int) -> tuple[int, ...]:
         """As stored in the file."""
