@@ -30,12 +30,14 @@ class Samples:
 
 @dataclass(slots=True)
 class SinkAccount:
-    """What became of the predictions offered to one sink: offered = delivered + queued + dropped.
+    """What became of the predictions of one sink: carried + offered = delivered + queued + dropped.
 
-    Dropped for a reason: ``overflow``, ``max_age``, ``stalled`` (the sink took nothing for so long that it
-    would have held back the others), ``rejected``, ``failed``, ``stopped``.
+    *Carried* are those that an earlier run owed it. Dropped for a reason: ``overflow``, ``max_age``,
+    ``stalled`` (the sink took nothing for so long that it would have held back the others), ``rejected``,
+    ``failed``, ``stopped``; from an outbox also ``quota`` and ``corrupt``.
     """
 
+    carried: int = 0
     offered: int = 0
     delivered: int = 0
     queued: int = 0
@@ -43,8 +45,8 @@ class SinkAccount:
 
     @property
     def balanced(self) -> bool:
-        """Offered = delivered + queued + dropped."""
-        return self.offered == self.delivered + self.queued + sum(self.dropped.values())
+        """Carried + offered = delivered + queued + dropped."""
+        return self.carried + self.offered == self.delivered + self.queued + sum(self.dropped.values())
 
 
 @dataclass(slots=True)
@@ -52,6 +54,13 @@ class Ledger:
     """Samples, predictions and sinks of one run.
 
     predictions = delivered (every sink that wanted it has it) + queued (one owes it) + lost (one gave up).
+
+    Attributes:
+        samples: those of all models together.
+        models: the same for each model, where there are several.
+        sinks: by name.
+        faults: counted by reason.
+        lost_in_crash: what the run before, which crashed, had made and neither kept nor delivered, by sink.
     """
 
     samples: Samples = field(default_factory=Samples)
@@ -60,6 +69,8 @@ class Ledger:
     queued: int = 0
     lost: int = 0
     sinks: dict[str, SinkAccount] = field(default_factory=dict)
+    models: dict[str, Samples] = field(default_factory=dict)
+    lost_in_crash: dict[str, int] = field(default_factory=dict)
     faults: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -67,6 +78,7 @@ class Ledger:
         """Whether samples, predictions and every sink add up."""
         return (
             self.samples.balanced
+            and all(samples.balanced for samples in self.models.values())
             and self.predictions == self.delivered + self.queued + self.lost
             and all(account.balanced for account in self.sinks.values())
         )
@@ -84,6 +96,7 @@ class Ledger:
             "lost": self.lost,
             "sinks": {
                 name: {
+                    "carried": account.carried,
                     "offered": account.offered,
                     "delivered": account.delivered,
                     "queued": account.queued,
@@ -92,5 +105,6 @@ class Ledger:
                 for name, account in self.sinks.items()
             },
             "faults": dict(self.faults),
+            "lost_in_crash": self.lost_in_crash,
             "balanced": self.balanced,
         }

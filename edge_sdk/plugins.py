@@ -44,11 +44,20 @@ class Source(Protocol):
 class Sink(Protocol):
     """Takes predictions; returning from `write` is the acknowledgement.
 
-    It may also have ``begin(run)``, told about the `edge_sdk.runs.Run` after it was opened, and
-    ``location_is_path`` and ``preflight`` as a source may.
+    It may also have
+
+    - ``begin(run)``: is told about each `edge_sdk.runs.Run` after it was opened;
+    - ``safe()``, an actuator's: goes to the state in which nothing can happen. It is called when the
+      predictions for it stop for longer than ``max_age_s``, when the run ends, and when writing failed;
+    - ``idle()``: is called about once a second while nothing is to be written, so that a lost connection
+      is noticed before the next prediction; raises as `write` does;
+    - ``location_is_path`` and ``preflight`` as a source may.
     """
 
     delivery: Delivery
+    """What waits for the sink while it is away: ``outbox``, kept on disk, for what is reached over a network;
+    ``direct``, kept in memory, for local files, databases, the console and functions; ``actuator``: nothing
+    is kept, for what is too old must not happen any more."""
 
     def write(self, predictions: Sequence[Prediction]) -> None:
         """Store all of them or raise `Retry`, `Rejected` or `Fatal`; never retries by itself."""

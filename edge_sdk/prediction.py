@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -34,6 +36,8 @@ class Prediction:
         latency_us: the runtime's invoke, µs.
         event: ``start`` or ``end`` of an event, set by Decision; None otherwise.
         model: the model's name.
+        fault: what was wrong with the sensor in this window, such as ``stuck`` or ``rate``; None where
+            nothing was noticed.
     """
 
     label: str | None
@@ -49,6 +53,7 @@ class Prediction:
     latency_us: float = 0.0
     event: str | None = None
     model: str = ""
+    fault: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as plain Python values, in the order that every text destination writes them.
@@ -67,14 +72,27 @@ class Prediction:
             "score": _number(self.score),
             "value": _number(self.value),
             "event": self.event,
+            "fault": self.fault,
             "latency_us": round(self.latency_us, 1),
             "outputs": [_number(float(output)) for output in np.ravel(self.outputs)],
         }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The prediction that `as_dict` gave; outputs come back flat, what is unknown is left out."""
+        outputs = [np.nan if output is None else output for output in values.get("outputs", ())]
+        known = {name: values[name] for name in _PLAIN_FIELDS if name in values}
+        return cls(
+            **{"label": None, "score": None, "value": None, **known, "outputs": np.array(outputs, np.float32)}
+        )
 
     def __str__(self) -> str:
         what = f"{self.label} {self.score:.2f}" if self.score is not None else f"{self.value:.6g}"
         mark = f"  {self.event}" if self.event else ""
         return f"{self.device}#{self.sequence}  {what}{mark}"
+
+
+_PLAIN_FIELDS = tuple(field.name for field in dataclasses.fields(Prediction) if field.name != "outputs")
 
 
 def _number(value: float | None) -> float | None:

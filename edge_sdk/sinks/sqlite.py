@@ -23,11 +23,11 @@ _META = "CREATE TABLE IF NOT EXISTS edgeml (name TEXT PRIMARY KEY, value TEXT)"
 _PREDICTIONS = """CREATE TABLE IF NOT EXISTS "{table}" (
     device TEXT NOT NULL, run_id TEXT NOT NULL, sequence INTEGER NOT NULL,
     time_s REAL, wall_s REAL, clock_synced INTEGER, model TEXT,
-    label TEXT, score REAL, value REAL, event TEXT, latency_us REAL, outputs TEXT,
+    label TEXT, score REAL, value REAL, event TEXT, fault TEXT, latency_us REAL, outputs TEXT,
     PRIMARY KEY (device, run_id, sequence))"""
 _COLUMNS = (
     "device", "run_id", "sequence", "time_s", "wall_s", "clock_synced", "model",
-    "label", "score", "value", "event", "latency_us", "outputs",
+    "label", "score", "value", "event", "fault", "latency_us", "outputs",
 )  # fmt: skip
 _BUSY_S = 1.0
 
@@ -115,8 +115,10 @@ class Sink(Closing):
         (found,) = execute("SELECT value FROM edgeml WHERE name = 'schema'").fetchone()
         execute(_RUNS)
         execute(_PREDICTIONS.format(table=self.table))
+        if set(_COLUMNS) - set(columns := self._columns()) == {"fault"}:  # of before there was one
+            execute(f'ALTER TABLE "{self.table}" ADD COLUMN fault TEXT')
+            columns = self._columns()
         execute("COMMIT")
-        columns = tuple(row[1] for row in execute(f'PRAGMA table_info("{self.table}")'))
         if found != str(SCHEMA) or not set(_COLUMNS) <= set(columns):
             raise Fatal(
                 f"{self.path}: table {self.table!r} is not of this version",
@@ -125,6 +127,9 @@ class Sink(Closing):
                 remedy="name another file or another table",
             )
         self._identity = _identity(self.path)
+
+    def _columns(self) -> tuple[str, ...]:
+        return tuple(row[1] for row in self._database.execute(f'PRAGMA table_info("{self.table}")'))
 
     def _check_in_place(self) -> None:
         """SQLite would go on writing to a deleted file, and nobody would ever read it."""
