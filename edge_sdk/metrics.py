@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 #: Up to 6.3 µs a bucket is 0.1 µs wide; above, each doubling is cut into 32 buckets: at most 1.6 % off.
@@ -12,6 +12,7 @@ _SHIFT: Final = _FIRST.bit_length() - 1
 #: 2**41 tenths of a microsecond is two and a half days; what is longer lands in the last bucket.
 _OCTAVES: Final = 36
 _BUCKETS: Final = _FIRST + _HALF * _OCTAVES
+_LONGEST_US: Final = float(1 << (_SHIFT + _OCTAVES)) / 10.0
 
 #: What a summary reports, by name.
 QUANTILES: Final[Mapping[str, float]] = {"p50": 0.50, "p90": 0.90, "p99": 0.99}
@@ -70,10 +71,44 @@ class Histogram:
             "max": round(self.max_us, 1),
         }
 
+    def buckets(self, bounds_us: Sequence[float]) -> list[int]:
+        """How many observations each of some ascending bounds, µs, is not exceeded by; last: all there are.
+
+        What lies within 1.6 % of a bound may be counted on its other side.
+        """
+        counts = self._counts
+        cumulative, seen, start = [], 0, 0
+        for bound in bounds_us:
+            end = max(start, _bucket(bound) + 1)
+            seen += sum(counts[start:end])
+            start = end
+            cumulative.append(seen)
+        return [*cumulative, seen + sum(counts[start:])]
+
+    @property
+    def total_us(self) -> float:
+        """The sum of all observations, µs, within 1.6 %: the loop does not pay for an exact one."""
+        return sum(count * _middle_us(bucket) for bucket, count in enumerate(self._counts) if count)
+
+    def copy(self) -> Histogram:
+        """The same at this moment; while another thread observes, too."""
+        twin = Histogram()
+        twin.max_us, twin._counts = self.max_us, self._counts.copy()
+        return twin
+
     def merge(self, other: Histogram) -> None:
         """Add another histogram's observations to this one's."""
         self._counts = [mine + theirs for mine, theirs in zip(self._counts, other._counts, strict=True)]
         self.max_us = max(self.max_us, other.max_us)
+
+
+def _bucket(us: float) -> int:
+    """Where a duration, µs, is counted; `Histogram.observe` has the same in line, for it is the hot path."""
+    tenths = max(0, int(min(us, _LONGEST_US) * 10.0 + 0.5))
+    if tenths < _FIRST:
+        return tenths
+    shift = tenths.bit_length() - _SHIFT
+    return min((shift << 5) + (tenths >> shift), _BUCKETS - 1)
 
 
 def _middle_us(bucket: int) -> float:

@@ -38,3 +38,31 @@ def test_what_is_out_of_range_is_counted_and_the_maximum_is_exact():
 
 def test_an_empty_histogram_says_zero():
     assert Histogram().summary() == {"p50": 0.0, "p90": 0.0, "p99": 0.0, "max": 0.0}
+
+
+@given(durations, st.lists(st.floats(0.1, 1e9), min_size=1, max_size=20).map(sorted))
+def test_buckets_count_what_a_bound_is_not_exceeded_by(values, bounds):
+    *counts, everything = filled(values).buckets(bounds)
+    assert everything == len(values)
+    for bound, count in zip(bounds, counts, strict=True):
+        slack = 0.032 * bound + 0.1
+        assert sum(v <= bound - slack for v in values) <= count <= sum(v <= bound + slack for v in values)
+    assert counts == sorted(counts)
+
+
+@given(durations)
+def test_the_total_is_within_two_percent(values):
+    assert filled(values).total_us == pytest.approx(sum(values), rel=0.02, abs=0.1 * len(values))
+
+
+def test_what_lies_on_a_bound_is_counted_below_it():
+    assert filled([10.0, 100.0, 1000.0]).buckets([10.0, 100.0, 1000.0]) == [1, 2, 3, 3]
+    assert filled([1e300]).buckets([1e300]) == [1, 1]
+    assert Histogram().buckets([]) == [0]
+
+
+def test_a_copy_stays_as_it_was():
+    histogram = filled([5.0])
+    twin = histogram.copy()
+    histogram.observe(7.0)
+    assert (len(twin), twin.max_us) == (1, 5.0)
