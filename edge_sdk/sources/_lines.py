@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from edge_sdk.errors import ConfigError
 
 #: A line that is longer is no line: the buffer never grows past it.
 MAX_LINE_BYTES = 4096
+#: Devices that one wire may name; further ones are faults.
+MAX_DEVICES = 1024
 _WORDS = {"tab": "\t", "space": None, "comma": ",", "semicolon": ";"}
 
 
@@ -22,14 +25,21 @@ class LineParser:
 
     A line holds one sample of every channel. Numbers separated by the delimiter, a JSON list or a JSON object
     are read; empty lines and lines that begin with ``#`` are not. A line of names is a header. What is
-    anything else is a `Fault`.
+    anything else is a `Fault`. Objects may name the device that they come from, as a gateway's do.
 
     Args:
         channels: names of the columns; empty where a header may tell.
         expected: names that the model wants, for a wire that tells nothing.
         delimiter: one character, or ``tab``, ``space`` (any white space), ``comma``, ``semicolon``.
         mid_line: bytes may begin in the middle of a line, which is then skipped.
+        device_key: of a JSON object, the key that names a device; empty: none does.
+
+    Attributes:
+        channels: names of the columns, as far as they are known.
+        device: whose the samples are that `feed` yielded last; empty where nothing names it.
     """
+
+    device = ""
 
     def __init__(
         self,
@@ -38,6 +48,7 @@ class LineParser:
         delimiter: str = ",",
         *,
         mid_line: bool = False,
+        device_key: str = "",
     ) -> None:
         if delimiter not in _WORDS and len(delimiter) != 1:
             raise ConfigError(
@@ -52,30 +63,31 @@ class LineParser:
         self._buffer = b""
         self._overlong = False
         self._mid_line = mid_line
+        self._device_key = device_key
+        self._devices: set[str] = set()
 
     def feed(self, data: bytes) -> Iterator[NDArray[np.float32] | Fault]:
         """Take bytes; yield float32 [n, channels] for each run of good lines, a Fault for each bad one."""
-        rows: list[list[float]] = []
+        runs: dict[str, list[list[float]]] = {}
         for line in self._lines(data):
             if self._mid_line:
                 self._mid_line = False
                 if not self._is_known_header(line):
                     continue
-            row = None if line is None else self._row(line)
-            if row:
-                rows.append(row)
-            elif row is None:
-                if rows:
-                    yield np.array(rows, np.float32)
-                    rows = []
-                shown = "a line without an end" if line is None else repr(line[:60].decode(errors="replace"))
-                yield Fault("garbage", samples=1, detail=f"not {self._width or 'any'} numbers: {shown}")
-        if rows:
-            yield np.array(rows, np.float32)
+            self.device = ""
+            row = self._garbage("a line without an end") if line is None else self._row(line)
+            if isinstance(row, Fault):
+                yield from self._flush(runs)
+                yield row
+            elif row:
+                runs.setdefault(self.device, []).append(row)
+        yield from self._flush(runs)
 
-    def finish(self) -> Iterator[NDArray[np.float32] | Fault]:
-        """The last line of a stream that ended without a newline."""
-        return self.feed(b"\n") if self._buffer else iter(())
+    def _flush(self, runs: dict[str, list[list[float]]]) -> Iterator[NDArray[np.float32]]:
+        for device, rows in runs.items():
+            self.device = device
+            yield np.array(rows, np.float32)
+        runs.clear()
 
     def _lines(self, data: bytes) -> Iterator[bytes | None]:
         """Complete lines; None for one that is too long."""
@@ -93,8 +105,8 @@ class LineParser:
         elif self._overlong:
             self._buffer = b""
 
-    def _row(self, line: bytes) -> list[float] | None:
-        """The numbers of a line; [] where it holds none on purpose; None for garbage."""
+    def _row(self, line: bytes) -> list[float] | Fault:
+        """The numbers of a line; [] where it holds none on purpose."""
         if not line or line.startswith(b"#"):
             return []
         if line[0] in b"{[":
@@ -102,28 +114,44 @@ class LineParser:
         try:
             row = [float(cell) for cell in line.split(self._separator)]
         except ValueError:
-            return [] if self._take_header(line) else None
+            return [] if self._take_header(line) else self._garbage(line)
         if b"_" in line:  # Python reads 1_000 as a number, no sensor writes it
-            return None
-        return self._checked(row)
+            return self._garbage(line)
+        return self._checked(row, line)
 
-    def _json_row(self, line: bytes) -> list[float] | None:
+    def _json_row(self, line: bytes) -> list[float] | Fault:
         try:
             value: Any = json.loads(line)
             if isinstance(value, dict):
-                if not self.channels:
-                    self._name(
-                        self.expected if set(self.expected) <= set(value) and self.expected else tuple(value)
-                    )
-                value = [value[name] for name in self.channels]
-            return self._checked([float("nan") if cell is None else float(cell) for cell in value])
-        except (ValueError, TypeError, KeyError, RecursionError):
-            return None
+                if self._device_key and self._device_key in value:
+                    device = _text(value.pop(self._device_key))
+                    if not self._is_welcome(device):
+                        return Fault("device", 1, f"not the name of a device: {device[:60]!r}")
+                    self.device = device
+                names = self.channels or self.expected or tuple(value)
+                row = [_number(value[name]) for name in names]
+                self._name(names)  # not before: a board's first words may be an object, too
+                return row
+            return self._checked([_number(cell) for cell in value], line)
+        except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
+            return self._garbage(line)
 
-    def _checked(self, row: list[float]) -> list[float] | None:
+    def _is_welcome(self, device: str) -> bool:
+        """Whether that may name a device, and one more may come."""
+        if device not in self._devices:
+            if not is_device(device) or len(self._devices) >= MAX_DEVICES:
+                return False
+            self._devices.add(device)
+        return True
+
+    def _garbage(self, line: bytes | str) -> Fault:
+        shown = line if isinstance(line, str) else repr(line[:60].decode(errors="replace"))
+        return Fault("garbage", 1, f"not {self._width or 'any'} numbers: {shown}", self.device)
+
+    def _checked(self, row: list[float], line: bytes) -> list[float] | Fault:
         if not self._width:
             self._width = len(row)
-        return row if len(row) == self._width else None
+        return row if len(row) == self._width else self._garbage(line)
 
     def _take_header(self, line: bytes) -> bool:
         names = self._names(line)
@@ -153,3 +181,17 @@ class LineParser:
 
     def _name(self, names: tuple[str, ...]) -> None:
         self.channels, self._width = names, len(names)
+
+
+def is_device(name: str) -> bool:
+    """Whether that may be the name of a device: printable text of at most 128 characters."""
+    return 0 < len(name) <= 128 and name.isprintable()
+
+
+def _number(cell: Any) -> float:
+    return math.nan if cell is None else float(cell)
+
+
+def _text(name: Any) -> str:
+    """A device's name, which may be a number; empty for what is none."""
+    return str(name) if isinstance(name, (str, int)) and not isinstance(name, bool) else ""

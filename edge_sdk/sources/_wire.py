@@ -1,14 +1,28 @@
-"""Lines that come over a wire as blocks, stamped with the time at which they came."""
+"""What comes over a wire as blocks, stamped with the time at which it came."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edge_sdk.blocks import Block, Fault, boottime_s
 from edge_sdk.contract import Input
 from edge_sdk.errors import ConfigError
-from edge_sdk.sources._lines import LineParser
+
+
+class Parser(Protocol):
+    """Finds samples in bytes: a `LineParser` or a `PacketParser`."""
+
+    channels: tuple[str, ...]
+    expected: tuple[str, ...]
+    device: str
+
+    def feed(self, data: bytes) -> Iterator[NDArray[np.float32] | Fault]:
+        """Take bytes; yield float32 [n, channels] for each run of good samples, a Fault for what is none."""
 
 
 class Wire:
@@ -16,17 +30,17 @@ class Wire:
 
     Args:
         url: the source, for messages.
-        lines: finds the samples in the bytes.
+        parser: finds the samples in the bytes.
         rate_hz: the source's option; None takes the model's rate.
         wanted: what the model was trained with, where that is known.
-        device: name of what is connected.
+        device: name of what is connected, where the wire itself names none.
 
     Raises:
         ConfigError: neither an option nor a contract says the rate.
     """
 
     def __init__(
-        self, url: str, lines: LineParser, rate_hz: float | None, wanted: Input | None, device: str
+        self, url: str, parser: Parser, rate_hz: float | None, wanted: Input | None, device: str
     ) -> None:
         rate_hz = rate_hz or (wanted.rate_hz if wanted else None)
         if not rate_hz:
@@ -34,35 +48,45 @@ class Wire:
                 f"{url}: rate_hz is missing",
                 remedy="add ?rate_hz=… (a model with a contract tells it by itself)",
             )
-        self._lines, self._rate_hz, self._device = lines, rate_hz, device
-        self._gap = False
+        self._parser, self._rate_hz, self._device = parser, rate_hz, device
+        #: Holes that may be anyone's, and how many there had been at each device's last block.
+        self._holes = 0
+        self._known: dict[str, int] = {}
         self._heard_s = time.monotonic()
 
-    def feed(self, data: bytes | None) -> Iterator[Block | Fault]:
-        """Take bytes, or None at their end; yield the blocks and faults in them."""
-        lines = self._lines
-        for item in lines.finish() if data is None else lines.feed(data):
+    def feed(self, data: bytes) -> Iterator[Block | Fault]:
+        """Take bytes; yield the blocks and faults in them."""
+        parser = self._parser
+        for item in parser.feed(data):
             if isinstance(item, Fault):
-                item.device = self._device
-                self._gap = True
-                yield item
+                yield self._hole(item)
                 continue
+            device = parser.device or self._device
             self._heard_s = time.monotonic()
             age_s = (len(item) - 1) / self._rate_hz
             yield Block(
                 item,
                 self._rate_hz,
-                lines.channels or (lines.expected if item.shape[1] == len(lines.expected) else ()),
-                self._device,
+                parser.channels or (parser.expected if item.shape[1] == len(parser.expected) else ()),
+                device,
                 time_s=boottime_s() - age_s,
                 wall_s=time.time() - age_s,
-                gap=self._gap,
+                gap=self._known.get(device, 0) != self._holes,
             )
-            self._gap = False
+            self._known[device] = self._holes
 
     def silence(self, timeout_s: float) -> Iterator[Fault]:
         """A fault when no sample has come for so long; then the time is measured anew."""
         if time.monotonic() - self._heard_s > timeout_s:
             self._heard_s = time.monotonic()
-            self._gap = True
-            yield Fault("silence", detail=f"no sample for {timeout_s:g} s", device=self._device)
+            yield self._hole(Fault("silence", detail=f"no sample for {timeout_s:g} s"))
+
+    def _hole(self, fault: Fault) -> Fault:
+        """No window spans it: none of the device that it names, and where it names none, of any."""
+        if fault.device:
+            self._known[fault.device] = -1
+            return fault
+        if fault.reason != "device":  # a sample of nobody leaves no hole
+            self._holes += 1
+        fault.device = self._device
+        return fault

@@ -27,7 +27,8 @@ class Source(Closing):
         rate_hz: samples a second; default: the model's rate.
         channels: names of the columns, ``ax,ay,az``; default: the header's, else the model's.
         delimiter: one character, or ``tab``, ``space`` (any white space), ``comma``, ``semicolon``.
-        device: name of what sends; default: the pipeline's device.
+        device_key: the key of an object that names the device a sample is from; empty: none does.
+        device: name of what sends, where the lines name none; default: the pipeline's device.
     """
 
     live = False  # a pipe lets its writer wait
@@ -39,11 +40,13 @@ class Source(Closing):
         rate_hz: float | None = None,
         channels: tuple[str, ...] = (),
         delimiter: str = ",",
+        device_key: str = "device",
         device: str = "",
     ) -> None:
         if location:
             raise ConfigError(f"stdin:{location}", expected="nothing after the colon", found=location)
-        self.rate_hz, self.channels, self.delimiter, self.device = rate_hz, channels, delimiter, device
+        self.rate_hz, self.channels, self.delimiter = rate_hz, channels, delimiter
+        self.device_key, self.device = device_key, device
         self._expected: Input | None = None
         self._closing = threading.Event()
 
@@ -53,7 +56,7 @@ class Source(Closing):
 
     def __iter__(self) -> Iterator[Block | Fault]:
         expected = self._expected.names if self._expected else ()
-        lines = LineParser(self.channels, expected, self.delimiter)
+        lines = LineParser(self.channels, expected, self.delimiter, device_key=self.device_key)
         wire = Wire("stdin", lines, self.rate_hz, self._expected, self.device)
         for data in self._chunks():
             yield from wire.feed(data)
@@ -62,8 +65,8 @@ class Source(Closing):
         """End the iteration; may be called twice, and from any thread."""
         self._closing.set()
 
-    def _chunks(self) -> Iterator[bytes | None]:
-        """Bytes as they come, and None at the end of the input."""
+    def _chunks(self) -> Iterator[bytes]:
+        """Bytes as they come; the last line may lack its end."""
         file = sys.stdin.fileno()
         while not self._closing.is_set():
             try:
@@ -72,6 +75,6 @@ class Source(Closing):
                 data = os.read(file, _CHUNK_BYTES)
             except OSError as error:
                 raise Retry("stdin: cannot be read", found=error.strerror or error) from error
-            yield data or None
+            yield data or b"\n"
             if not data:
                 return

@@ -1,4 +1,6 @@
 import contextlib
+import functools
+import operator
 import os
 import pty
 import socket
@@ -12,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_sdk import open_source, recordings
+from edge_sdk import open_source, recordings, registry
 from edge_sdk.blocks import Block, Fault
 from edge_sdk.contract import Channel, Input
 from edge_sdk.errors import ConfigError, DatasetError, Retry
 from edge_sdk.recordings import Signal
-from edge_sdk.sources._lines import MAX_LINE_BYTES, LineParser
+from edge_sdk.sources._lines import MAX_DEVICES, MAX_LINE_BYTES, LineParser
 
 XYZ = ("ax", "ay", "az")
 WANTED = Input(tuple(Channel(name) for name in XYZ), 50.0, 8, 4)
@@ -40,7 +42,7 @@ def parsed(data, chunk=None, **options):
     parser = LineParser(**options)
     chunks = [data] if chunk is None else [data[i : i + chunk] for i in range(0, len(data), chunk)]
     items = [item for part in chunks for item in parser.feed(part)]
-    items += parser.finish()
+    items += parser.feed(b"\n")
     rows = [row.tolist() for item in items if not isinstance(item, Fault) for row in item]
     return rows, [item.reason for item in items if isinstance(item, Fault)], parser
 
@@ -88,6 +90,51 @@ def test_a_line_that_began_before_we_listened_is_skipped_unless_it_is_a_whole_he
     assert parsed(b"3.5,2\n1,2\n", mid_line=True)[0] == [[1, 2]]
     _, _, parser = parsed(b"ax,ay,az\n1,2,3\n", mid_line=True, expected=XYZ)
     assert parser.channels == XYZ
+
+
+def devices_in(data, **options):
+    """(device, rows) of each run, and the faults as (reason, device)."""
+    parser = LineParser(device_key="device", **options)
+    runs, faults = [], []
+    for item in parser.feed(data):
+        if isinstance(item, Fault):
+            faults.append((item.reason, item.device))
+        else:
+            runs.append((parser.device, item.tolist()))
+    return runs, faults
+
+
+def test_objects_may_name_their_device():
+    lines = (
+        b'{"device": "w1", "ax": 1, "ay": 2, "az": 3}\n'
+        b'{"ax": 7, "device": 7, "ay": 8, "az": 9}\n'
+        b'{"device": "w1", "ax": 4, "ay": 5, "az": 6}\n'
+        b'{"device": "w1", "ax": 4}\n'
+        b"0,0,0\n"
+    )
+    runs, faults = devices_in(lines, expected=XYZ)
+    assert runs == [("w1", [[1, 2, 3], [4, 5, 6]]), ("7", [[7, 8, 9]]), ("", [[0, 0, 0]])]
+    assert faults == [("garbage", "w1")]
+    assert devices_in(lines[:44])[0] == [("w1", [[1, 2, 3]])]
+
+
+@pytest.mark.parametrize("name", ['""', "null", "true", "[1]", '"' + "x" * 129 + '"', '"a\\u001bb"', "1.5"])
+def test_what_is_no_name_of_a_device_is_a_fault(name):
+    line = f'{{"device": {name}, "ax": 1, "ay": 2, "az": 3}}\n'.encode()
+    assert devices_in(line, expected=XYZ) == ([], [("device", "")])
+
+
+def test_a_wire_names_so_many_devices_and_no_more():
+    lines = b"".join(b'{"device": %d, "a": 1}\n' % number for number in range(MAX_DEVICES + 5))
+    runs, faults = devices_in(lines)
+    assert (len(runs), faults) == (MAX_DEVICES, [("device", "")] * 5)
+
+
+def test_an_object_without_the_channels_is_garbage_and_names_nothing():
+    for expected in (XYZ, ()):
+        rows, faults, _ = parsed(b'{"boot": "ok"}\n{"ax": 1, "ay": 2, "az": 3, "t": 0}\n', expected=expected)
+        assert (len(rows), faults) == (1, ["garbage"])
+        assert rows[0][:3] == [1, 2, 3]
 
 
 @given(st.binary(max_size=300), st.integers(1, 50))
@@ -159,6 +206,83 @@ def test_a_serial_port_gives_blocks_with_faults_and_gaps_between():
     assert items[0].channels == XYZ
     assert {item.device for item in items} == {"wrist"}
     assert items[0].time_s < items[2].time_s
+
+
+def test_devices_on_one_wire_are_streams_of_their_own_and_garbage_breaks_them_all():
+    with wire() as (sensor, port):
+        source = open_source(f"serial:{port}?device=stick")
+        source.expect(WANTED)
+        line = '{{"device": "{}", "ax": {}, "ay": 0, "az": 0}}\n'.format
+        before = "\n" + line("a", 1) + line("b", 2) + line("a", 3) + "0,0,0\n"
+        of_one = '{"device": "a", "ax": "?"}\n' + line("a", 4) + line("b", 5)
+        of_any = "}{\n" + line("a", 6) + line("b", 7) + line("", 1)
+        os.write(sensor, (before + of_one + of_any).encode())
+        items = collect(source, lambda found: samples_in(found) == 8 and found[-1].device == "stick")
+    seen = [
+        (item.device, item.reason if isinstance(item, Fault) else item.samples[:, 0].tolist())
+        for item in items
+    ]
+    assert seen == [
+        ("a", [1, 3]), ("b", [2]), ("stick", [0]),
+        ("a", "garbage"), ("a", [4]), ("b", [5]),
+        ("stick", "garbage"), ("a", [6]), ("b", [7]), ("stick", "device"),
+    ]  # fmt: skip
+    gaps = [item.gap for item in items if isinstance(item, Block)]
+    assert gaps == [False, False, False, True, False, True, True]
+
+
+def test_packets_come_with_gaps_where_some_were_lost():
+    with wire() as (sensor, port):
+        options = (
+            "format=struct&layout=<hh&sync=aa55&check=xor8&counter=u8&scale=0.5&offset=0,1&channels=ax,ay"
+        )
+        source = open_source(f"serial:{port}?{options}&rate_hz=50&device=wrist")
+        os.write(
+            sensor, b"".join(xor_packet(n, (n, -n)) for n in (1, 2, 7)) + b"noise" + xor_packet(8, (8, 8))
+        )
+        items = collect(source, lambda found: samples_in(found) == 4)
+        assert source.missed == 4
+    assert [type(item).__name__ for item in items] == ["Block", "Fault", "Block", "Fault", "Block"]
+    assert joined(items).tolist() == [[0.5, 0.5], [1, 0], [3.5, -2.5], [4, 5]]
+    assert [item.reason for item in items if isinstance(item, Fault)] == ["lost", "garbage"]
+    assert [item.gap for item in items if isinstance(item, Block)] == [False, True, True]
+    assert items[0].channels == ("ax", "ay")
+
+
+def xor_packet(number, values):
+    body = struct.pack("<Bhh", number, *values)
+    return b"\xaa\x55" + body + bytes([functools.reduce(operator.xor, body)])
+
+
+def test_what_cannot_be_packets_is_said_before_the_port_is_opened():
+    serial = registry.find("sources", "serial")
+    layout = {"format": "struct", "layout": "<hh", "sync": "aa55"}
+    with pytest.raises(ConfigError, match="'layout' has 2 values: expected 3: ax, ay, az"):
+        serial.preflight("/dev/nope", WANTED, **layout)
+    with pytest.raises(ConfigError, match="serial: channels: expected ax, ay, az, found ax, ay"):
+        serial.preflight("/dev/nope", WANTED, **layout, channels=("ax", "ay"))
+    with pytest.raises(ConfigError, match="serial:/dev/nope: rate_hz is missing"):
+        serial.preflight("/dev/nope", None)
+    serial.preflight("/dev/nope", WANTED, **{**layout, "layout": "<hhh"})
+    with pytest.raises(ConfigError, match="'layout': expected format=struct beside it"):
+        open_source("serial:/dev/nope?layout=<hh")
+    with pytest.raises(ConfigError, match="'layout': expected a struct such as <hhh"):
+        open_source("serial:/dev/nope?format=struct&sync=aa")
+
+
+def test_a_port_has_one_reader():
+    with wire() as (_, port):
+        with open_source(f"serial:{port}"), pytest.raises(Retry, match="another program uses it"):
+            open_source(f"serial:{port}")
+        open_source(f"serial:{port}").close()
+
+
+def test_the_lines_that_reset_a_board_are_as_told():
+    for state in ("true", "false"):
+        with open_source(
+            f"serial:loop://?dtr={state}&rts={state}"
+        ) as source:  # a loop wires DTR to DSR, RTS to CTS
+            assert (source.port.dsr, source.port.cts) == (state == "true",) * 2
 
 
 def test_an_unplugged_port_is_worth_another_try():
