@@ -137,6 +137,15 @@ def health(now: Snapshot) -> dict[str, Any]:
     }
 
 
+def sentence(now: Snapshot) -> str:
+    """How a pipeline is, for `systemctl status` and for logs: the worst problem first."""
+    books, problems = now.ledger, now.problems
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    lost = f", {books.lost} lost" if books.lost else ""
+    counts = f"{books.predictions} predictions, {books.queued} queued{lost}"
+    return f"{now.health}: {problems[0]}{more}; {counts}" if problems else f"{now.health}: {counts}"
+
+
 def wanted(accept: str) -> Format:
     """The format that an ``Accept`` header prefers: OpenMetrics, unless it likes text or a page better."""
     likings = {"openmetrics": 0.0, "text": 0.0, "any": 0.0}
