@@ -7,28 +7,40 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar, cast
 
 import msgspec
 
 from edge_sdk.contract import DecisionSettings
 from edge_sdk.edges import Policy
 from edge_sdk.errors import ConfigError, suggestion
+from edge_sdk.fusion import FusionSettings
+from edge_sdk.outbox.letters import OutboxSettings
 from edge_sdk.registry import Url
+from edge_sdk.roster import RosterSettings
+from edge_sdk.watch import SensorSettings
 
-_DECISION = {field.name for field in dataclasses.fields(DecisionSettings)}
+Settings = TypeVar("Settings")
 
 
 class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
-    """``[model]``: which model runs, and where.
+    """``[model]``, or one of several ``[[model]]``: which model runs, where, and on what.
 
     Attributes:
         file: the .tflite.
         target: where it runs, ``host:?threads=2``.
+        name: what its predictions call it; default: the contract's name.
+        when: which streams it gets, ``device == 'press-7'`` or ``source == 'imu'``; default: all.
+        decision: keys that override those of ``[decision]`` and the contract, for this model.
+        contract: what this model lacks; default: ``[contract]``.
     """
 
     file: str
     target: str = "host:"
+    name: str | None = None
+    when: str | None = None
+    decision: dict[str, Any] = {}
+    contract: dict[str, Any] | None = None
 
 
 class From(msgspec.Struct, frozen=True, rename={"source": "url"}):
@@ -36,6 +48,7 @@ class From(msgspec.Struct, frozen=True, rename={"source": "url"}):
 
     Attributes:
         source: a URL; from Python also an open source or any iterable of blocks.
+        name: what the books and ``when`` call it; default: its URL without options.
         policy: what happens when the model is slower: ``block``, ``drop_oldest``, ``drop_newest``,
             ``latest``; default: ``drop_oldest`` for live sources, ``block`` for recordings and pipes.
         queue: blocks that may wait for the model.
@@ -44,6 +57,7 @@ class From(msgspec.Struct, frozen=True, rename={"source": "url"}):
     """
 
     source: Any
+    name: str | None = None
     policy: Policy | None = None
     queue: int | None = None
     max_age_s: float | None = None
@@ -55,6 +69,7 @@ class To(msgspec.Struct, frozen=True, rename={"sink": "url"}):
 
     Attributes:
         sink: a URL; from Python also an open sink or any function of a prediction.
+        name: what the books and the outbox call it; default: its URL without options.
         when: which predictions it gets, ``event == 'start' and score > 0.8``.
         policy: as in `From`; default: ``block`` behind recordings, ``drop_oldest`` behind live sources.
         queue: predictions that may wait for the sink.
@@ -63,6 +78,7 @@ class To(msgspec.Struct, frozen=True, rename={"sink": "url"}):
     """
 
     sink: Any
+    name: str | None = None
     when: str | None = None
     policy: Policy | None = None
     queue: int | None = None
@@ -74,21 +90,31 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The whole file.
 
     Attributes:
-        model: ``[model]``.
+        model: ``[model]``, or several ``[[model]]``.
         source: ``[[source]]``, at least one.
         sink: ``[[sink]]``; none means ``stdout:``.
         device: name for predictions whose source names none; default: the host's name.
         decision: ``[decision]``, each key overrides the contract's.
         contract: ``[contract]``, what a foreign model lacks.
+        outbox: ``[outbox]``, what waits for sinks that are away; ``false`` keeps it in memory.
+        sensor: ``[sensor]``, what the sensors are held to.
+        devices: ``[devices]``, how many there may be.
+        fusion: ``[fusion]``, joins the sources into one stream.
+        status: address of /metrics, /health and /ready, ``127.0.0.1:9464``.
         folder: where relative paths begin.
     """
 
-    model: ModelFile
+    model: tuple[ModelFile, ...]
     source: tuple[From, ...]
     sink: tuple[To, ...] = (To("stdout:"),)
     device: str | None = None
     decision: dict[str, Any] = {}
     contract: dict[str, Any] | None = None
+    outbox: dict[str, Any] | bool = {}
+    sensor: dict[str, Any] = {}
+    devices: dict[str, Any] = {}
+    fusion: dict[str, Any] | None = None
+    status: str | None = None
     folder: Path = Path()
 
     @classmethod
@@ -115,30 +141,40 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(f"{where}: not TOML: {error}") from error
         known = _keys(cls) - {"folder"}
         _refuse_unknown(where, "", tables, known)
-        if isinstance(tables.get("model"), list):
-            tables["model"] = _only_model(where, tables["model"])
+        if isinstance(tables.get("model"), dict):
+            tables["model"] = [tables["model"]]
         for name, kind in (("source", From), ("sink", To)):
             if name in tables:
                 tables[name] = [
                     _with_options(where, name, kind, table) for table in _tables(where, name, tables[name])
                 ]
-        if isinstance(tables.get("model"), dict):
-            _refuse_unknown(where, "[model]", tables["model"], _keys(ModelFile))
-        decision = tables.get("decision", {})
-        if isinstance(decision, dict):
-            _refuse_unknown(
-                where, "[decision]", decision, {f.name for f in dataclasses.fields(DecisionSettings)}
-            )
+        for model in _tables(where, "model", tables.get("model", [])):
+            _refuse_unknown(where, "[model]", model, _keys(ModelFile))
         try:
             config = msgspec.convert(
                 {**tables, "folder": str(folder)}, cls, dec_hook=lambda kind, value: kind(value)
             )
-            msgspec.convert(decision, DecisionSettings)
         except msgspec.ValidationError as error:
             raise ConfigError(f"{where}: {error}") from error
-        if not config.source:
-            raise ConfigError(f"{where}: no source", expected="at least one [[source]] with a url")
+        config.check(where)
         return config
+
+    def check(self, where: str = "edgeml.toml") -> None:
+        """See that every table says what it may.
+
+        Raises:
+            ConfigError: an unknown key, a wrong value, no model, no source.
+        """
+        for count, name in ((self.source, "source"), (self.model, "model")):
+            if not count:
+                raise ConfigError(f"{where}: no {name}", expected=f"at least one [[{name}]]")
+        for table in (self.decision, *(model.decision for model in self.model)):
+            settings(DecisionSettings, table, f"{where}: [decision]")
+        settings(SensorSettings, self.sensor, f"{where}: [sensor]")
+        settings(RosterSettings, self.devices, f"{where}: [devices]")
+        settings(FusionSettings, self.fusion or {}, f"{where}: [fusion]")
+        if isinstance(self.outbox, dict):
+            settings(OutboxSettings, {"file": "", **self.outbox}, f"{where}: [outbox]")
 
     def named(self, device: str) -> Self:
         """The same with another device name."""
@@ -146,15 +182,24 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_toml(self) -> str:
         """The file's text; loading it gives this config again."""
-        lines = [f"device = {_value(self.device)}", ""] if self.device else []
-        lines += _table("[model]", {"file": self.model.file, "target": self.model.target})
+        top = {
+            "device": self.device,
+            "status": self.status,
+            "outbox": False if self.outbox is False else None,
+        }
+        lines = [f"{name} = {_value(value)}" for name, value in top.items() if value is not None]
+        lines += [""] if lines else []
+        for model in self.model:
+            facts = {name: value for name, value in msgspec.to_builtins(model).items() if value}
+            lines += _table("[model]" if len(self.model) == 1 else "[[model]]", facts)
         for header, parts in (("[[source]]", self.source), ("[[sink]]", self.sink)):
             for part in parts:
                 facts = msgspec.to_builtins(part)
                 options = facts.pop("options")
                 lines += _table(header, {**facts, **options})
-        for name, table in (("decision", self.decision), ("contract", self.contract)):
-            if table:
+        for name in ("decision", "contract", "outbox", "sensor", "devices", "fusion"):
+            table = getattr(self, name)
+            if isinstance(table, dict) and (table or name == "fusion"):
                 lines += _table(f"[{name}]", table)
         return "\n".join(lines)
 
@@ -175,17 +220,21 @@ def place(url: str, plugin: Any, folder: Path) -> str:
     return f"{scheme}:{folder / location}{mark}{query}"
 
 
-def override(settings: DecisionSettings, keys: Mapping[str, Any]) -> DecisionSettings:
-    """Decision settings with some keys replaced.
+def settings(
+    kind: type[Settings], keys: Mapping[str, Any], where: str, base: Settings | None = None
+) -> Settings:
+    """A table as the settings it stands for, over their defaults or over a base.
 
     Raises:
         ConfigError: an unknown key or a wrong value.
     """
-    _refuse_unknown("decision", "", keys, _DECISION)
+    fields = {field.name for field in dataclasses.fields(cast("Any", kind))}
+    _refuse_unknown(where, "", keys, fields)
+    known = {} if base is None else {name: getattr(base, name) for name in fields}
     try:
-        return msgspec.convert({**dataclasses.asdict(settings), **keys}, DecisionSettings)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"decision: {error}") from error
+        return msgspec.convert({**known, **keys}, kind, dec_hook=lambda to, value: to(value))
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def _keys(kind: type[msgspec.Struct]) -> set[str]:
@@ -210,14 +259,6 @@ def _tables(where: str, name: str, value: Any) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise ConfigError(f"{where}: {name}", expected=f"[[{name}]] tables", found=repr(value))
     return value
-
-
-def _only_model(where: str, tables: list[Any]) -> Any:
-    if len(tables) != 1:
-        raise ConfigError(
-            f"{where}: [[model]]", expected="one model", found=len(tables), remedy="run one file for each"
-        )
-    return tables[0]
 
 
 def _with_options(where: str, name: str, kind: type[msgspec.Struct], table: dict[str, Any]) -> dict[str, Any]:

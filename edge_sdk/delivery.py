@@ -1,4 +1,4 @@
-"""One sink in its own thread, and the books of what it was offered."""
+"""One sink in its own thread: what waits for it is written in batches; what fails is tried again."""
 
 from __future__ import annotations
 
@@ -6,68 +6,23 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from edge_sdk.backoff import Backoff
-from edge_sdk.edges import Edge, EdgeSettings
 from edge_sdk.errors import EdgeError, Rejected, Retry, one_line, unexpected
 from edge_sdk.expression import Expression
-from edge_sdk.ledger import Ledger, SinkAccount
 from edge_sdk.metrics import Histogram
 from edge_sdk.prediction import Prediction
+from edge_sdk.snapshot import SinkState
+from edge_sdk.waiting import Item, Shelf
 
 _LOG = logging.getLogger("edgeml")
 #: Rows that are written together when so many wait; nothing waits for them.
 BATCH = 64
-
-
-@dataclass(slots=True, eq=False)
-class Parcel:
-    """A prediction on its way to those sinks that want it.
-
-    Attributes:
-        prediction: the content.
-        arrived_s: monotonic time at which the block came that completed its window.
-        owing: sinks that have neither taken it nor given it up.
-        lost: a sink gave it up.
-    """
-
-    prediction: Prediction
-    arrived_s: float
-    owing: int
-    lost: bool = False
-
-
-class Books:
-    """Counts predictions over all sinks."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.predictions = self.delivered = self.lost = 0
-
-    def sent(self, parcel: Parcel) -> None:
-        """A prediction leaves the model."""
-        with self._lock:
-            self.predictions += 1
-            if not parcel.owing:
-                self.delivered += 1
-
-    def settled(self, parcels: Sequence[Parcel]) -> None:
-        """A sink has them."""
-        with self._lock:
-            for parcel in parcels:
-                parcel.owing -= 1
-                if not parcel.owing and not parcel.lost:
-                    self.delivered += 1
-
-    def given_up(self, parcel: Parcel) -> None:
-        """A sink will never have it."""
-        with self._lock:
-            parcel.owing -= 1
-            if not parcel.lost:
-                parcel.lost = True
-                self.lost += 1
+#: How often a sink that has nothing to do may look after its connection, s.
+_IDLE_S = 1.0
+#: How long a server may ask us to stay away, s.
+_LONGEST_S = 300.0
 
 
 class Call:
@@ -88,37 +43,35 @@ class Call:
 
 
 class Delivery:
-    """Writes parcels to one sink, batching what waits.
+    """Writes what waits on a shelf to one sink.
 
     Args:
         name: what to call the sink in the books and in messages.
+        kind: ``direct``, ``outbox`` or ``actuator``.
         open_sink: opens it; called again after `Retry` where `reopens`.
-        settings: of the edge from the model.
-        books: shared by all sinks.
+        shelf: what waits.
         on_failure: called from the delivery's thread when the sink cannot go on.
     """
 
     def __init__(
         self,
         name: str,
+        kind: str,
         open_sink: Callable[[], Any],
-        settings: EdgeSettings,
-        books: Books,
+        shelf: Shelf,
         on_failure: Callable[[EdgeError], None],
     ) -> None:
-        self.name = name
+        self.name, self.kind, self.shelf = name, kind, shelf
         self.reopens = True
         self.batch = BATCH
         self.when: Expression | None = None
-        self.account = SinkAccount()
         self.latency = Histogram()
-        self.retries = 0
+        self.retries = self.settled = 0
         #: Set when the first attempt to open the sink is over, well or not.
         self.tried = threading.Event()
-        self._open, self._books, self._on_failure = open_sink, books, on_failure
-        self._edge = Edge[Parcel](settings, self._dropped)
-        self._closed_because = "stopped"
-        self._refused = 0
+        #: Why it does not work now.
+        self.problem: str | None = None
+        self._open, self._on_failure = open_sink, on_failure
         self._abandoned = threading.Event()
         self._sink: Any = None
         self._backoff = Backoff(limit_s=10.0)
@@ -128,26 +81,26 @@ class Delivery:
         """Whether the sink's ``when`` holds."""
         return self.when is None or self.when(prediction)
 
-    def offer(self, parcel: Parcel) -> None:
-        """Queue a parcel; waits or drops as the edge's policy says."""
-        if not self._edge.put(parcel):
-            with self._edge.lock:
-                self._refused += 1
-                self._dropped(parcel, self._closed_because)
-
     def finish(self) -> None:
         """Nothing more comes: deliver what waits, then end."""
-        self._edge.close()
+        self.shelf.close()
 
-    def abandon(self) -> list[Parcel]:
-        """Close the books of this sink, whatever its thread may still do; returns what it owes."""
+    def abandon(self) -> None:
+        """Close the books of this sink, whatever its thread may still do."""
         self._abandoned.set()
-        self._edge.close()
-        with self._edge.lock:
-            owed = self._edge.owed()
-            self.account.offered = self._edge.offered + self._refused
-            self.account.queued = len(owed)
-            return owed
+        self.shelf.abandon()
+
+    def state(self) -> SinkState:
+        """This sink at this moment."""
+        return SinkState(
+            self.name,
+            self.kind,
+            self._sink is not None and self.problem is None,
+            self.shelf.account,
+            self.retries,
+            self.latency,
+            self.problem,
+        )
 
     def _run(self) -> None:
         try:
@@ -161,67 +114,91 @@ class Delivery:
             self._close()
 
     def _deliver(self) -> None:
-        batches: list[list[Parcel]] = []
+        batches: list[Sequence[Item]] = []
         while not self._abandoned.is_set():
             try:
-                if self._sink is None:
-                    self._sink = self._open()
-                self.tried.set()
-                batches = batches or [self._edge.take(self.batch)]
-                batch = batches[0]
-                if not batch:
+                if not self._step(batches):
                     return
-                self._sink.write([parcel.prediction for parcel in batch])
-                self._settle(batch)
-                del batches[0]
             except Retry as error:
-                if not batches and self._edge.closed and not len(self._edge):
+                if not batches and self.shelf.closed and not len(self.shelf):
                     return
                 self._note_retry(error)
             except Rejected as error:
                 if len(batches[0]) > 1:  # find out which of them it was
-                    batches[:1] = [[parcel] for parcel in batches[0]]
+                    batches[:1] = [[item] for item in batches[0]]
                 else:
                     self._refuse(batches.pop(0)[0], error)
 
-    def _settle(self, batch: list[Parcel]) -> None:
-        now = time.monotonic()
-        with self._edge.lock:
-            if self._abandoned.is_set():
-                return
-            self._edge.release(len(batch))
-            self.account.delivered += len(batch)
-            self._books.settled(batch)
-        self._backoff.reset()
-        for parcel in batch:
-            self.latency.observe((now - parcel.arrived_s) * 1e6)
+    def _step(self, batches: list[Sequence[Item]]) -> bool:
+        """Write the first batch, taken now where there is none yet; False when nothing more comes."""
+        if self._sink is None:
+            self._sink = self._open()
+        self.tried.set()
+        if not batches:
+            taken = self.shelf.take(self.batch, self._patience_s())
+            if not taken:
+                if self.shelf.closed:
+                    return False
+                self._idle()
+                self._works()
+                return True
+            batches.append(taken)
+        batch = self._fresh(batches[0])
+        if batch:
+            self._sink.write([item.prediction for item in batch])
+            self._settle(batch)
+        del batches[0]
+        return True
 
-    def _refuse(self, parcel: Parcel, error: Rejected) -> None:
+    def _patience_s(self) -> float | None:
+        """How long to wait for something to write before looking after the sink, s."""
+        return _IDLE_S if hasattr(self._sink, "idle") else None
+
+    def _idle(self) -> None:
+        """Nothing is to be written."""
+        if hasattr(self._sink, "idle"):
+            self._sink.idle()
+
+    def _fresh(self, batch: Sequence[Item]) -> Sequence[Item]:
+        """Those of a batch that may still be written."""
+        return batch
+
+    def _works(self) -> None:
+        self.problem = None
+        self._backoff.reset()
+
+    def _settle(self, batch: Sequence[Item]) -> None:
+        now = time.monotonic()
+        if not self.shelf.settle(batch):
+            return
+        self.settled += len(batch)
+        self._works()
+        for item in batch:
+            if item.arrived_s is not None:
+                self.latency.observe((now - item.arrived_s) * 1e6)
+
+    def _refuse(self, item: Item, error: Rejected) -> None:
         _LOG.warning("%s: %s", self.name, one_line(error))
-        with self._edge.lock:
-            if not self._abandoned.is_set():
-                self._edge.release()
-                self._dropped(parcel, "rejected")
+        self.shelf.refuse(item, error)
+        self.settled += 1
 
     def _note_retry(self, error: Retry) -> None:
         self.retries += 1
+        self.problem = one_line(error)
         self.tried.set()
         if self.reopens:
             self._close()
-        delay_s = self._backoff.delay_s()
-        _LOG.warning("%s; trying again in %.1f s", one_line(error), delay_s)
+        asked_s = min(float(getattr(error, "retry_after_s", None) or 0.0), _LONGEST_S)
+        delay_s = max(self._backoff.delay_s(), asked_s)
+        _LOG.warning("%s; trying again in %.1f s", self.problem, delay_s)
         deadline = time.monotonic() + delay_s
         while time.monotonic() < deadline and not self._abandoned.wait(0.05):
-            if self._edge.closed:  # the run is draining: be quick about it
+            if self.shelf.closed:  # the run is draining: be quick about it
                 deadline = min(deadline, time.monotonic() + 0.2)
 
     def _fail(self, error: EdgeError) -> None:
-        with self._edge.lock:
-            self._closed_because = "failed"
-            self._edge.close()
-            if not self._abandoned.is_set():
-                for parcel in self._edge.forget():
-                    self._dropped(parcel, "failed")
+        self.problem = one_line(error)
+        self.shelf.fail()
         self._on_failure(error)
 
     def _close(self) -> None:
@@ -232,14 +209,41 @@ class Delivery:
             except Exception as error:  # noqa: BLE001 - what was acknowledged is safe; say so and go on
                 _LOG.warning("closing %s failed: %s", self.name, one_line(error))
 
-    def _dropped(self, parcel: Parcel, reason: str) -> None:
-        self.account.dropped[reason] += 1
-        self._books.given_up(parcel)
 
+class Actuation(Delivery):
+    """Acts on the world: what is too old must not happen any more, and when nothing comes, nothing happens.
 
-def close_books(books: Books, deliveries: Sequence[Delivery], ledger: Ledger) -> None:
-    """Write what became of the predictions into a ledger; later deliveries do not count any more."""
-    owed = {id(parcel): parcel for delivery in deliveries for parcel in delivery.abandon()}
-    ledger.predictions, ledger.delivered, ledger.lost = books.predictions, books.delivered, books.lost
-    ledger.queued = sum(not parcel.lost for parcel in owed.values())
-    ledger.sinks = {delivery.name: delivery.account for delivery in deliveries}
+    Attributes:
+        max_age_s: of a prediction that is acted on, and for how long one holds, s.
+    """
+
+    max_age_s = 1.0
+
+    def _patience_s(self) -> float | None:
+        return self.max_age_s
+
+    def _idle(self) -> None:
+        self._make_safe()
+        super()._idle()
+
+    def _fresh(self, batch: Sequence[Item]) -> Sequence[Item]:
+        oldest = time.monotonic() - self.max_age_s
+        fresh: list[Item] = []
+        for item in batch:
+            if item.arrived_s is None or item.arrived_s < oldest:
+                self.shelf.expire(item)
+            else:
+                fresh.append(item)
+        return fresh
+
+    def _close(self) -> None:
+        if self._sink is not None:
+            try:
+                self._make_safe()
+            except Exception as error:  # noqa: BLE001 - nothing is left to try; a person must know
+                _LOG.error("%s could not be made safe: %s", self.name, one_line(error))
+        super()._close()
+
+    def _make_safe(self) -> None:
+        if hasattr(self._sink, "safe"):
+            self._sink.safe()

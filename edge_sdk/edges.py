@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
+
+from edge_sdk.fairness import Fair, Plain, Waiting
 
 T = TypeVar("T")
 
@@ -80,6 +82,8 @@ class Edge(Generic[T]):
         settings: the policy.
         on_drop: told about each item that is dropped, and why, while the edge is locked: be quick.
         bell: shared with other edges, for a reader of several.
+        key: the device of an item; where it is given, devices are read in turn, and an item is dropped from
+            the one that has most.
 
     Attributes:
         offered: items that were put, also those that were dropped at once.
@@ -92,6 +96,8 @@ class Edge(Generic[T]):
         settings: EdgeSettings,
         on_drop: Callable[[T, str], None] | None = None,
         bell: Doorbell | None = None,
+        *,
+        key: Callable[[T], str] | None = None,
     ) -> None:
         self.settings = settings
         self.offered = 0
@@ -100,7 +106,7 @@ class Edge(Generic[T]):
         self._bell = bell or Doorbell()
         self.lock = self._bell.lock
         self._room = threading.Condition(self.lock)
-        self._waiting: deque[tuple[float, T]] = deque()
+        self._waiting: Waiting[T] = Fair(key) if key else Plain()
         self._held: list[T] = []
         self._on_drop = on_drop
         self._stalled = False
@@ -220,7 +226,7 @@ class Edge(Generic[T]):
             self._stalled = True
         reason = "stalled" if policy == "block" else "overflow"
         while len(self._waiting) >= capacity:
-            self._drop(self._waiting.popleft()[1], reason)
+            self._drop(self._waiting.pop_surplus()[1], reason)
         return True
 
     def _wait_for_room(self) -> bool:
@@ -242,29 +248,49 @@ class Junction(Generic[T]):
         self._bell = Doorbell()
         self._edges: list[Edge[T]] = []
 
-    def edge(self, settings: EdgeSettings, on_drop: Callable[[T, str], None] | None = None) -> Edge[T]:
+    def edge(
+        self,
+        settings: EdgeSettings,
+        on_drop: Callable[[T, str], None] | None = None,
+        *,
+        key: Callable[[T], str] | None = None,
+    ) -> Edge[T]:
         """A further edge into the junction."""
-        edge = Edge[T](settings, on_drop, self._bell)
+        edge = Edge[T](settings, on_drop, self._bell, key=key)
         self._edges.append(edge)
         return edge
 
-    def take(self) -> T | None:
-        """The next item of the next edge that has one; None when all are closed and empty.
+    def take(self, limit: int = 1, timeout_s: float | None = None) -> list[T] | None:
+        """What waits, an item of each edge in turn, at most `limit`; waits for the first.
 
-        It is the caller's at once: nothing is held.
+        The items are the caller's at once: nothing is held.
+
+        Returns:
+            Nothing after `timeout_s`; None when all edges are closed and empty.
         """
         taken: list[T] = []
         while True:
             with self._bell.lock:
-                for turn, edge in enumerate(self._edges):
-                    if edge.pop(taken):
-                        if turn < len(self._edges) - 1:
-                            self._edges.append(self._edges.pop(turn))
-                        return taken[0]
+                while len(taken) < limit and self._pop(taken):
+                    pass
+                if taken:
+                    return taken
                 if all(edge.closed for edge in self._edges):
                     return None
                 self._bell.expect()
-            self._bell.sleep(None)
+            if not self._bell.sleep(timeout_s):
+                return taken
+
+    def _pop(self, into: list[T]) -> bool:
+        for turn, edge in enumerate(self._edges):
+            if edge.pop(into):
+                if turn < len(self._edges) - 1:
+                    self._edges.append(self._edges.pop(turn))
+                return True
+        return False
+
+    def __len__(self) -> int:
+        return sum(len(edge) for edge in tuple(self._edges))
 
     def close(self) -> None:
         """Close every edge."""

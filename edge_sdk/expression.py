@@ -18,7 +18,7 @@ from typing import Any, Final
 from edge_sdk.errors import ConfigError, suggestion
 from edge_sdk.prediction import Prediction
 
-Evaluate = Callable[[Prediction], Any]
+Evaluate = Callable[[Any], Any]
 
 #: The fields that an expression may name.
 FIELDS: Final = tuple(f.name for f in dataclasses.fields(Prediction) if f.name != "outputs")
@@ -47,13 +47,14 @@ class Expression:
 
     Args:
         text: the expression.
+        fields: names that may stand in it; each is an attribute of what it is called with.
 
     Raises:
         ConfigError: a syntax error, an unknown field or something that is not allowed, with its position.
     """
 
-    def __init__(self, text: str) -> None:
-        self.text = text
+    def __init__(self, text: str, fields: tuple[str, ...] = FIELDS) -> None:
+        self.text, self._fields = text, fields
         #: Literals that each field is compared with, so that a misspelt label can be found before a run.
         self.compared: dict[str, set[Any]] = defaultdict(set)
         if len(text) > _LIMIT:
@@ -68,8 +69,8 @@ class Expression:
             ) from error
         self._evaluate = self._compile(tree.body)
 
-    def __call__(self, prediction: Prediction) -> bool:
-        """Whether it holds for a prediction."""
+    def __call__(self, prediction: Any) -> bool:
+        """Whether it holds for a prediction, or for whatever else has the fields."""
         return bool(self._evaluate(prediction))
 
     def __str__(self) -> str:
@@ -133,11 +134,11 @@ class Expression:
         return lambda a, b: a not in b
 
     def _field(self, node: ast.Name) -> Evaluate:
-        if node.id not in FIELDS:
-            hints = (suggestion(node.id, FIELDS), f"a text stands in quotes: '{node.id}'")
+        if node.id not in self._fields:
+            hints = (suggestion(node.id, self._fields), f"a text stands in quotes: '{node.id}'")
             raise ConfigError(
                 f"when = {self.text!r}: unknown field {node.id!r} at column {node.col_offset + 1}",
-                expected="one of " + ", ".join(FIELDS),
+                expected="one of " + ", ".join(self._fields),
                 remedy=" ".join(filter(None, hints)),
             )
         return operator.attrgetter(node.id)

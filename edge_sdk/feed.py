@@ -1,4 +1,4 @@
-"""One source in its own thread: read, numbered, handed over; reopened when it fails."""
+"""One source in its own thread: read, numbered, handed to every model; reopened when it fails."""
 
 from __future__ import annotations
 
@@ -13,26 +13,32 @@ from typing import Any
 from edge_sdk.backoff import Backoff
 from edge_sdk.blocks import Block, Fault
 from edge_sdk.contract import Input
-from edge_sdk.edges import EdgeSettings, Junction
+from edge_sdk.edges import Edge, EdgeSettings, Junction
 from edge_sdk.errors import EdgeError, Fatal, Retry, SpecError, one_line, unexpected
 from edge_sdk.ledger import Samples
+from edge_sdk.roster import Roster, RosterSettings
+from edge_sdk.snapshot import SourceState
 
 _LOG = logging.getLogger("edgeml")
+#: For how long a fault of a source is shown as its problem, s.
+_SHOWN_S = 10.0
 
 
 @dataclass(slots=True, eq=False)
 class Arrival:
-    """A block or a fault on its way to the model.
+    """A block or a fault on its way to a model.
 
     Attributes:
         item: what the source yielded.
         number: counts the blocks of a device; a missing number is a gap.
         at_s: monotonic time at which it came.
+        feed: where it came from.
     """
 
     item: Block | Fault
     number: int
     at_s: float
+    feed: Feed
 
     @property
     def samples(self) -> int:
@@ -40,14 +46,52 @@ class Arrival:
         return self.item.samples if isinstance(self.item, Fault) else len(self.item.samples)
 
 
+class Outlet:
+    """The way from a feed to one model, and the books of what fell off it.
+
+    Args:
+        feed: where it begins.
+        junction: of the model.
+        settings: what happens when the model is slower.
+        wanted: whether the model takes the blocks of a device; None takes all.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        junction: Junction[Arrival],
+        settings: EdgeSettings,
+        wanted: Callable[[str], bool] | None = None,
+    ) -> None:
+        #: Samples that never reached the model: read = dropped here.
+        self.samples = Samples()
+        key = (lambda arrival: arrival.item.device) if feed.many else None
+        self.edge: Edge[Arrival] = junction.edge(settings, self.dropped, key=key)
+        self._wanted = wanted
+
+    def put(self, arrival: Arrival) -> bool:
+        """Hand it over; False when the model takes nothing any more."""
+        if self._wanted is not None and not self._wanted(arrival.item.device):
+            return not self.edge.closed
+        if self.edge.put(arrival):
+            return True
+        with self.edge.lock:
+            self.dropped(arrival, "stopped")
+        return False
+
+    def dropped(self, arrival: Arrival, reason: str) -> None:
+        """Count what did not reach the model."""
+        self.samples.read += arrival.samples
+        self.samples.dropped["fault" if isinstance(arrival.item, Fault) else reason] += arrival.samples
+
+
 class Feed:
-    """Reads one source into an edge of the junction.
+    """Reads one source into the junctions of the models.
 
     Args:
         name: what to call the source in the books and in messages.
         open_source: opens it; called again after `Retry` where `reopens`.
-        settings: of the edge to the model.
-        junction: where the model's thread reads.
+        devices: how many devices it may have, and for how long each is remembered.
         on_end: called from the feed's thread at its end, with what went wrong or None.
     """
 
@@ -55,23 +99,35 @@ class Feed:
         self,
         name: str,
         open_source: Callable[[], Iterable[Any]],
-        settings: EdgeSettings,
-        junction: Junction[Arrival],
+        devices: RosterSettings,
         on_end: Callable[[EdgeError | None], None],
     ) -> None:
         self.name = name
         self.reopens = True
+        #: Samples come in real time, and their times are those of a clock.
+        self.live = False
+        #: Its devices are named by whoever sends: none of them may harm the others.
+        self.many = False
         #: Given to blocks that carry no device.
         self.device = ""
         self.expected: Input | None = None
-        #: Samples that never reached the model: read = dropped here.
-        self.samples = Samples()
         self.faults: Counter[str] = Counter()
+        self.outlets: list[Outlet] = []
+        #: Set when the first attempt to open the source is over, well or not.
+        self.tried = threading.Event()
+        #: Items that came.
+        self.count = 0
         self._open, self._on_end = open_source, on_end
-        self._edge = junction.edge(settings, self._dropped)
-        self._numbers: Counter[str] = Counter()
+        self._numbers: Roster[list[int]] = Roster(devices, lambda device: [0])
         self._source: Any = None
-        self._missed = 0
+        self._missed = self._reopened = 0
+        self._heard_s: float | None = None
+        self._opened_s = time.monotonic()
+        self._block_s = 0.0
+        self._silent = False
+        self._trouble: tuple[float, str] | None = None
+        self._lost: str | None = None
+        self._over = False
         self._stopping = threading.Event()
         self._backoff = Backoff()
         self.thread = threading.Thread(target=self._run, name=f"source {name}", daemon=True)
@@ -80,11 +136,6 @@ class Feed:
     def missed(self) -> int:
         """Deadlines that the source itself says it missed."""
         return self._missed + int(getattr(self._source, "missed", 0))
-
-    @property
-    def waiting(self) -> int:
-        """Blocks on their way to the model."""
-        return len(self._edge)
 
     def stop(self) -> None:
         """Ask the source to end; returns at once."""
@@ -95,6 +146,48 @@ class Feed:
         ):  # a running generator cannot be closed
             threading.Thread(target=_quietly, args=(close,), name=f"close {self.name}", daemon=True).start()
 
+    def check_silence(self, silence_s: float) -> None:
+        """Count it when a live source says nothing for so long; called now and then from any thread.
+
+        A source of large blocks may take three times the length of one.
+        """
+        if not self.live or not silence_s or self._source is None or self._silent or self._over:
+            return
+        since_s = time.monotonic() - max(self._opened_s, self._heard_s or 0.0)
+        if since_s > max(silence_s, 3 * self._block_s):
+            self._silent = True
+            self.faults["silence"] += 1
+            _LOG.warning("source %s: no sample for %.1f s", self.name, since_s)
+
+    def state(self) -> SourceState:
+        """This source at this moment."""
+        now = time.monotonic()
+        problem = self._lost
+        if problem is None and self._silent:
+            problem = f"no sample for {now - max(self._opened_s, self._heard_s or 0.0):.0f} s"
+        trouble = self._trouble
+        if problem is None and trouble is not None and now - trouble[0] < _SHOWN_S:
+            problem = trouble[1]
+        return SourceState(
+            self.name,
+            self._source is not None or self._over,
+            sum(len(outlet.edge) for outlet in self.outlets),
+            None if self._heard_s is None else now - self._heard_s,
+            len(self._numbers),
+            self.faults.copy(),
+            self._reopened,
+            problem,
+        )
+
+    def note(self, fault: Fault) -> None:
+        """Something is wrong with its data: shown for a while, and said once a while."""
+        now = time.monotonic()
+        text = f"{fault.reason}{': ' + fault.detail if fault.detail else ''}"
+        if self._trouble is None or now - self._trouble[0] > _SHOWN_S:
+            where = f" of {fault.device}" if fault.device else ""
+            _LOG.warning("source %s%s: %s", self.name, where, text)
+            self._trouble = (now, text)
+
     def _run(self) -> None:
         failure: EdgeError | None = None
         try:
@@ -104,13 +197,18 @@ class Feed:
         except Exception as error:  # noqa: BLE001 - somebody else's code: its bug ends the run, in one line
             failure = unexpected(f"source {self.name}", error)
         finally:
-            self._edge.close()
+            self.tried.set()
+            self._over = failure is None
+            for outlet in self.outlets:
+                outlet.edge.close()
             self._on_end(failure)
 
     def _pump(self) -> None:
         while not self._stopping.is_set():
             try:
                 self._source = self._open()
+                self._opened_s, self._lost = time.monotonic(), None
+                self.tried.set()
                 self._read()
                 return
             except Retry as error:
@@ -129,29 +227,40 @@ class Feed:
         now = time.monotonic()
         if isinstance(item, Block):
             item.device = item.device or self.device
-            self._numbers[item.device] += 1
-            arrival = Arrival(item, self._numbers[item.device], now)
+            number = self._numbers.get(item.device, now)
+            if number is None:
+                return self._put(Fault("too_many_devices", len(item.samples), device=item.device))
+            number[0] += 1
+            arrival = Arrival(item, number[0], now, self)
             self._backoff.reset()
+            self._heard_s, self._silent = now, False
+            self._block_s = len(item.samples) / item.rate_hz
         elif isinstance(item, Fault):
             item.device = item.device or self.device
-            arrival = Arrival(item, 0, now)
+            self.faults[item.reason] += 1
+            self._silent = self._silent or item.reason == "silence"
+            self.note(item)
+            arrival = Arrival(item, 0, now, self)
         else:
             raise SpecError(f"source {self.name}", expected="blocks", found=type(item).__name__)
-        if self._edge.put(arrival):
-            return True
-        with self._edge.lock:
-            self._dropped(arrival, "stopped")
-        return False
+        self.count += 1
+        taken = [outlet.put(arrival) for outlet in self.outlets]
+        return any(taken) or not taken
 
     def _note_retry(self, error: Retry) -> None:
         if not self.reopens:
             raise Fatal(f"source {self.name} cannot be opened again", found=one_line(error)) from error
         self.faults["retry"] += 1
+        self._reopened += 1
+        self._lost = one_line(error)
+        self.tried.set()
         # The next block of each device is not the neighbour of the last one.
-        self._numbers.update(dict.fromkeys(self._numbers, 1))
-        delay_s = self._backoff.delay_s()
+        for _, number in self._numbers:
+            number[0] += 1
+        asked_s = min(float(getattr(error, "retry_after_s", None) or 0.0), 60.0)
+        delay_s = max(self._backoff.delay_s(), asked_s)
         if not self._stopping.is_set():
-            _LOG.warning("%s; trying again in %.1f s", one_line(error), delay_s)
+            _LOG.warning("%s; trying again in %.1f s", self._lost, delay_s)
             self._stopping.wait(delay_s)
 
     def _close(self) -> None:
@@ -159,13 +268,6 @@ class Feed:
         self._missed += int(getattr(source, "missed", 0))
         if hasattr(source, "close"):
             source.close()
-
-    def _dropped(self, arrival: Arrival, reason: str) -> None:
-        self.samples.read += arrival.samples
-        if isinstance(arrival.item, Fault):
-            self.faults[arrival.item.reason] += 1
-            reason = "fault"
-        self.samples.dropped[reason] += arrival.samples
 
 
 def _quietly(close: Callable[[], None]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ from edge_sdk.decision import Decision
 from edge_sdk.errors import SpecError
 from edge_sdk.ledger import Samples
 from edge_sdk.prediction import Prediction
+from edge_sdk.roster import Roster, RosterSettings
+from edge_sdk.watch import SensorSettings, SensorWatch, Watched
 from edge_sdk.windows import Windows
 
 if TYPE_CHECKING:
@@ -28,9 +32,25 @@ if TYPE_CHECKING:
 class _Device:
     """What is kept for one device."""
 
+    name: str
     windows: Windows
     decision: Decision
-    sequence: int = 0
+    sequence: int
+    watched: Watched = field(default_factory=Watched)
+    state: Any = None
+    number: int | None = None
+
+
+@dataclass(slots=True)
+class _Due:
+    """A window that waits for its invoke and is kept in the stack, or a break between two windows."""
+
+    device: _Device
+    is_break: bool = False
+    time_s: float = 0.0
+    wall_s: float = 0.0
+    fault: str | None = None
+    arrived_s: float = 0.0
 
 
 class Inference:
@@ -41,11 +61,17 @@ class Inference:
         decision: instead of the contract's.
         device: name for blocks that carry none.
         run_id: of these predictions; random where none is given.
-        on_latency: called with each invoke's time, µs.
+        devices: how many devices, and for how long each is remembered.
+        sensor: what the sensors are held to.
 
     Attributes:
         samples: what became of every sample; balances after each call.
         faults: counted by reason.
+        noticed: those of them that no source reported, but the look at its samples showed.
+        invokes: how often the model ran; fewer than windows where several went in together.
+        arrived_s: given with the block behind the prediction that was yielded last.
+        on_latency: called with each invoke's time for one window, µs.
+        on_fault: called with each fault that was noticed here.
     """
 
     def __init__(
@@ -55,107 +81,228 @@ class Inference:
         *,
         device: str = "",
         run_id: str | None = None,
-        on_latency: Callable[[float], None] | None = None,
+        devices: RosterSettings | None = None,
+        sensor: SensorSettings | None = None,
     ) -> None:
         self.model = model
         self.decision = decision or model.decision
         self.device = device
         self.run_id = run_id or os.urandom(8).hex()
-        self.on_latency = on_latency
         self.samples = Samples()
         self.faults: Counter[str] = Counter()
-        self._devices: dict[str, _Device] = {}
+        self.noticed: Counter[str] = Counter()
+        self.invokes = 0
+        self.arrived_s = 0.0
+        self.on_latency: Callable[[float], None] | None = None
+        self.on_fault: Callable[[Fault], None] | None = None
+        self._devices = Roster(devices or RosterSettings(), self._begin, self._forget)
+        self._watch = SensorWatch(
+            sensor or SensorSettings(), model.contract.input if model.contract else None
+        )
         self._columns: dict[tuple[str, ...], list[int] | None] = {}
         self._clock = ClockState()
         self._channel_count = model.channel_count
+        self._stateful = bool(getattr(model, "stateful", False))
+        self._first_sequence = 0
+        """Of a device that is new or was forgotten: no number of a run is given twice."""
         self._rate_hz: float | None = None
         """The rate that was checked last."""
+        #: How many windows go through one invoke at most.
+        self.batch = int(getattr(model, "max_batch", 1)) if not self._stateful else 1
+        self._stack: NDArray[np.float32] | None = None
+        self._due: list[_Due] = []
+        self._stacked = 0
 
-    def push(self, block: Block) -> Iterator[Prediction]:
+    @property
+    def devices(self) -> int:
+        """Device ids that a window is kept for now."""
+        return len(self._devices)
+
+    @property
+    def troubled(self) -> Mapping[str, str]:
+        """What is wrong with a sensor now, by device."""
+        return self._watch.troubled
+
+    @property
+    def device_bytes(self) -> int:
+        """What one device takes, bytes: its ring, and the objects around it."""
+        ring = 2 * self.model.window * self._channel_count * 4
+        state = getattr(self.model, "state_bytes", 0) if self._stateful else 0
+        return ring + int(state) + _OBJECTS_BYTES
+
+    def push(
+        self, block: Block, number: int | None = None, *, live: bool = False, arrived_s: float = 0.0
+    ) -> Iterator[Prediction]:
         """Take a block and yield the predictions of the windows it completes.
 
         A prediction's arrays are its own; the window behind it is not kept.
 
+        Args:
+            block: consecutive samples of one device.
+            number: counts the device's blocks; where one is missing, blocks were lost.
+            live: the block's time is that of a clock, and not of a recording.
+            arrived_s: when it came; see the attribute.
+
         Raises:
             SpecError: the block has other channels or another rate than the model was trained with.
         """
-        samples = self._arrange(block)
-        self.samples.read += len(samples)
-        name = block.device or self.device
-        device = self._devices.get(name)
-        if device is None:
-            device = self._devices[name] = self._new_device()
-        if block.gap:
-            self._break(device, "gap")
-        if np.isfinite(samples).all():
-            yield from self._windows(device, name, block, samples, 0)
-        else:
-            yield from self._around_faults(device, name, block, samples)
-        if block.end:
-            self._break(device, "tail")
+        for device, window, at_s in self._windows_of(block, number, live=live):
+            prediction = self.model.run(window, device.state) if self._stateful else self.model.run(window)
+            prediction.time_s, prediction.wall_s = block.time_s + at_s, block.wall_s + at_s
+            prediction.fault = device.watched.fault
+            self.invokes += 1
+            self.arrived_s = arrived_s
+            yield self._finished(prediction, device)
+
+    def gather(
+        self, block: Block, number: int | None = None, *, live: bool = False, arrived_s: float = 0.0
+    ) -> Iterator[Prediction]:
+        """`push` that lets the windows wait, so that many go through one invoke; `flush` runs the rest."""
+        for device, window, at_s in self._windows_of(block, number, live=live):
+            if self._stack is None:
+                self._stack = np.empty((self.batch, *window.shape), np.float32)
+            self._stack[self._stacked] = window
+            self._stacked += 1
+            times = (block.time_s + at_s, block.wall_s + at_s)
+            self._due.append(_Due(device, False, *times, device.watched.fault, arrived_s))
+            if self._stacked == self.batch:
+                yield from self.flush()
+
+    def flush(self) -> Iterator[Prediction]:
+        """The predictions of the windows that wait, in the order in which they came."""
+        due, stacked = self._due, self._stacked
+        self._due, self._stacked = [], 0
+        if self._stack is None or not stacked:
+            return
+        self.invokes += 1
+        predictions = iter(self.model.run_batch(self._stack[:stacked]))
+        for each in due:
+            if each.is_break:
+                each.device.decision.reset()
+                continue
+            prediction = next(predictions)
+            prediction.time_s, prediction.wall_s, prediction.fault = each.time_s, each.wall_s, each.fault
+            self.arrived_s = each.arrived_s
+            yield self._finished(prediction, each.device)
 
     def fault(self, fault: Fault) -> None:
         """Count what a source could not read; the windows of that device start over."""
         self.faults[fault.reason] += 1
         self.samples.read += fault.samples
         self._drop("fault", fault.samples)
-        device = self._devices.get(fault.device or self.device)
+        device = self._devices.peek(fault.device or self.device)
         if device is not None and fault.samples:
             self._break(device, "gap")
 
+    def refuse(self, block: Block, error: SpecError) -> None:
+        """Count a block that `push` refused as a fault of its device; the others need not suffer for it."""
+        self._note(Fault("spec", detail=str(error), device=block.device))
+        self.samples.read += len(block.samples)
+        self._drop("fault", len(block.samples))
+        device = self._devices.peek(block.device or self.device)
+        if device is not None:
+            self._break(device, "gap")
+
+    def sweep(self) -> None:
+        """Forget the devices that are idle."""
+        self._devices.sweep(time.monotonic())
+
     def finish(self) -> None:
         """The streams ended: what still waits for a full window is given up as ``tail``."""
-        for device in self._devices.values():
+        for _, device in self._devices:
             self._break(device, "tail")
 
-    def _windows(
-        self, device: _Device, name: str, block: Block, samples: NDArray[np.float32], start: int
-    ) -> Iterator[Prediction]:
+    def _windows_of(
+        self, block: Block, number: int | None, *, live: bool
+    ) -> Iterator[tuple[_Device, NDArray[np.float32], float]]:
+        """The windows that a block completes, each with its last sample's time in the block, s."""
+        samples = self._arrange(block)
+        self.samples.read += len(samples)
+        device = self._devices.get(block.device or self.device, time.monotonic())
+        if device is None:
+            self._note(Fault("too_many_devices", len(samples), device=block.device))
+            self._drop("fault", len(samples))
+            return
+        if block.gap or (number is not None and device.number is not None and number != device.number + 1):
+            self._break(device, "gap")
+        device.number = number
+        good = self._watch.good(samples)
+        if good is None:
+            for fault in self._watch.begun(device.watched, block, samples, live=live):
+                self._note(fault)
+            yield from self._cut(device, block, samples, 0)
+        else:
+            yield from self._around_faults(device, block, samples, good)
+        if block.end:
+            self._break(device, "tail")
+
+    def _cut(
+        self, device: _Device, block: Block, samples: NDArray[np.float32], start: int
+    ) -> Iterator[tuple[_Device, NDArray[np.float32], float]]:
         windows = device.windows
         pending, skipped = windows.pending, windows.skipped
         for window in windows.push(samples):
-            prediction = self.model.run(window)
-            last_s = (start + windows.consumed - 1) / block.rate_hz
-            prediction.time_s = block.time_s + last_s
-            prediction.wall_s = block.wall_s + last_s
-            prediction.clock_synced = self._clock.synced()
-            prediction.device, prediction.run_id = name, self.run_id
-            prediction.sequence = device.sequence
-            device.sequence += 1
-            if self.on_latency is not None:
-                self.on_latency(prediction.latency_us)
-            yield device.decision.apply(prediction)
+            yield device, window, (start + windows.consumed - 1) / block.rate_hz
         self.samples.pending += windows.pending - pending
         self.samples.used += len(samples) - (windows.pending - pending) - (windows.skipped - skipped)
         self._drop("hop", windows.skipped - skipped)
 
     def _around_faults(
-        self, device: _Device, name: str, block: Block, samples: NDArray[np.float32]
-    ) -> Iterator[Prediction]:
-        """Samples that are not numbers are dropped, and no window spans the hole they leave."""
-        good: NDArray[np.bool_] = np.all(np.isfinite(samples), axis=1)
+        self, device: _Device, block: Block, samples: NDArray[np.float32], good: NDArray[np.bool_]
+    ) -> Iterator[tuple[_Device, NDArray[np.float32], float]]:
+        """Samples that are no numbers or out of range are dropped; no window spans the hole they leave."""
         edges = np.flatnonzero(np.diff(good)) + 1
         for start, stop in zip([0, *edges], [*edges, len(good)], strict=True):
             if good[start]:
-                yield from self._windows(device, name, block, samples[start:stop], int(start))
+                yield from self._cut(device, block, samples[start:stop], int(start))
             else:
-                self.faults["not_a_number"] += 1
-                self._drop("fault", int(stop - start))
+                bad = samples[start:stop]
+                self._note(Fault(self._watch.describe(bad), len(bad), device=device.name))
+                self._drop("fault", len(bad))
                 self._break(device, "gap")
+
+    def _finished(self, prediction: Prediction, device: _Device) -> Prediction:
+        prediction.clock_synced = self._clock.synced()
+        prediction.device, prediction.run_id = device.name, self.run_id
+        prediction.sequence = device.sequence
+        device.sequence += 1
+        if self.on_latency is not None:
+            self.on_latency(prediction.latency_us)
+        return device.decision.apply(prediction)
 
     def _break(self, device: _Device, reason: str) -> None:
         dropped = device.windows.reset()
         self.samples.pending -= dropped
         self._drop(reason, dropped)
-        device.decision.reset()
+        if self._due:
+            self._due.append(_Due(device, is_break=True))
+        else:
+            device.decision.reset()
+        if self._stateful:
+            device.state = self.model.new_state()
+
+    def _note(self, fault: Fault) -> None:
+        self.faults[fault.reason] += 1
+        self.noticed[fault.reason] += 1
+        if self.on_fault is not None:
+            self.on_fault(fault)
 
     def _drop(self, reason: str, count: int) -> None:
         if count:
             self.samples.dropped[reason] += count
 
-    def _new_device(self) -> _Device:
+    def _begin(self, name: str) -> _Device:
         windows = Windows(self.model.window, self.model.hop, self._channel_count)
-        return _Device(windows, Decision(self.decision, self.model.labels))
+        decision = Decision(self.decision, self.model.labels)
+        device = _Device(sys.intern(name), windows, decision, self._first_sequence)
+        if self._stateful:
+            device.state = self.model.new_state()
+        return device
+
+    def _forget(self, name: str, device: _Device) -> None:
+        self._break(device, "idle")
+        self._watch.forget(name)
+        self._first_sequence = max(self._first_sequence, device.sequence)
 
     def _arrange(self, block: Block) -> NDArray[np.float32]:
         """The block's samples with the model's channels in the model's order; checks rate and channels."""
@@ -187,6 +334,8 @@ class Inference:
 
     def _match(self, block: Block) -> list[int] | None:
         """Which columns of the block are the model's, or None where they are so already."""
+        if len(self._columns) >= _LAYOUTS:  # whoever sends ever new names fills no memory
+            self._columns.clear()
         wanted = self.model.channels
         if not wanted or not block.channels or block.channels == wanted:
             return None
@@ -199,3 +348,9 @@ class Inference:
                 remedy="name the source's columns with its option channels=…",
             )
         return [block.channels.index(name) for name in wanted]
+
+
+#: The objects of one device without its ring, bytes; `make bench` measures the whole.
+_OBJECTS_BYTES = 1500
+#: Orders of columns that are remembered.
+_LAYOUTS = 256

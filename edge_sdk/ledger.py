@@ -22,10 +22,28 @@ class Samples:
     pending: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
 
+    def add(self, other: Samples) -> None:
+        """Count another account's samples here, too."""
+        self.read += other.read
+        self.used += other.used
+        self.pending += other.pending
+        for reason, count in other.dropped.items():
+            if count:
+                self.dropped[reason] += count
+
     @property
     def balanced(self) -> bool:
         """Read = used + pending + dropped."""
         return self.read == self.used + self.pending + sum(self.dropped.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "read": self.read,
+            "used": self.used,
+            "pending": self.pending,
+            "dropped": dict(self.dropped),
+        }
 
 
 @dataclass(slots=True)
@@ -58,6 +76,7 @@ class Ledger:
     Attributes:
         samples: those of all models together.
         models: the same for each model, where there are several.
+        fusion: what became of the samples of several sensors that were joined; None where none were.
         sinks: by name.
         faults: counted by reason.
         lost_in_crash: what the run before, which crashed, had made and neither kept nor delivered, by sink.
@@ -70,6 +89,7 @@ class Ledger:
     lost: int = 0
     sinks: dict[str, SinkAccount] = field(default_factory=dict)
     models: dict[str, Samples] = field(default_factory=dict)
+    fusion: Samples | None = None
     lost_in_crash: dict[str, int] = field(default_factory=dict)
     faults: Counter[str] = field(default_factory=Counter)
 
@@ -79,6 +99,7 @@ class Ledger:
         return (
             self.samples.balanced
             and all(samples.balanced for samples in self.models.values())
+            and (self.fusion is None or self.fusion.balanced)
             and self.predictions == self.delivered + self.queued + self.lost
             and all(account.balanced for account in self.sinks.values())
         )
@@ -86,10 +107,9 @@ class Ledger:
     def as_dict(self) -> dict[str, Any]:
         """The ``ledger`` object of ``edgeml run --json``."""
         return {
-            "read": self.samples.read,
-            "used": self.samples.used,
-            "pending": self.samples.pending,
-            "dropped": dict(self.samples.dropped),
+            **self.samples.as_dict(),
+            **({"models": {n: s.as_dict() for n, s in self.models.items()}} if self.models else {}),
+            **({"fusion": self.fusion.as_dict()} if self.fusion else {}),
             "predictions": self.predictions,
             "delivered": self.delivered,
             "queued": self.queued,

@@ -1,6 +1,6 @@
-"""The loop on the device: sources → windows → model → decision → sinks, in threads, with its books kept.
+"""The loop on the device: sources → windows → models → decision → sinks, in threads, with its books kept.
 
-One thread a source, one for the model, one a sink, with an `Edge` between each two. Plug-ins raise and never
+One thread a source, one a model, one a sink, with an `Edge` between each two. Plug-ins raise and never
 retry; only here are they opened again, given up, or allowed to end the run.
 """
 
@@ -9,43 +9,45 @@ from __future__ import annotations
 import dataclasses
 import os
 import queue
-import re
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from edge_sdk import plugins
-from edge_sdk.config import Config, From, ModelFile, To, override, place
+from edge_sdk import assembly, plugins
+from edge_sdk.assembly import name_of
+from edge_sdk.config import Config, From, ModelFile, To, settings
 from edge_sdk.contract import DecisionSettings
-from edge_sdk.delivery import Call, Delivery
 from edge_sdk.edges import EdgeSettings
 from edge_sdk.errors import ConfigError
 from edge_sdk.expression import Expression
-from edge_sdk.feed import Feed
-from edge_sdk.inference import Inference
+from edge_sdk.fusion import FusionSettings
 from edge_sdk.model import Model
+from edge_sdk.outbox.letters import OutboxSettings
 from edge_sdk.plugins import Sink
+from edge_sdk.roster import RosterSettings
 from edge_sdk.running import Report, Running
-from edge_sdk.runs import Run
 from edge_sdk.schema import parse_contract
+from edge_sdk.snapshot import Snapshot
+from edge_sdk.watch import SensorSettings
 
-__all__ = ["From", "Pipeline", "Report", "To"]
+__all__ = ["From", "ModelFile", "Pipeline", "Report", "To"]
 
-#: A sink behind a recording may hold it back; one that takes nothing for so long may not, s.
-_PATIENCE_S = 10.0
-_LIVE_BLOCKS, _RECORDED_BLOCKS, _PREDICTIONS = 1024, 64, 4096
+_Models = Model | ModelFile | str | Path
+_Table = TypeVar("_Table", SensorSettings, RosterSettings, FusionSettings)
 
 
 class Pipeline:
-    """A model between sources and sinks.
+    """Models between sources and sinks.
 
     Args:
-        model: a loaded model, or a file to load at the start of the run.
+        model: a loaded model, or a file to load at the start of the run; or a list of them.
         sources: URLs, open sources, iterables of blocks, or `From` with an edge policy.
         sinks: URLs, open sinks, functions of a prediction, or `To` with a ``when``.
         decision: keys that override the contract's, or all of them.
         device: name for predictions whose source names none; default: the host's name.
+        tables: ``outbox`` (``False`` keeps in memory what waits for sinks that are away), ``sensor``,
+            ``devices``, ``fusion``: as in an edgeml.toml, or the settings themselves.
 
     Raises:
         ConfigError: a wrong URL, option or ``when``.
@@ -54,21 +56,19 @@ class Pipeline:
 
     def __init__(
         self,
-        model: Model | ModelFile | str | Path,
+        model: _Models | Sequence[_Models],
         sources: Iterable[Any],
         sinks: Iterable[Any] = ("stdout:",),
         *,
         decision: DecisionSettings | Mapping[str, Any] | None = None,
         device: str | None = None,
+        **tables: Any,
     ) -> None:
-        self._file: ModelFile | None = None
-        self._model: Model | None = None
-        if isinstance(model, (str, Path)):
-            self._file = ModelFile(file=str(model))
-        elif isinstance(model, ModelFile):
-            self._file = model
-        else:
-            self._model = model
+        given = [model] if isinstance(model, str) or not isinstance(model, Sequence) else list(model)
+        self.models = [_model_file(each) for each in given]
+        self._loaded: list[Model | None] = [
+            None if isinstance(each, (str, Path, ModelFile)) else each for each in given
+        ]
         self.sources = [
             part if isinstance(part, From) else From(part) for part in _several(sources, "sources")
         ]
@@ -77,19 +77,29 @@ class Pipeline:
         self._device = device
         self._contract: dict[str, Any] | None = None
         self._folder = Path()
+        self._from_file = False
         self._requests: queue.SimpleQueue[str] = queue.SimpleQueue()
-        if not self.sources:
-            raise ConfigError("a pipeline without a source", expected="at least one")
+        self._running: Running | None = None
+        self._tables = _checked_tables(tables)
+        for count, name in ((self.sources, "source"), (self.models, "model")):
+            if not count:
+                raise ConfigError(f"a pipeline without a {name}", expected="at least one")
         self._check_parts()
 
     @classmethod
     def from_config(cls, config: Config | str | Path) -> Self:
         """The pipeline that an ``edgeml.toml`` describes."""
         config = config if isinstance(config, Config) else Config.load(config)
+        tables = {name: getattr(config, name) for name in _TABLES}
         pipeline = cls(
-            config.model, config.source, config.sink, decision=config.decision, device=config.device
+            config.model,
+            config.source,
+            config.sink,
+            decision=config.decision,
+            device=config.device,
+            **{name: table for name, table in tables.items() if table is not None},
         )
-        pipeline._folder, pipeline._contract = config.folder, config.contract
+        pipeline._folder, pipeline._contract, pipeline._from_file = config.folder, config.contract, True
         return pipeline
 
     @property
@@ -99,7 +109,9 @@ class Pipeline:
         Raises:
             ConfigError: a part is a Python object, which no file can name.
         """
-        if self._file is None:
+        if any(
+            model is not None and not file.file for model, file in zip(self._loaded, self.models, strict=True)
+        ):
             raise ConfigError("a loaded model cannot stand in a file", remedy="give the pipeline its path")
         for part in (*(s.source for s in self.sources), *(s.sink for s in self.sinks)):
             if not isinstance(part, str):
@@ -108,13 +120,14 @@ class Pipeline:
         if isinstance(decision, DecisionSettings):
             decision = dataclasses.asdict(decision)
         return Config(
-            model=self._file,
+            model=tuple(self.models),
             source=tuple(self.sources),
             sink=tuple(self.sinks),
             device=self._device,
             decision=dict(decision),
             contract=self._contract,
             folder=self._folder,
+            **{name: _plain(table) for name, table in self._tables.items()},
         )
 
     @property
@@ -122,18 +135,69 @@ class Pipeline:
         """The name of predictions whose source names none."""
         return self._device or socket.gethostname() or "localhost"
 
-    def load(self) -> Model:
-        """The model, loaded and verified if it is not yet."""
-        if self._model is None:
-            assert self._file is not None
-            contract = parse_contract(self._contract, where="[contract]") if self._contract else None
-            path = self._folder / self._file.file
-            self._model = Model.load(path, target=self._file.target, contract=contract)
-        return self._model
+    @property
+    def sensor(self) -> SensorSettings:
+        """What the sensors are held to."""
+        return self._table("sensor", SensorSettings)
+
+    @property
+    def devices(self) -> RosterSettings:
+        """How many devices there may be."""
+        return self._table("devices", RosterSettings)
+
+    @property
+    def fusion(self) -> FusionSettings | None:
+        """How several sensors are joined; None where each stands alone."""
+        return self._table("fusion", FusionSettings) if self._tables.get("fusion") is not None else None
+
+    @property
+    def outbox_settings(self) -> OutboxSettings | None:
+        """Where what waits for sinks that are away is kept; None keeps it in memory."""
+        table = self._tables.get("outbox", {})
+        if table is False:
+            return None
+        if isinstance(table, OutboxSettings):
+            return table
+        keys = {} if table is True else dict(table)
+        if keys.get("file"):
+            keys["file"] = self._folder / keys["file"]
+        else:
+            keys["file"] = assembly.outbox_file(self._folder, self.device, self._from_file)
+        return settings(OutboxSettings, keys, "outbox")
+
+    @property
+    def keeps_outbox(self) -> bool:
+        """Whether the outbox was given a place: one that was not is removed when nothing waits any more."""
+        table = self._tables.get("outbox", {})
+        return isinstance(table, OutboxSettings) or bool(isinstance(table, Mapping) and table.get("file"))
+
+    def load(self) -> list[Model]:
+        """The models, loaded and verified if they are not yet."""
+        for nth, file in enumerate(self.models):
+            if self._loaded[nth] is None:
+                own = file.contract or self._contract
+                contract = parse_contract(own, where="[contract]") if own else None
+                model = Model.load(self._folder / file.file, target=file.target, contract=contract)
+                model.name = file.name or model.name
+                self._loaded[nth] = model
+        models = [model for model in self._loaded if model is not None]
+        names = [model.name for model in models]
+        if len(set(names)) != len(names):
+            raise ConfigError(
+                "two models of one name",
+                found=", ".join(names),
+                remedy="give each [[model]] a name of its own",
+            )
+        return models
 
     def stop(self) -> None:
         """Drain and return from `run`; from any thread, or from a signal handler."""
         self._requests.put("stop")
+
+    def snapshot(self) -> Snapshot | None:
+        """The run at this moment, from any thread; None when none is on."""
+        running = self._running
+        return None if running is None else running.snapshot()
 
     def run(self, duration_s: float | None = None, *, once: bool = False) -> Report:
         """Run until the sources end, `stop` is called, or something fails for good.
@@ -148,52 +212,34 @@ class Pipeline:
         Raises:
             EdgeError: what ended the run; the report is its attribute `report`.
         """
-        model = self.load()
-        run = Run(os.urandom(8).hex(), self.device, model.name, model.digest)
-        inference = Inference(model, self.settings(model), device=self.device, run_id=run.run_id)
-        running = Running(inference, once=once, requests=self._requests)
-        running.feeds = self._feeds(model, running)
-        running.deliveries = self._deliveries(model, running, run)
+        models = self.load()
+        silence_s = self.sensor.silence_s
+        running = Running(self.device, once=once, silence_s=silence_s, requests=self._requests)
         try:
+            assembly.Assembly(self, models, running).build()
+            self._running = running
             running.supervise(duration_s)
         finally:
-            report = running.shut_down()
+            self._running = None
+            report = running.shut_down() if running.feeds else None
+            if running.outbox is not None:
+                running.outbox.close(discard_empty=not self.keeps_outbox)
             self._requests = queue.SimpleQueue()
+        assert report is not None
         if running.failure is not None:
             running.failure.report = report
             raise running.failure
         return report
 
     def settings(self, model: Model) -> DecisionSettings:
-        """The decision settings of a run: the contract's, overridden by the pipeline's."""
+        """The decision settings of a model: the contract's, under the pipeline's, under its own."""
         if isinstance(self._decision, DecisionSettings):
-            return self._decision
-        return override(model.decision, self._decision or {})
-
-    def _feeds(self, model: Model, running: Running) -> list[Feed]:
-        names = _distinct([name_of(part.source) for part in self.sources])
-        feeds = []
-        for index, (name, part) in enumerate(zip(names, self.sources, strict=True)):
-            opener = self._opener("sources", part.source, part.options)
-            feed = Feed(name, opener, self.source_edge(part), running.junction, running.ended)
-            feed.reopens = isinstance(part.source, str)
-            feed.device = self.device if len(self.sources) == 1 else f"{self.device}-{index + 1}"
-            feed.expected = model.contract.input if model.contract else None
-            feeds.append(feed)
-        return feeds
-
-    def _deliveries(self, model: Model, running: Running, run: Run) -> list[Delivery]:
-        names = _distinct([name_of(part.sink) for part in self.sinks])
-        deliveries = []
-        for name, part in zip(names, self.sinks, strict=True):
-            opener = self._opener("sinks", part.sink, part.options, run)
-            delivery = Delivery(name, opener, self.sink_edge(part), running.books, running.failed)
-            delivery.reopens = isinstance(part.sink, str)
-            delivery.when = wanted_by(part, model)
-            if not isinstance(part.sink, (str, Sink)):
-                delivery.batch = 1
-            deliveries.append(delivery)
-        return deliveries
+            decided = self._decision
+        else:
+            decided = settings(DecisionSettings, self._decision or {}, "decision", model.decision)
+        pairs = zip(self.models, self._loaded, strict=True)
+        own = next((file.decision for file, loaded in pairs if loaded is model), {})
+        return settings(DecisionSettings, own, "decision", decided)
 
     def preview(self) -> dict[str, Any]:
         """What would run, as plain values; loads and verifies the model, opens no device.
@@ -207,43 +253,39 @@ class Pipeline:
 
     def source_edge(self, part: From) -> EdgeSettings:
         """The edge behind a source, with its defaults filled in."""
-        live = self._is_live(part)
-        policy = part.policy or ("drop_oldest" if live else "block")
-        return EdgeSettings(
-            policy, part.queue or (_LIVE_BLOCKS if live else _RECORDED_BLOCKS), part.max_age_s
-        )
+        return assembly.source_edge(part, self.is_live(part))
 
     def sink_edge(self, part: To) -> EdgeSettings:
-        """The edge before a sink, with its defaults filled in."""
-        live = any(self._is_live(source) for source in self.sources)
-        policy = part.policy or ("drop_oldest" if live else "block")
-        return EdgeSettings(policy, part.queue or _PREDICTIONS, part.max_age_s, _PATIENCE_S)
+        """The edge before a sink that waits in memory, with its defaults filled in."""
+        return assembly.sink_edge(part, any(self.is_live(source) for source in self.sources))
 
     def placed(self, group: str, url: str, options: Mapping[str, Any]) -> tuple[Any, str, dict[str, Any]]:
         """A plug-in's class, its location seen from here, and its options."""
-        plugin, _, _ = plugins.check_url(group, url, dict(options))
-        return plugins.check_url(group, place(url, plugin, self._folder), dict(options))
+        return assembly.placed(group, url, options, self._folder)
 
-    def _opener(
-        self, group: str, part: Any, options: Mapping[str, Any], run: Run | None = None
-    ) -> Callable[[], Any]:
-        if not isinstance(part, str):
-            opened = part if group == "sources" or isinstance(part, Sink) else Call(part)
-            return lambda: _begun(opened, run)
-        plugin, location, checked = self.placed(group, part, options)
-        return lambda: _begun(plugin(location, **checked), run)
+    def plugin(self, part: From | To) -> Any:
+        """The class behind a URL, or the object itself."""
+        group, what = ("sources", part.source) if isinstance(part, From) else ("sinks", part.sink)
+        return plugins.check_url(group, what, dict(part.options))[0] if isinstance(what, str) else what
 
-    def _is_live(self, part: From) -> bool:
-        source = (
-            plugins.check_url("sources", part.source, dict(part.options))[0]
-            if isinstance(part.source, str)
-            else part.source
-        )
-        return bool(getattr(source, "live", False))
+    def is_live(self, part: From) -> bool:
+        """Whether a source's samples come in real time."""
+        plugin = self.plugin(part)
+        if isinstance(part.source, str) and hasattr(plugin, "is_live"):
+            _, location, options = plugins.check_url("sources", part.source, dict(part.options))
+            return bool(plugin.is_live(location, **options))
+        return bool(getattr(plugin, "live", False))
+
+    def _table(self, name: str, kind: type[_Table]) -> _Table:
+        table = self._tables.get(name) or {}
+        return table if isinstance(table, kind) else settings(kind, table, name)
 
     def _check_parts(self) -> None:
+        for model in self.models:
+            if model.when:
+                Expression(model.when, assembly.ORIGIN_FIELDS)
         for source in self.sources:
-            _check_edge(source)
+            assembly.check_edge(source)
             if isinstance(source.source, str):
                 plugins.check_url("sources", source.source, dict(source.options))
             elif not isinstance(source.source, Iterable):
@@ -251,7 +293,7 @@ class Pipeline:
                     f"source {name_of(source.source)}", expected="a URL, a source or an iterable of blocks"
                 )
         for sink in self.sinks:
-            _check_edge(sink)
+            assembly.check_edge(sink)
             if isinstance(sink.sink, str):
                 plugins.check_url("sinks", sink.sink, dict(sink.options))
             elif not isinstance(sink.sink, Sink) and not callable(sink.sink):
@@ -262,44 +304,39 @@ class Pipeline:
                 Expression(sink.when)
 
 
-def wanted_by(part: To, model: Model) -> Expression | None:
-    """The sink's ``when``, compared with what this model can say."""
-    if not part.when:
-        return None
-    expression = Expression(part.when)
-    expression.check_values("event", ("start", "end"))
-    expression.check_values("label", model.labels)
-    return expression
+_TABLES = {
+    "outbox": OutboxSettings,
+    "sensor": SensorSettings,
+    "devices": RosterSettings,
+    "fusion": FusionSettings,
+}
 
 
-def _begun(opened: Any, run: Run | None) -> Any:
-    if run is not None and hasattr(opened, "begin"):
-        opened.begin(run)
-    return opened
+def _checked_tables(tables: dict[str, Any]) -> dict[str, Any]:
+    for name, table in tables.items():
+        if name not in _TABLES:
+            raise ConfigError(f"unknown argument {name!r}", expected="one of " + ", ".join(_TABLES))
+        if isinstance(table, Mapping):
+            keys = {"file": "", **table} if name == "outbox" else table
+            settings(_TABLES[name], keys, name)
+        elif not isinstance(table, (_TABLES[name], *((bool,) if name == "outbox" else ()))):
+            raise ConfigError(name, expected="a table of keys", found=type(table).__name__)
+    return tables
+
+
+def _plain(table: Any) -> Any:
+    if dataclasses.is_dataclass(table) and not isinstance(table, type):
+        return {n: os.fspath(v) if isinstance(v, Path) else v for n, v in dataclasses.asdict(table).items()}
+    return table
+
+
+def _model_file(model: Any) -> ModelFile:
+    if isinstance(model, ModelFile):
+        return model
+    return ModelFile(file=str(model) if isinstance(model, (str, Path)) else "")
 
 
 def _several(parts: Any, name: str) -> list[Any]:
     if isinstance(parts, (str, From, To)) or not isinstance(parts, Iterable):
         raise ConfigError(name, expected="a list", found=name_of(parts), remedy=f"write {name}=[…]")
     return list(parts)
-
-
-def name_of(part: Any) -> str:
-    """What a part is called in books and messages; a password in a URL is left out."""
-    if isinstance(part, str):
-        return re.sub(r"^(\w+:(?://)?)[^/@?]*@", r"\1", part.partition("?")[0])
-    return str(getattr(part, "__qualname__", None) or getattr(part, "name", None) or type(part).__name__)
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    return [
-        name if names.count(name) == 1 else f"{name}#{names[:at].count(name) + 1}"
-        for at, name in enumerate(names)
-    ]
-
-
-def _check_edge(part: From | To) -> None:
-    if part.queue is not None and part.queue < 1:
-        raise ConfigError("queue", expected="at least 1", found=part.queue)
-    if part.max_age_s is not None and part.max_age_s <= 0:
-        raise ConfigError("max_age_s", expected="a positive number of seconds", found=part.max_age_s)

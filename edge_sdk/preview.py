@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from edge_sdk.config import From
+from edge_sdk.assembly import delivery_of, distinct, name_of, wanted_by, wanted_from
+from edge_sdk.config import From, To
 from edge_sdk.contract import Input
 from edge_sdk.edges import EdgeSettings
 from edge_sdk.errors import ConfigError
-from edge_sdk.pipeline import name_of, wanted_by
 
 if TYPE_CHECKING:
+    from edge_sdk.model import Model
     from edge_sdk.pipeline import Pipeline
 
 
@@ -22,42 +23,78 @@ def preview(pipeline: Pipeline) -> dict[str, Any]:
     Raises:
         EdgeError: a part cannot work as configured.
     """
-    model = pipeline.load()
-    wanted = model.contract.input if model.contract else None
-    for group, parts in (("sources", pipeline.sources), ("sinks", pipeline.sinks)):
-        for part in parts:
-            url = part.source if isinstance(part, From) else part.sink
-            if isinstance(url, str):
-                plugin, location, options = pipeline.placed(group, url, part.options)
-                check_promises(url, options, wanted)
-                if hasattr(plugin, "preflight"):
-                    plugin.preflight(location, wanted, **options)
+    models = pipeline.load()
+    wanted = _wanted(pipeline, models)
+    parts: list[From | To] = [*pipeline.sources, *pipeline.sinks]
+    for part in parts:
+        group, url = ("sources", part.source) if isinstance(part, From) else ("sinks", part.sink)
+        if isinstance(url, str):
+            plugin, location, options = pipeline.placed(group, url, part.options)
+            check_promises(url, options, wanted)
+            if hasattr(plugin, "preflight"):
+                plugin.preflight(location, wanted, **options)
+    settings = pipeline.outbox_settings
+    sinks = [_sink_facts(pipeline, part, models) for part in pipeline.sinks]
+    kept = settings is not None and any(sink["delivery"] == "outbox" for sink in sinks)
+    described = [_model_facts(pipeline, model) for model in models]
     return {
         "device": pipeline.device,
-        "model": {
-            "name": model.name,
-            "digest": model.digest,
-            "window": model.window,
-            "hop": model.hop,
-            "rate_hz": model.rate_hz,
-            "channels": list(model.channels),
-            "labels": list(model.labels),
-            "runtime": f"{model.runtime.name} {model.runtime.version}",
-        },
+        "model": described[0],
+        "models": described,
+        "decision": described[0]["decision"],
+        "sources": _source_facts(pipeline),
+        "sinks": sinks,
+        "sensor": dataclasses.asdict(pipeline.sensor),
+        "devices": dataclasses.asdict(pipeline.devices),
+        "fusion": None if pipeline.fusion is None else dataclasses.asdict(pipeline.fusion),
+        "outbox": {**dataclasses.asdict(settings), "file": str(settings.file)} if settings and kept else None,
+    }
+
+
+def _wanted(pipeline: Pipeline, models: Sequence[Model]) -> Input | None:
+    """What every source must bring; of sensors that are joined, none brings all."""
+    contract = models[0].contract
+    return contract.input if contract and pipeline.fusion is None and len(models) == 1 else None
+
+
+def _model_facts(pipeline: Pipeline, model: Model) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "digest": model.digest,
+        "window": model.window,
+        "hop": model.hop,
+        "rate_hz": model.rate_hz,
+        "channels": list(model.channels),
+        "labels": list(model.labels),
+        "runtime": f"{model.runtime.name} {model.runtime.version}",
         "decision": dataclasses.asdict(pipeline.settings(model)),
-        "sources": [
-            {"url": name_of(part.source), "options": part.options, **_edge_facts(pipeline.source_edge(part))}
-            for part in pipeline.sources
-        ],
-        "sinks": [
-            {
-                "url": name_of(part.sink),
-                "options": part.options,
-                "when": str(wanted_by(part, model) or "") or None,
-                **_edge_facts(pipeline.sink_edge(part)),
-            }
-            for part in pipeline.sinks
-        ],
+    }
+
+
+def _source_facts(pipeline: Pipeline) -> list[dict[str, Any]]:
+    names = distinct([part.name or name_of(part.source) for part in pipeline.sources])
+    for name in names:
+        for model in pipeline.models:
+            wanted_from(model, name)
+    return [
+        {
+            "url": name_of(part.source),
+            "name": name,
+            "options": part.options,
+            **_edge_facts(pipeline.source_edge(part)),
+        }
+        for name, part in zip(names, pipeline.sources, strict=True)
+    ]
+
+
+def _sink_facts(pipeline: Pipeline, part: To, models: Sequence[Model]) -> dict[str, Any]:
+    return {
+        "url": name_of(part.sink),
+        "name": part.name or name_of(part.sink),
+        "delivery": delivery_of(pipeline, part),
+        "options": part.options,
+        "when": str(wanted_by(part, models) or "") or None,
+        **_edge_facts(pipeline.sink_edge(part)),
     }
 
 

@@ -9,16 +9,21 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edge_sdk.blocks import Fault
-from edge_sdk.delivery import Books, Delivery, Parcel, close_books
-from edge_sdk.edges import Junction
-from edge_sdk.errors import DeviceError, EdgeError, one_line, unexpected
-from edge_sdk.feed import Arrival, Feed
-from edge_sdk.inference import Inference
-from edge_sdk.ledger import Ledger
+from edge_sdk.books import Books, Parcel
+from edge_sdk.clock import ClockState
+from edge_sdk.delivery import Delivery
+from edge_sdk.errors import DeviceError, EdgeError, one_line
+from edge_sdk.feed import Feed
+from edge_sdk.ledger import Ledger, Samples
 from edge_sdk.metrics import Histogram
+from edge_sdk.snapshot import Snapshot
+from edge_sdk.waiting import MemoryShelf
+
+if TYPE_CHECKING:
+    from edge_sdk.outbox import Outbox
+    from edge_sdk.thinking import Thinking
 
 _LOG = logging.getLogger("edgeml")
 
@@ -27,6 +32,8 @@ DRAIN_S = 5.0
 _OPEN_S = 10.0
 #: How long a source gets to end after it was closed, s.
 _END_S = 2.0
+#: How often the sources are looked at, s.
+_LOOK_S = 0.5
 
 
 @dataclass(slots=True)
@@ -34,9 +41,9 @@ class Report:
     """What a run did.
 
     Attributes:
-        run_id: the same as in its predictions.
+        run_id: the same as in its predictions; of the first model, where there are several.
         ledger: the books; `ledger.balanced` says whether they add up.
-        latency_us: ``p50 p90 p99 max`` of the model's invoke, µs.
+        latency_us: ``p50 p90 p99 max`` of the model's invoke for one window, µs.
         block_to_sink_us: the same from a block's arrival to the sink's acknowledgement, µs.
         predictions: how many there were.
         duration_s: how long it ran.
@@ -68,38 +75,37 @@ class Report:
 
 
 class Running:
-    """The threads of one run: sources → one inference → sinks.
+    """The threads of one run: sources → models → sinks.
 
     Args:
-        inference: the model, its windows and its decision.
+        device: the pipeline's name.
         once: stop after the first prediction that a sink wants.
+        silence_s: a live source that sends nothing for so long is silent.
         requests: ``stop`` may be put here from any thread or signal handler.
 
     Attributes:
         failure: what ended the run, where something did.
     """
 
-    def __init__(self, inference: Inference, *, once: bool, requests: queue.SimpleQueue[str]) -> None:
+    def __init__(
+        self, device: str, *, once: bool, silence_s: float, requests: queue.SimpleQueue[str]
+    ) -> None:
+        self.device = device
         self.failure: EdgeError | None = None
-        self.report = Report(inference.run_id)
         self.books = Books()
-        self.junction = Junction[Arrival]()
         self.feeds: list[Feed] = []
+        self.models: list[Thinking] = []
         self.deliveries: list[Delivery] = []
-        self._requests, self._once = requests, once
+        self.outbox: Outbox | None = None
+        self._requests, self._once, self._silence_s = requests, once, silence_s
         self._started_s = time.monotonic()
-        self._latency = Histogram()
-        self._inference = inference
-        inference.on_latency = self._latency.observe
-        self._model_name = inference.model.name
-        self._numbers: dict[str, int] = {}
-        self._taken = 0
         self._enough = False
-        self._thread = threading.Thread(target=self._infer, name=f"model {self._model_name}", daemon=True)
+        self._progress = 0
+        self._clock = ClockState()
 
     def supervise(self, duration_s: float | None) -> None:
         """Start everything; return when it is time to stop."""
-        deadline = None if duration_s is None else self._started_s + duration_s
+        deadline = float("inf") if duration_s is None else self._started_s + duration_s
         for delivery in self.deliveries:
             delivery.thread.start()
         for delivery in self.deliveries:
@@ -108,16 +114,23 @@ class Running:
             return
         gc.collect()
         gc.freeze()
-        self._thread.start()
+        for model in self.models:
+            model.thread.start()
         for feed in self.feeds:
             feed.thread.start()
-        running = len(self.feeds)
+        self._wait(len(self.feeds), deadline)
+
+    def _wait(self, running: int, deadline: float) -> None:
+        """Until all sources have ended, something asks to stop, or the time is over."""
         while running:
             try:
-                wait_s = None if deadline is None else max(0.0, deadline - time.monotonic())
-                request = self._requests.get(timeout=wait_s)
+                request = self._requests.get(timeout=min(_LOOK_S, max(0.0, deadline - time.monotonic())))
             except queue.Empty:
-                return
+                if time.monotonic() >= deadline:
+                    return
+                for feed in self.feeds:
+                    feed.check_silence(self._silence_s)
+                continue
             if self._must_stop(request):
                 return
             running -= request == "ended"
@@ -127,29 +140,100 @@ class Running:
         for feed in self.feeds:
             feed.stop()
         _join([feed.thread for feed in self.feeds], lambda: 0, _END_S)
-        self.junction.close()
-        if self._enough:
-            self.junction.discard("stopped")
-        if not _join([self._thread], lambda: (self._taken, self._settled), DRAIN_S):
+        for model in self.models:
+            model.junction.close()
+            if self._enough:
+                model.junction.discard("stopped")
+        thinking = [model.thread for model in self.models]
+        if not _join(thinking, lambda: (self._taken, self._settled), DRAIN_S):
             # A sink that takes nothing holds the model's thread back: it may not any longer.
             for delivery in self.deliveries:
                 delivery.finish()
-            if not _join([self._thread], lambda: self._taken, _END_S):
-                self._note(
-                    DeviceError(f"model {self._model_name} does not come back", remedy="see its target")
-                )
+            if not _join(thinking, lambda: self._taken, _END_S):
+                hung = ", ".join(model.name for model in self.models if model.thread.is_alive())
+                self._note(DeviceError(f"model {hung} does not come back", remedy="see its target"))
         for delivery in self.deliveries:
             delivery.finish()
         _join([delivery.thread for delivery in self.deliveries], lambda: self._settled, DRAIN_S)
         gc.unfreeze()
-        return self._close_books()
+        for delivery in self.deliveries:
+            delivery.abandon()
+        return self._report()
+
+    def snapshot(self) -> Snapshot:
+        """The run at this moment; from any thread."""
+        stuck = [model for model in self.models if not model.moves()]
+        if not stuck:
+            self._progress += 1
+        return Snapshot(
+            device=self.device,
+            uptime_s=time.monotonic() - self._started_s,
+            ready=all(feed.tried.is_set() for feed in self.feeds)
+            and all(delivery.tried.is_set() for delivery in self.deliveries),
+            progress=self._progress,
+            clock_synced=self._clock.synced(),
+            ledger=self.ledger(),
+            sources=[feed.state() for feed in self.feeds],
+            models=[model.state() for model in self.models],
+            sinks=[delivery.state() for delivery in self.deliveries],
+            outbox=None if self.outbox is None else self.outbox.state(),
+            recent=sorted((p for model in self.models for p in tuple(model.recent)), key=lambda p: p.time_s),
+        )
+
+    def ledger(self) -> Ledger:
+        """The books so far."""
+        ledger = Ledger(predictions=self.books.predictions, lost=self.books.lost)
+        ledger.sinks = {delivery.name: delivery.shelf.account for delivery in self.deliveries}
+        ledger.queued = self._owed()
+        ledger.delivered = ledger.predictions - ledger.lost - ledger.queued
+        for nth, model in enumerate(self.models):
+            samples = Samples()
+            outlets = [feed.outlets[nth].samples for feed in self.feeds if nth < len(feed.outlets)]
+            for part in (model.inference.samples, *outlets):
+                samples.add(part)
+            ledger.samples.add(samples)
+            ledger.faults += model.inference.noticed
+            if len(self.models) > 1:
+                ledger.models[model.name] = samples
+            if model.fusion is not None:
+                ledger.fusion = model.fusion.samples
+                ledger.faults += model.fusion.faults
+        for feed in self.feeds:
+            ledger.faults += feed.faults
+        if self.outbox is not None:
+            ledger.lost_in_crash = dict(self.outbox.recovered.lost_in_crash)
+        return ledger
+
+    def _owed(self) -> int:
+        """Predictions that a sink still owes and none has given up, each counted once."""
+        parcels: dict[int, Parcel] = {}
+        for delivery in self.deliveries:
+            if isinstance(delivery.shelf, MemoryShelf):
+                parcels.update((id(parcel), parcel) for parcel in delivery.shelf.owed())
+        waiting = [parcel for parcel in parcels.values() if not parcel.lost]
+        if self.outbox is None:
+            return len(waiting)
+        also = sum(parcel.letter is None or not self.outbox.owes(parcel.letter) for parcel in waiting)
+        return also + self.outbox.owed()
+
+    @property
+    def _taken(self) -> int:
+        return sum(model.taken for model in self.models)
 
     @property
     def _settled(self) -> int:
-        return sum(delivery.account.delivered for delivery in self.deliveries)
+        return sum(delivery.settled for delivery in self.deliveries)
 
     def _must_stop(self, request: Any) -> bool:
         return request in ("stop", "failed")
+
+    def predicted(self, wanted: bool) -> bool:
+        """A prediction was made; whether it was the last. From a model's thread."""
+        if not self._once or not (wanted or not self.deliveries):
+            return False
+        self._enough = True
+        self._requests.put("stop")
+        return True
 
     def ended(self, error: EdgeError | None) -> None:
         """A source has ended; from its thread."""
@@ -168,75 +252,19 @@ class Running:
         else:
             _LOG.error("%s", one_line(error))
 
-    def _infer(self) -> None:
-        try:
-            while (arrival := self.junction.take()) is not None:
-                self._taken += 1
-                self._process(arrival)
-                if self._enough:
-                    break
-        except EdgeError as error:
-            self.failed(error)
-        except Exception as error:  # noqa: BLE001 - a runtime's or our own bug ends the run, in one line
-            self.failed(unexpected(f"model {self._model_name}", error))
-        finally:
-            self.junction.close()
-            self.junction.discard("stopped")
-            self._inference.finish()
-
-    def _process(self, arrival: Arrival) -> None:
-        item = arrival.item
-        if isinstance(item, Fault):
-            self._inference.fault(item)
-            return
-        known = self._numbers.get(item.device)
-        self._numbers[item.device] = arrival.number
-        if known is not None and arrival.number != known + 1:
-            item.gap = True
-        read = self._inference.samples.read
-        try:
-            for prediction in self._inference.push(item):
-                if self._enough:  # the block completed more windows than the one that was asked for
-                    continue
-                wanted = [delivery for delivery in self.deliveries if delivery.wants(prediction)]
-                parcel = Parcel(prediction, arrival.at_s, len(wanted))
-                self.books.sent(parcel)
-                for delivery in wanted:
-                    delivery.offer(parcel)
-                if self._once and (wanted or not self.deliveries):
-                    self._enough = True
-                    self._requests.put("stop")
-        except Exception:
-            self._write_off(read, arrival.samples)
-            raise
-
-    def _write_off(self, read_before: int, count: int) -> None:
-        """A block that the model failed on: what is not accounted for is a fault."""
-        samples = self._inference.samples
-        if samples.read == read_before:
-            samples.read += count
-        samples.dropped["fault"] += (
-            samples.read - samples.used - samples.pending - sum(samples.dropped.values())
-        )
-
-    def _close_books(self) -> Report:
-        report, ledger = self.report, self.report.ledger
-        close_books(self.books, self.deliveries, ledger)
-        ledger.samples = self._inference.samples
-        ledger.faults = self._inference.faults
-        block_to_sink = Histogram()
+    def _report(self) -> Report:
+        report = Report(self.models[0].inference.run_id, self.ledger())
+        block_to_sink, invoke = Histogram(), Histogram()
+        for model in self.models:
+            invoke.merge(model.latency)
         for feed in self.feeds:
-            ledger.samples.read += feed.samples.read
-            ledger.samples.dropped += feed.samples.dropped
-            ledger.faults += feed.faults
             report.missed += feed.missed
         for delivery in self.deliveries:
             block_to_sink.merge(delivery.latency)
             report.retries += delivery.retries
-        ledger.samples.dropped = +ledger.samples.dropped
-        report.latency_us = self._latency.summary()
+        report.latency_us = invoke.summary()
         report.block_to_sink_us = block_to_sink.summary()
-        report.predictions = ledger.predictions
+        report.predictions = report.ledger.predictions
         report.duration_s = time.monotonic() - self._started_s
         return report
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,6 +12,8 @@ from edge_sdk.metrics import Histogram
 from edge_sdk.prediction import Prediction
 
 Health = Literal["ok", "degraded", "failing"]
+#: Devices that are named when something is wrong with many.
+_SHOWN = 10
 
 
 @dataclass(slots=True)
@@ -76,6 +78,7 @@ class ModelState:
         devices: device ids that it keeps a window for.
         device_bytes: memory that one of them takes, bytes.
         labels: how often each label came.
+        troubled: what is wrong with a sensor now, by device.
     """
 
     name: str
@@ -87,6 +90,7 @@ class ModelState:
     devices: int = 0
     device_bytes: int = 0
     labels: Counter[str] = field(default_factory=Counter)
+    troubled: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -148,6 +152,10 @@ class Snapshot:
         """What a person should look at, a line each."""
         parts: list[SourceState | SinkState] = [*self.sources, *self.sinks]
         named = [f"{part.name}: {part.problem}" for part in parts if part.problem is not None]
+        troubled = {device: what for model in self.models for device, what in model.troubled.items()}
+        named += [f"{device}: {what}" for device, what in list(troubled.items())[:_SHOWN]]
+        if len(troubled) > _SHOWN:
+            named.append(f"{len(troubled) - _SHOWN} further devices with faults")
         if self.outbox is not None and self.outbox.problem:
             named.append(f"{self.outbox.file}: {self.outbox.problem}")
         return named

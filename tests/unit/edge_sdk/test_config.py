@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_sdk.config import Config, From, ModelFile, To, override, place
+from edge_sdk.config import Config, From, ModelFile, To, place, settings
 from edge_sdk.contract import DecisionSettings
 from edge_sdk.errors import ConfigError, UnknownNameError
 from edge_sdk.pipeline import Pipeline
@@ -38,7 +38,7 @@ when = "event == 'start' and label == 'fall'"
 def test_the_file_is_read_into_one_structure():
     config = Config.parse(TOML)
     assert config.device == "press-7"
-    assert config.model == ModelFile(file="motion.tflite", target="host:?threads=2")
+    assert config.model == (ModelFile(file="motion.tflite", target="host:?threads=2"),)
     assert config.source == (
         From("serial:///dev/ttyACM0", policy="latest", max_age_s=0.5, options={"baud": 115200}),
     )
@@ -78,7 +78,18 @@ def test_without_a_sink_predictions_are_printed():
         (('policy = "latest"', 'policy = "newest"'), "Invalid enum value 'newest'"),
         (("[[source]]", "[source]"), r"\[\[source\]\] in double brackets"),
         (('url = "serial', 'ulr = "serial'), "expected a key url.*found 'ulr'"),
-        (("[model]", "[[model]]\nfile='a'\n[[model]]"), "expected one model, found 2"),
+        (("[model]", "[[model]]\nfile='a'\nwehn='x'\n[[model]]"), "unknown key 'wehn'.*did you mean 'when'"),
+        (("[model]", "outbox = 3\n[model]"), "Expected `bool | object`, got `int`"),
+        (
+            ("[decision]", "[outbox]\ndurabilty='each'\n[decision]"),
+            r"\[outbox\]: unknown key.*did you mean 'durability'",
+        ),
+        (("[decision]", "[outbox]\nmax_bytes=1\n[decision]"), "max_bytes: expected at least 65536, found 1"),
+        (
+            ("[decision]", "[fusion]\nmax_age='1 s'\n[decision]"),
+            r"\[fusion\]: unknown key.*did you mean 'max_age_s'",
+        ),
+        (("[decision]", "[sensor]\nstuck_s='x'\n[decision]"), r"\[sensor\]: Expected `float`"),
         (('device = "press-7"', "device = "), "not TOML"),
         (('file = "motion.tflite"', ""), "missing required field `file`"),
     ],
@@ -119,10 +130,12 @@ def test_relative_paths_begin_at_the_file():
 
 
 def test_decision_keys_override_one_by_one():
-    settings = DecisionSettings(threshold=0.7, smooth=3)
-    assert override(settings, {"smooth": 5}) == DecisionSettings(threshold=0.7, smooth=5)
+    base = DecisionSettings(threshold=0.7, smooth=3)
+    assert settings(DecisionSettings, {"smooth": 5}, "decision", base) == DecisionSettings(
+        threshold=0.7, smooth=5
+    )
     with pytest.raises(ConfigError, match="did you mean 'smooth'"):
-        override(settings, {"smoth": 5})
+        settings(DecisionSettings, {"smoth": 5}, "decision", base)
 
 
 def test_the_preview_finds_what_does_not_fit_the_model(tmp_path):

@@ -149,8 +149,8 @@ def test_many_threads_lose_nothing():
     for writer in writers:
         writer.start()
     got = []
-    while (item := junction.take()) is not None:
-        got.append(item)
+    while (items := junction.take(7)) is not None:
+        got += items
     for writer in writers:
         writer.join(5)
     for number in range(3):
@@ -163,8 +163,55 @@ def test_a_junction_reads_its_edges_in_turn():
     for i in range(10):
         fast.put(("fast", i))
     slow.put(("slow", 0))
-    assert ("slow", 0) in [junction.take(), junction.take()]
+    assert ("slow", 0) in junction.take(2)
     junction.discard("stopped")
     junction.close()
     assert junction.take() is None
     assert fast.dropped["stopped"] == 9
+
+
+def test_a_junction_gives_up_waiting_and_goes_on_later():
+    junction = Junction()
+    edge = junction.edge(EdgeSettings())
+    assert junction.take(5, timeout_s=0.01) == []
+    edge.put(1)
+    assert junction.take(5, timeout_s=1.0) == [1]
+
+
+def by_device(capacity, policy="drop_oldest"):
+    return Edge(EdgeSettings(policy, capacity), key=lambda item: item[0])
+
+
+def test_a_noisy_device_takes_nothing_from_the_others():
+    it = by_device(10)
+    for i in range(3):
+        it.put(("quiet", i))
+    for i in range(1000):
+        it.put(("noisy", i))
+    taken = drained(it)
+    assert [i for device, i in taken if device == "quiet"] == [0, 1, 2]
+    assert [i for device, i in taken if device == "noisy"] == list(range(993, 1000))
+    assert [device for device, _ in taken[:6]] == ["quiet", "noisy"] * 3
+    assert it.dropped == {"overflow": 993}
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), max_size=120), st.integers(1, 6))
+def test_fair_queues_keep_each_devices_order_and_every_item_in_the_books(actions, capacity):
+    dropped = []
+    it = Edge(EdgeSettings("drop_oldest", capacity), lambda item, _: dropped.append(item), key=lambda i: i[0])
+    put, taken = [], []
+    for device, takes in actions:
+        if takes:
+            taken += it.poll()
+            it.release()
+        else:
+            put.append((device, len(put)))
+            before = {d: sum(x[0] == d for x in it.owed()) for d in "abcd"}
+            it.put(put[-1])
+            if dropped and sum(before.values()) == capacity:
+                assert before[dropped[-1][0]] == max(before.values())
+        assert len(it) <= capacity
+    taken += drained(it)
+    assert sorted(taken + dropped, key=lambda item: item[1]) == put
+    for device in "abcd":
+        assert [i for d, i in taken if d == device] == sorted(i for d, i in taken if d == device)

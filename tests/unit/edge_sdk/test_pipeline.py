@@ -394,7 +394,7 @@ def test_a_sink_that_cannot_work_is_found_before_anything_is_read(model, tmp_pat
 
 
 def test_a_password_in_a_url_is_not_in_the_report():
-    from edge_sdk.pipeline import name_of
+    from edge_sdk.assembly import name_of
 
     assert name_of("serial://user:secret@host/port?x=1") == "serial://host/port"
 

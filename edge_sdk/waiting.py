@@ -1,0 +1,209 @@
+"""Where predictions wait for one sink: in memory, or in the outbox. The same to the thread that delivers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from edge_sdk.books import Books, Parcel
+from edge_sdk.edges import Edge, EdgeSettings
+from edge_sdk.errors import Rejected, one_line
+from edge_sdk.ledger import SinkAccount
+
+if TYPE_CHECKING:
+    from edge_sdk.outbox import Lane, Letter
+    from edge_sdk.prediction import Prediction
+
+
+class Item(Protocol):
+    """A prediction that waits, and since when: monotonic time, None where it comes from an earlier run."""
+
+    @property
+    def prediction(self) -> Prediction:
+        """The content."""
+
+    @property
+    def arrived_s(self) -> float | None:
+        """Monotonic time."""
+
+
+class Shelf(Protocol):
+    """What waits for one sink."""
+
+    @property
+    def account(self) -> SinkAccount:
+        """What became of it so far, balanced at every moment."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more comes."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, limit: int, timeout_s: float | None) -> Sequence[Item]:
+        """The oldest, waited for; nothing when it is closed and empty, or after `timeout_s`."""
+
+    def settle(self, items: Sequence[Any]) -> bool:
+        """The sink has them; False when the books were closed before."""
+
+    def refuse(self, item: Any, error: Rejected) -> None:
+        """The sink will never take it."""
+
+    def expire(self, item: Any) -> None:
+        """It became too old to be acted on."""
+
+    def fail(self) -> None:
+        """The sink can never work."""
+
+    def close(self) -> None:
+        """Nothing more comes; what waits can still be taken."""
+
+    def abandon(self) -> None:
+        """Close the books, whatever the sink may still do."""
+
+
+class MemoryShelf:
+    """Parcels in a bounded queue with a policy."""
+
+    def __init__(self, settings: EdgeSettings, books: Books) -> None:
+        self._books = books
+        self._account = SinkAccount()
+        self._edge = Edge[Parcel](settings, self._dropped)
+        self._because = "stopped"
+        self._refused = 0
+        self._abandoned = False
+
+    @property
+    def account(self) -> SinkAccount:
+        """A copy, balanced."""
+        with self._edge.lock:
+            account = copy.copy(self._account)
+            account.dropped = self._account.dropped.copy()
+            account.offered = self._edge.offered + self._refused
+            account.queued = account.offered - account.delivered - sum(account.dropped.values())
+            return account
+
+    def owed(self) -> list[Parcel]:
+        """What the sink has neither taken nor given up."""
+        return self._edge.owed()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more comes."""
+        return self._edge.closed
+
+    def __len__(self) -> int:
+        return len(self._edge)
+
+    def put(self, parcel: Parcel) -> None:
+        """Queue a parcel; waits or drops as the policy says."""
+        if not self._edge.put(parcel):
+            with self._edge.lock:
+                self._refused += 1
+                self._dropped(parcel, self._because)
+
+    def take(self, limit: int, timeout_s: float | None) -> Sequence[Item]:
+        """The oldest parcels."""
+        return self._edge.take(limit, timeout_s)
+
+    def settle(self, items: Sequence[Parcel]) -> bool:
+        """The sink has them."""
+        with self._edge.lock:
+            if self._abandoned:
+                return False
+            self._edge.release(len(items))
+            self._account.delivered += len(items)
+        return True
+
+    def refuse(self, item: Parcel, error: Rejected) -> None:
+        """Lost: ``rejected``."""
+        self._give_up(item, "rejected")
+
+    def expire(self, item: Parcel) -> None:
+        """Lost: ``max_age``."""
+        self._give_up(item, "max_age")
+
+    def fail(self) -> None:
+        """Everything is lost: ``failed``."""
+        with self._edge.lock:
+            self._because = "failed"
+            self._edge.close()
+            if not self._abandoned:
+                for parcel in self._edge.forget():
+                    self._dropped(parcel, "failed")
+
+    def close(self) -> None:
+        """Refuse further parcels."""
+        self._edge.close()
+
+    def abandon(self) -> None:
+        """What the sink still does counts no more."""
+        with self._edge.lock:
+            self._abandoned = True
+            self._edge.close()
+
+    def _give_up(self, parcel: Parcel, reason: str) -> None:
+        with self._edge.lock:
+            if not self._abandoned:
+                self._edge.release()
+                self._dropped(parcel, reason)
+
+    def _dropped(self, parcel: Parcel, reason: str) -> None:
+        self._account.dropped[reason] += 1
+        self._books.given_up(parcel)
+
+
+class OutboxShelf:
+    """A lane of the outbox: what waits survives the run."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self._closed = self._abandoned = False
+
+    @property
+    def account(self) -> SinkAccount:
+        """The lane's."""
+        return self.lane.account
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more comes."""
+        return self._closed
+
+    def __len__(self) -> int:
+        return len(self.lane)
+
+    def take(self, limit: int, timeout_s: float | None) -> Sequence[Item]:
+        """The oldest letters."""
+        return self.lane.take(limit, timeout_s)
+
+    def settle(self, items: Sequence[Letter]) -> bool:
+        """The sink has them."""
+        if not self._abandoned:
+            self.lane.acknowledge(items)
+        return not self._abandoned
+
+    def refuse(self, item: Letter, error: Rejected) -> None:
+        """To the dead letters."""
+        if not self._abandoned:
+            self.lane.reject(item, "rejected", one_line(error))
+
+    def expire(self, item: Letter) -> None:
+        """To the dead letters; the outbox has an age of its own, so this is rare."""
+        if not self._abandoned:
+            self.lane.reject(item, "max_age", "too old for its sink")
+
+    def fail(self) -> None:
+        """It stays where it is: a person can mend the sink."""
+        self.close()
+
+    def close(self) -> None:
+        """What waits can still be taken; the rest stays on disk."""
+        self._closed = True
+        self.lane.close()
+
+    def abandon(self) -> None:
+        """What the sink still does counts no more: it will be delivered again."""
+        self._abandoned = True
+        self.close()

@@ -1,0 +1,185 @@
+"""Holds a sensor to what it promised: range, rate, punctuality, and that it moves at all.
+
+What is no number or outside the contract's range is no sample: it is dropped, and no window spans the hole.
+A wrong rate, a stuck value and bad timing do not spoil a single sample but the meaning of a window: they are
+counted once each time they begin, and every prediction says so while they last (`Prediction.fault`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_sdk.blocks import Block, Fault
+from edge_sdk.contract import Input
+
+#: A rate is measured over so many samples and so long at least.
+_RATE_SAMPLES, _RATE_S = 20, 5.0
+#: How often the newest sample is compared with an older one, s.
+_STUCK_EVERY_S = 0.5
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, slots=True)
+class SensorSettings:
+    """``[sensor]`` of an edgeml.toml: what a sensor is held to; 0 switches a check off.
+
+    Attributes:
+        silence_s: a live source that sends nothing for so long is silent.
+        stuck_s: no channel has changed for so long (and for 100 samples): the sensor hangs.
+        rate_tolerance: share by which the measured rate may differ; default: the contract's.
+        jitter_s: a block that comes so much earlier or later than its samples say; default: half a window,
+            and a second at least.
+        range_margin: share of a channel's range by which a value may lie outside before it is no sample.
+    """
+
+    silence_s: float = 5.0
+    stuck_s: float = 10.0
+    rate_tolerance: float | None = None
+    jitter_s: float | None = None
+    range_margin: float = 0.1
+
+
+@dataclass(slots=True)
+class Watched:
+    """What is remembered of one device.
+
+    Attributes:
+        fault: what is wrong now; None where nothing is.
+    """
+
+    fault: str | None = None
+    reference: NDArray[np.float32] | None = None
+    unchanged: int = 0
+    unchecked: int = 0
+    started_s: float | None = None
+    counted: int = 0
+    next_s: float = 0.0
+    active: dict[str, str] = field(default_factory=dict)
+
+
+class SensorWatch:
+    """Checks the blocks of any number of devices against one contract.
+
+    Args:
+        settings: what to look for.
+        wanted: what the model was trained with; None where it has no contract.
+    """
+
+    def __init__(self, settings: SensorSettings, wanted: Input | None) -> None:
+        self.settings = settings
+        #: What is wrong now, by device.
+        self.troubled: dict[str, str] = {}
+        low, high = _limits(wanted, settings.range_margin)
+        self._low, self._high = low, high
+        tolerance = settings.rate_tolerance
+        if tolerance is None:
+            tolerance = wanted.rate_tolerance if wanted else 0.0
+        self._tolerance = tolerance
+        window_s = wanted.window / wanted.rate_hz if wanted and wanted.rate_hz else 2.0
+        self._jitter_s = max(1.0, window_s / 2) if settings.jitter_s is None else settings.jitter_s
+
+    def good(self, samples: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+        """Which samples are numbers within their range, bool [n]; None where all are, which is cheaper.
+
+        Args:
+            samples: float32 [n, channels], in the model's order.
+        """
+        inside = (samples >= self._low) & (samples <= self._high)  # false for what is not a number
+        return None if inside.all() else inside.all(axis=1)
+
+    def describe(self, samples: NDArray[np.float32]) -> str:
+        """Why a run of bad samples is bad: ``not_a_number`` or ``range``."""
+        return "range" if np.isfinite(samples).all() else "not_a_number"
+
+    def forget(self, device: str) -> None:
+        """Nothing is wrong with a device any more, or it is gone."""
+        self.troubled.pop(device, None)
+
+    def begun(
+        self, device: Watched, block: Block, samples: NDArray[np.float32], *, live: bool
+    ) -> Iterator[Fault]:
+        """The faults that begin with this block; `device.fault` says which last.
+
+        Args:
+            device: what is remembered of it.
+            block: as it came.
+            samples: float32 [n, channels], its good samples in the model's order.
+            live: the block's time is that of a clock, and not of a recording.
+        """
+        count = len(samples)
+        if not count:
+            return
+        settings = self.settings
+        if block.gap:
+            device.started_s = None
+        if settings.stuck_s:
+            device.unchecked += count
+            if device.unchecked >= block.rate_hz * _STUCK_EVERY_S:
+                stuck = self._stuck(device, samples, block.rate_hz)
+                yield from self._turned(
+                    device, "stuck", stuck, f"no change for {settings.stuck_s:g} s", block
+                )
+        if live:
+            yield from self._timing(device, block, count)
+
+    def _timing(self, device: Watched, block: Block, count: int) -> Iterator[Fault]:
+        off_s = 0.0 if device.started_s is None else block.time_s - device.next_s
+        late = bool(self._jitter_s) and abs(off_s) > self._jitter_s
+        yield from self._turned(device, "jitter", late, f"{off_s:+.1f} s off its time", block)
+        device.next_s = block.time_s + count / block.rate_hz
+        if device.started_s is None or late:
+            device.started_s, device.counted = block.time_s, 0
+        span_s = block.time_s - device.started_s
+        if self._tolerance and device.counted >= _RATE_SAMPLES and span_s >= _RATE_S:
+            rate_hz = device.counted / span_s
+            wrong = abs(rate_hz - block.rate_hz) > self._tolerance * block.rate_hz
+            detail = f"expected {block.rate_hz:g} Hz, measured {rate_hz:.4g} Hz"
+            yield from self._turned(device, "rate", wrong, detail, block)
+            device.started_s, device.counted = block.time_s, 0
+        device.counted += count
+
+    def _stuck(self, device: Watched, samples: NDArray[np.float32], rate_hz: float) -> bool:
+        newest = samples[-1]
+        if device.reference is not None and np.array_equal(newest, device.reference):
+            device.unchanged += device.unchecked
+        else:
+            device.reference, device.unchanged = newest.copy(), 0
+        device.unchecked = 0
+        return device.unchanged >= max(100, math.ceil(self.settings.stuck_s * rate_hz))
+
+    def _turned(
+        self, device: Watched, reason: str, holds: bool, detail: str, block: Block
+    ) -> Iterator[Fault]:
+        """A fault when something begins, nothing while it lasts."""
+        if holds == (reason in device.active):
+            return
+        if holds:
+            device.active[reason] = detail
+            self.troubled[block.device] = f"{reason}: {detail}"
+            yield Fault(reason, 0, detail, block.device)
+        else:
+            del device.active[reason]
+            if not device.active:
+                self.forget(block.device)
+        device.fault = next(iter(sorted(device.active)), None)
+
+
+def _limits(wanted: Input | None, margin: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Per channel, the lowest and the highest number that can be a sample; float32 [channels] or [1]."""
+    if wanted is None:
+        return np.array([-_LARGEST], np.float32), np.array([_LARGEST], np.float32)
+    low, high = [], []
+    for channel in wanted.channels:
+        if channel.range is None:
+            low.append(-_LARGEST)
+            high.append(_LARGEST)
+        else:
+            spare = margin * (channel.range[1] - channel.range[0])
+            low.append(channel.range[0] - spare)
+            high.append(channel.range[1] + spare)
+    return np.array(low, np.float32), np.array(high, np.float32)
