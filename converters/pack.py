@@ -31,7 +31,12 @@ def complete(flatbuffer: bytes, contract: Contract) -> tuple[bytes, Contract]:
 
     Metadata goes in before the digest is taken, so that the digest names exactly what a runtime loads.
     """
-    contract = replace(contract, tensors=tensors_of(read_graph(flatbuffer)))
+    states = {tensor.name: tensor.state for tensor in contract.tensors if tensor.role == "input"}
+    tensors = (
+        replace(tensor, state=states.get(tensor.name)) if tensor.role == "input" else tensor
+        for tensor in tensors_of(read_graph(flatbuffer))
+    )
+    contract = replace(contract, tensors=tuple(tensors))
     flatbuffer = metadata.embed(flatbuffer, metadata.describe(contract))
     return flatbuffer, replace(contract, digest=modelfile.digest_of(flatbuffer))
 

@@ -15,12 +15,12 @@ class Runtime(InterpreterRuntime):
     name = "tensorflow"
     package = "tensorflow"
 
-    def __init__(self, flatbuffer: bytes, threads: int = 1) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it announces that tf.lite will move
-            super().__init__(flatbuffer, threads)
-
     @classmethod
     def probe(cls) -> Any:
         """The interpreter's class; raises MissingExtraError where TensorFlow is not installed."""
         return load_tensorflow().lite.Interpreter
+
+    def _new(self) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it announces that tf.lite will move
+            return super()._new()

@@ -60,13 +60,23 @@ class Input:
 
 @dataclass
 class Tensor:
-    """One tensor of the model's interface; a dynamic axis is written as 1."""
+    """One tensor of the model's interface; a dynamic axis is written as 1.
+
+    Attributes:
+        role: ``input`` or ``output``.
+        name: of the argument in that signature of the model.
+        dtype: numpy's name.
+        shape: with the batch axis.
+        signature: that the name is from.
+        state: of an input, the output that it is given when the next window of the same stream comes.
+    """
 
     role: Literal["input", "output"]
     name: str
     dtype: str
     shape: tuple[int, ...]
     signature: str = "serving_default"
+    state: str | None = None
 
 
 @dataclass

@@ -30,6 +30,8 @@ from edge_sdk.targets import Key
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edge_sdk.contract import Contract
+
 #: Of a file in one call, bytes.
 _PART_BYTES = 1 << 20
 
@@ -98,18 +100,19 @@ class Device(Closing):
         """Whether the worker died, and all models with it."""
         return self._worker.ended
 
-    def take(self, file: Path, data: bytes) -> Placed:
+    def take(self, file: Path, data: bytes, contract: Contract | None = None) -> Placed:
         """Send a model file, prove it there with its golden vectors, and load it.
 
         Args:
             file: its name, for errors.
             data: all of it.
+            contract: that the model is used with.
 
         Raises:
             ModelError: it is refused there, crashes the runtime, or does not give its golden outputs.
         """
         digest, runtime = hashlib.sha256(data).hexdigest(), self.place.runtime
-        name = f"{digest}.tflite"
+        name, used_with = f"{digest}.tflite", contract.as_dict() if contract else None
         for offset in range(0, len(data), _PART_BYTES):
             part = base64.b64encode(data[offset : offset + _PART_BYTES]).decode()
             self._call("receive", name=name, part=part, offset=offset)
@@ -117,7 +120,12 @@ class Device(Closing):
         try:
             with self._in_words():
                 facts = self._call(
-                    "load", name=name, sha256=digest, runtime=runtime, threads=self.place.threads
+                    "load",
+                    name=name,
+                    sha256=digest,
+                    runtime=runtime,
+                    threads=self.place.threads,
+                    contract=used_with,
                 )
         except ModelError as error:
             raise error.within(where) from error

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
+from edge_sdk.answer import Answer
 from edge_sdk.blocks import Block, Fault
 from edge_sdk.closing import Closing
-from edge_sdk.contract import Contract, DecisionSettings
+from edge_sdk.contract import Contract, DecisionSettings, Tensor
 from edge_sdk.errors import SpecError
+from edge_sdk.interface import Interface
 from edge_sdk.prediction import Prediction
 from edge_sdk.targets import open_target
+from edge_sdk.tensors import State
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from numpy.typing import NDArray
 
+    from edge_sdk.batching import Batches
     from edge_sdk.runtimes import Runtime
 
 
@@ -32,7 +37,8 @@ class Model(Closing):
         contract: what travels with the model; None for a foreign file.
         name: from the contract, else the file's name.
         labels: in the order of the scores; empty for a regression.
-        input_shape: of one window, without the batch axis.
+        input_shape: of one window, without the batch axis; [T, C] where several inputs share its columns.
+        stateful: whether it remembers, in tensors that the contract names, what the last window was.
     """
 
     def __init__(
@@ -43,34 +49,30 @@ class Model(Closing):
         *,
         name: str,
         labels: tuple[str, ...] = (),
+        footprint: Mapping[str, int] | None = None,
     ) -> None:
         self.runtime, self.digest, self.contract = runtime, digest, contract
         self.name = contract.name if contract else name
-        self.input_shape = runtime.inputs[0].shape[1:]
-        self._in, self._out = runtime.inputs[0], runtime.outputs[0]
-        self._dtype = np.dtype(self._in.dtype)
+        self._interface = Interface(self.name, runtime, contract)
+        self.input_shape = self._interface.shape
+        self.stateful = bool(self._interface.memories)
+        self._footprint = footprint
+        self._opened: Batches | None = None
+        self._feed = self._interface.feeds[0]
+        self._dtype = self._feed.dtype
         self._invoke = runtime.invoke
+        self._answer = Answer(self._interface, contract, labels)
+        self.labels, self._primary = self._answer.labels, self._answer.output
+        self._predicted = self._answer.prediction
+        self._out = runtime.outputs[self._primary]
         self._float_out = self._out.dtype == "float32"
-        scores = int(np.prod(self._out.shape[1:]))
-        self._classifies = contract.task == "classification" if contract else scores > 1
-        labels = contract.output.labels if contract else labels
-        if self._classifies and not labels:
-            labels = tuple(str(i) for i in range(scores))
-        if self._classifies and len(labels) != scores:
-            raise SpecError(
-                f"{self.name}: labels", expected=f"{scores}, one for each output", found=len(labels)
-            )
-        self.labels = labels if self._classifies else ()
-        self._window_shape = self.input_shape
-        if contract is not None and contract.input.layout == "TC":
-            wanted = (contract.input.window, len(contract.input.channels))
-            if self.input_shape != wanted and int(np.prod(self.input_shape)) != wanted[0] * wanted[1]:
-                raise SpecError(
-                    f"{self.name}: the contract does not fit the model",
-                    expected=f"an input of {list(wanted)}",
-                    found=list(self.input_shape),
-                )
-            self._window_shape = wanted
+        self._plain = (
+            len(runtime.inputs) == 1
+            and self._feed.port.has_batch
+            and self._out.has_batch
+            and len(self._out.shape) > 1
+            and not self._answer.pair
+        )
 
     @classmethod
     def load(
@@ -86,11 +88,22 @@ class Model(Closing):
         Raises:
             ModelError: the file is damaged, crashes the runtime, or does not do what it promises.
             ContractError: its contract is malformed.
+            SpecError: the contract and the model do not fit each other.
             MissingExtraError: the runtime is not installed.
             DeviceError: the device cannot be reached.
             UnknownNameError: no such target or runtime.
         """
         return cast("Self", open_target(target).load(file, contract))
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """Every input by its name in the model's signature; `state` names the output that feeds it."""
+        return self._interface.inputs
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """Every output by its name in the model's signature."""
+        return self._interface.outputs
 
     @property
     def window(self) -> int:
@@ -110,7 +123,7 @@ class Model(Closing):
     @property
     def channel_count(self) -> int:
         """Columns of a window."""
-        return len(self.channels) or int(np.prod(self.input_shape)) // self.window
+        return len(self.channels) or math.prod(self.input_shape) // self.window
 
     @property
     def rate_hz(self) -> float | None:
@@ -122,35 +135,106 @@ class Model(Closing):
         """The contract's decision settings, or the defaults."""
         return self.contract.decision if self.contract else DecisionSettings()
 
-    def run(self, window: NDArray[Any]) -> Prediction:
+    @property
+    def batches(self) -> bool:
+        """Whether one invoke takes several windows; found out when the file was verified."""
+        return self._footprint is not None and self.max_batch > 1
+
+    @property
+    def max_batch(self) -> int:
+        """Windows that one invoke may take; 1 where they are run one by one."""
+        return max(self._batches.sizes, default=1) if self._footprint is not None else 1
+
+    @property
+    def batch_bytes(self) -> int:
+        """Memory that batches take so far, at most; grows to 16 MiB when every size of batch has come."""
+        return 0 if self._opened is None else self._opened.bytes
+
+    def new_state(self) -> State:
+        """What a stream that begins remembers: zeros. One for each device; empty for a stateless model."""
+        return self._interface.initial_state()
+
+    def run(
+        self, window: NDArray[Any] | Mapping[str, NDArray[Any]], state: State | None = None
+    ) -> Prediction:
         """One inference, without decision.
 
         Args:
-            window: float32 of `input_shape`, in the units of the contract's channels.
+            window: float32 of `input_shape`, in the units of the contract's channels; or an array for each
+                input by its name in the signature.
+            state: of the stream that the window is from, changed by it; a streaming model without one takes
+                the window for the first of its stream.
 
         Returns:
-            The winner and its score for a classifier, the value otherwise.
+            The winner and its score for a classifier, the value otherwise: what the primary output says. That
+            is the first that has a score for each label; of a model without labels, the first.
 
         Raises:
-            SpecError: another shape or a type that is not a number.
+            SpecError: another shape, a type that is not a number, or inputs that are not the model's.
         """
+        if not self._plain or not isinstance(window, np.ndarray):
+            said, latency_us = self._infer(window, state)
+            return self._predicted(self._interface.value(self._primary, said[self._primary]), latency_us)
         if window.shape != self.input_shape or window.dtype != self._dtype:
-            window = self._fit(window)
+            window = self._feed.fit(window)
         started = time.perf_counter()
-        raw = self._invoke((window[None],))[0]
+        raw = self._invoke((window[None],))[self._primary]
         latency_us = (time.perf_counter() - started) * 1e6
-        outputs = raw[0] if self._float_out else self._out.dequantize(raw[0])
-        if self._classifies:
-            best = int(outputs.argmax())
-            return Prediction(
-                self.labels[best],
-                outputs.item(best),
-                None,
-                outputs,
-                latency_us=latency_us,
-                model=self.name,
-            )
-        return Prediction(None, None, outputs.item(0), outputs, latency_us=latency_us, model=self.name)
+        return self._predicted(raw[0] if self._float_out else self._out.dequantize(raw[0]), latency_us)
+
+    def run_all(
+        self, inputs: NDArray[Any] | Mapping[str, NDArray[Any]], state: State | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """One inference, and all that it says.
+
+        Args:
+            inputs: as the window of `run`.
+            state: likewise.
+
+        Returns:
+            float32 of each output by its name in the signature, without the batch axis; integers without a
+            scale as they are.
+
+        Raises:
+            SpecError: as `run`.
+        """
+        said, _ = self._infer(inputs, state)
+        return {
+            tensor.name: self._interface.value(i, said[i]) for i, tensor in enumerate(self._interface.outputs)
+        }
+
+    def run_batch(
+        self,
+        windows: NDArray[Any] | Mapping[str, NDArray[Any]],
+        states: Sequence[State | None] | None = None,
+    ) -> list[Prediction]:
+        """Many windows, of any devices, as `run` says to each; in few invokes where the model `batches`.
+
+        Args:
+            windows: [n, …] of what `run` takes.
+            states: of the stream of each window; two windows of one stream are run one after the other.
+
+        Returns:
+            One for each window, in their order; `latency_us` is the invoke's time divided by its windows.
+
+        Raises:
+            SpecError: as `run`.
+        """
+        count = self._count(windows)
+        if states is not None and len(states) != count:
+            raise SpecError(f"{self.name}: states", expected=f"{count}, one a window", found=len(states))
+        remembering = states if states is not None and self.stateful else [None] * count
+        streams = [id(state) for state in remembering if state is not None]
+        if count < 2 or not self.batches or len(set(streams)) < len(streams):
+            return [self.run(_row(windows, i), remembering[i]) for i in range(count)]
+        predictions: list[Prediction] = []
+        for rows, said, latency_us in self._batches.run(
+            self._interface.gather(windows, remembering, (count,))
+        ):
+            self._interface.remember(said, remembering[rows])
+            values = self._interface.values(self._primary, said[self._primary])[: rows.stop - rows.start]
+            predictions += self._answer.predictions(values, latency_us)
+        return predictions
 
     def scores(self, windows: NDArray[Any]) -> NDArray[np.float32]:
         """The raw outputs of many windows, run one by one as a device would.
@@ -189,21 +273,41 @@ class Model(Closing):
 
     def close(self) -> None:
         """Release the runtime."""
+        if self._opened is not None:
+            self._opened.close()
         self.runtime.close()
 
-    def _fit(self, window: NDArray[Any]) -> NDArray[Any]:
-        """A window made to fit: another number type, [T, C] for [T, C, 1], quantized for int8."""
-        if window.shape == self._window_shape and window.dtype == self._dtype:
-            return window.reshape(self.input_shape)
-        shape = np.shape(window)
-        same_elements = int(np.prod(shape)) == int(np.prod(self.input_shape))
-        if not same_elements or [n for n in shape if n != 1] != [n for n in self.input_shape if n != 1]:
+    @property
+    def _batches(self) -> Batches:
+        if self._opened is None:
+            from edge_sdk.batching import Batches  # only who batches pays for it
+
+            self._opened = Batches(self.runtime, self._footprint or {})
+        return self._opened
+
+    def _infer(
+        self, window: NDArray[Any] | Mapping[str, NDArray[Any]], state: State | None
+    ) -> tuple[list[NDArray[Any]], float]:
+        """What every output says as the runtime holds it, and the invoke's time, µs."""
+        given = self._interface.gather(window, (state,))
+        started = time.perf_counter()
+        said = self._invoke(given)
+        latency_us = (time.perf_counter() - started) * 1e6
+        self._interface.remember(said, (state,))
+        return said, latency_us
+
+    def _count(self, windows: NDArray[Any] | Mapping[str, NDArray[Any]]) -> int:
+        arrays = list(windows.values()) if isinstance(windows, Mapping) else [windows]
+        counts = {len(array) if np.ndim(array) else 0 for array in arrays}
+        if len(counts) != 1:
             raise SpecError(
-                f"{self.name}: window", expected=f"{self._dtype} {list(self.input_shape)}", found=list(shape)
+                f"{self.name}: windows", expected="as many for each input", found=sorted(counts) or "none"
             )
-        if window.dtype.kind not in "fiub":
-            raise SpecError(f"{self.name}: window", expected=str(self._dtype), found=window.dtype)
-        window = window.reshape(self.input_shape)
-        if window.dtype == self._dtype:
-            return window
-        return self._in.quantize(window)
+        return counts.pop()
+
+
+def _row(windows: NDArray[Any] | Mapping[str, NDArray[Any]], row: int) -> Any:
+    """One of many windows."""
+    if isinstance(windows, Mapping):
+        return {name: array[row] for name, array in windows.items()}
+    return windows[row]

@@ -45,7 +45,9 @@ def receive(name: str, part: str, offset: int) -> None:
         file.write(base64.b64decode(part))
 
 
-def load(name: str, sha256: str, runtime: str, threads: int) -> dict[str, Any]:
+def load(
+    name: str, sha256: str, runtime: str, threads: int, contract: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Prove a model file with its golden vectors, and load it.
 
     Args:
@@ -53,6 +55,7 @@ def load(name: str, sha256: str, runtime: str, threads: int) -> dict[str, Any]:
         sha256: of the whole file, in hex.
         runtime: name of the engine.
         threads: that it may use.
+        contract: that the model is used with.
 
     Returns:
         ``{"version": …, "inputs": [port, …], "outputs": [port, …]}``, each port as the arguments of `Port`.
@@ -61,14 +64,17 @@ def load(name: str, sha256: str, runtime: str, threads: int) -> dict[str, Any]:
         ModelError: the file is not what was sent, is refused, or does not give its golden outputs.
         MissingExtraError: the runtime is not installed.
     """
+    from edge_sdk.contract import Contract
+    from edge_sdk.engine import open_engine
     from edge_sdk.modelfile import split
     from edge_sdk.verify import examine
 
     data = Path(name).read_bytes()
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ModelError("the file arrived damaged", remedy="try again")
-    examine(name, runtime)
-    engine = _loaded[name] = registry.find("runtimes", runtime)(split(data).flatbuffer, threads)
+    examine(name, runtime, contract)
+    settled = Contract.trusted(contract) if contract else None
+    engine = _loaded[name] = open_engine(runtime, split(data).flatbuffer, threads, settled)
     Path(name).unlink()  # such folders often lie in memory
     return {
         "version": _version(engine),
@@ -107,6 +113,8 @@ def _facts(port: Port) -> dict[str, Any]:
         "shape": port.shape,
         "dtype": port.dtype,
         "quantization": [port.scale, port.zero_point],
+        "open_axes": port.open,
+        "signature": port.signature,
     }
 
 

@@ -94,6 +94,7 @@ def _check(contract: Contract, where: str) -> None:
             raise ContractError(
                 f"{where}: {field}", expected=expected, found=found, remedy="see docs/contract.md"
             )
+    _check_states(contract, where)
     unknown = set(decision.background) - set(contract.output.labels)
     if unknown:
         raise ContractError(
@@ -101,3 +102,29 @@ def _check(contract: Contract, where: str) -> None:
             expected=f"labels among {', '.join(contract.output.labels)}",
             found=", ".join(sorted(unknown)),
         )
+
+
+def _check_states(contract: Contract, where: str) -> None:
+    """Each state is an input, and an output of its shape feeds it and no other."""
+    outputs = {tensor.name: tensor for tensor in contract.tensors if tensor.role == "output"}
+    taken: set[str] = set()
+    for tensor in contract.tensors:
+        if tensor.state is None:
+            continue
+        source = outputs.get(tensor.state)
+        rules = [
+            (tensor.role == "input", "of an input", f"of the output {tensor.name!r}"),
+            (source is not None, f"an output among {', '.join(outputs) or 'none'}", tensor.state),
+            (
+                source is None or source.shape == tensor.shape,
+                f"an output of {list(tensor.shape)}",
+                tensor.state,
+            ),
+            (tensor.state not in taken, "an output that feeds one input", f"{tensor.state} twice"),
+        ]
+        for holds, expected, found in rules:
+            if not holds:
+                raise ContractError(
+                    f"{where}: tensors: state", expected=expected, found=found, remedy="see docs/models.md"
+                )
+        taken.add(tensor.state)

@@ -20,6 +20,7 @@ import numpy as np
 
 from edge_sdk import registry
 from edge_sdk.contract import Contract
+from edge_sdk.engine import open_engine
 from edge_sdk.errors import ChildError, ChildTimeoutError, ModelError, first_of
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 _KNOWN_CUSTOM = {"TFLite_Detection_PostProcess", "Mfcc", "AudioSpectrogram", "NumericVerify"}
 #: Inputs, or outputs, of one model.
 _MOST_PORTS = 1000
-_RULES = 3  # raised when verification itself changes, so that old verdicts no longer count
+_RULES = 4  # raised when verification itself changes, so that old verdicts no longer count
 TIMEOUT_S = 60.0
 
 
@@ -51,6 +52,8 @@ class Verified:
         contract: the one in the file, or None.
         labels: lines of labels.txt, for models without a contract.
         cached: a verdict was found; nothing was run.
+        footprint: what it takes to run several windows at once, as `edge_sdk.batching.footprint`; None where
+            that gave other outputs or crashed, or the batch axis is not open.
     """
 
     flatbuffer: bytes
@@ -58,14 +61,22 @@ class Verified:
     contract: Contract | None
     labels: tuple[str, ...]
     cached: bool
+    footprint: dict[str, int] | None = None
 
 
-def verify(file: str | PathLike[str], runtime: str, *, worker: child.Worker | None = None) -> Verified:
+def verify(
+    file: str | PathLike[str],
+    runtime: str,
+    *,
+    contract: Contract | None = None,
+    worker: child.Worker | None = None,
+) -> Verified:
     """Check a model file, running it in a child process unless that was done before.
 
     Args:
         file: the .tflite.
         runtime: name of the runtime that is going to load it.
+        contract: that it will be used with, instead of the one in the file.
         worker: a child process to use again, where many files are checked.
 
     Raises:
@@ -75,41 +86,68 @@ def verify(file: str | PathLike[str], runtime: str, *, worker: child.Worker | No
     """
     file = os.fspath(file)
     data = _read(file)
-    path = _verdict_path(data, runtime)
+    path = _verdict_path(data, runtime, contract)
     known = _recall(path)
     if known is not None:
-        contract = Contract.trusted(known["contract"]) if known["contract"] else None
+        found = Contract.trusted(known["contract"]) if known["contract"] else None
         return Verified(
-            data[: known["bytes"]], known["digest"], contract, tuple(known["labels"]), cached=True
+            data[: known["bytes"]],
+            known["digest"],
+            found,
+            tuple(known["labels"]),
+            cached=True,
+            footprint=known["footprint"],
         )
     from edge_sdk import modelfile
 
     parts = modelfile.split(data)
-    contract = check_file(parts, file)
-    _run_elsewhere(file, runtime, worker)
+    graph = _check_graph(parts, file)
+    found = _check_contract(parts, file)
+    footprint = _run_elsewhere(file, runtime, graph, contract or found, worker)
     if _read(file) != data:
         raise ModelError(f"{file} changed while it was being verified", remedy="load it again")
     labels: tuple[str, ...] = ()
-    if contract is None and modelfile.LABELS in parts.members:
+    if found is None and modelfile.LABELS in parts.members:
         labels = tuple(parts.members[modelfile.LABELS].decode(errors="replace").splitlines())
     verdict = {
         "file": file,
         "bytes": len(parts.flatbuffer),
         "digest": parts.digest,
-        "contract": contract.as_dict() if contract else None,
+        "contract": found.as_dict() if found else None,
         "labels": labels,
+        "footprint": footprint,
     }
     _remember(path, verdict)
-    return Verified(parts.flatbuffer, parts.digest, contract, labels, cached=False)
+    return Verified(parts.flatbuffer, parts.digest, found, labels, cached=False, footprint=footprint)
 
 
-def _run_elsewhere(file: str, runtime: str, worker: child.Worker | None) -> None:
+def _run_elsewhere(
+    file: str, runtime: str, graph: Graph, contract: Contract | None, worker: child.Worker | None
+) -> dict[str, int] | None:
+    """Run a model in a child process.
+
+    Returns:
+        The footprint of its batches; None where it does not batch.
+    """
     from edge_sdk import child  # not needed, and not paid for, where a verdict is found
 
+    task = {
+        "timeout_s": TIMEOUT_S,
+        "file": os.path.abspath(file),
+        "runtime": runtime,
+        "contract": contract.as_dict() if contract else None,
+    }
+    own = None if worker else child.Worker()
+    process: Any = worker or own
     try:
-        (worker or child).call(
-            "edge_sdk.verify:examine", timeout_s=TIMEOUT_S, file=os.path.abspath(file), runtime=runtime
-        )
+        process.call("edge_sdk.verify:examine", **task)
+        if not all(graph.tensors[index].shape_signature[:1] == (-1,) for index in graph.inputs):
+            return None
+        try:
+            footprint: dict[str, int] | None = process.call("edge_sdk.batching:rehearse", **task)
+        except (ChildError, ModelError):
+            return None  # one by one it runs
+        return footprint
     except ChildTimeoutError as error:
         raise ModelError(
             f"{file}: the model does not finish",
@@ -121,10 +159,20 @@ def _run_elsewhere(file: str, runtime: str, worker: child.Worker | None) -> None
         raise ModelError(
             f"{file}: the model crashes the runtime {runtime!r}",
             found=error.found,
-            remedy="convert the model again",
+            remedy=_remedy(graph, contract),
         ) from error
     except ModelError as error:
         raise error.within(file) from error
+    finally:
+        if own is not None:
+            own.close()
+
+
+def _remedy(graph: Graph, contract: Contract | None) -> str:
+    for index in graph.inputs:
+        if contract is None and -1 in graph.tensors[index].shape_signature[1:]:
+            return "it leaves a length open: say the window in [contract], see docs/models.md"
+    return "convert the model again"
 
 
 def check_file(parts: ModelFile, file: str) -> Contract | None:
@@ -134,9 +182,12 @@ def check_file(parts: ModelFile, file: str) -> Contract | None:
         ModelError: it is not a usable .tflite.
         ContractError: the contract in it is malformed.
     """
+    _check_graph(parts, file)
+    return _check_contract(parts, file)
+
+
+def _check_graph(parts: ModelFile, file: str) -> Graph:
     from edge_sdk.graph import read_graph
-    from edge_sdk.modelfile import CONTRACT
-    from edge_sdk.schema import parse_contract
 
     try:
         graph = read_graph(parts.flatbuffer)
@@ -161,6 +212,13 @@ def check_file(parts: ModelFile, file: str) -> Contract | None:
         raise ModelError(f"{file} needs operators newer than this edgeml", found=first_of(unknown))
     _check_ports(graph, file)
     _check_order(graph, file)
+    return graph
+
+
+def _check_contract(parts: ModelFile, file: str) -> Contract | None:
+    from edge_sdk.modelfile import CONTRACT
+    from edge_sdk.schema import parse_contract
+
     if CONTRACT not in parts.members:
         return None
     contract = parse_contract(parts.members[CONTRACT], where=f"{file}: {CONTRACT}")
@@ -205,8 +263,13 @@ def _check_order(graph: Graph, file: str) -> None:
         check(tensor in written, "nothing writes the output", tensor)
 
 
-def examine(file: str, runtime: str) -> dict[str, Any]:
+def examine(file: str, runtime: str, contract: dict[str, Any] | None = None) -> dict[str, Any]:
     """In a child process: load the model, invoke it, compare it with its golden vectors.
+
+    Args:
+        file: the .tflite.
+        runtime: name of the runtime.
+        contract: says how long the axes are that the model leaves open.
 
     Returns:
         ``{"vectors": n, "max_error": e}``; n is 0 for a file without golden vectors, which is invoked once.
@@ -217,7 +280,7 @@ def examine(file: str, runtime: str) -> dict[str, Any]:
     from edge_sdk.modelfile import GOLDEN, Golden, split
 
     parts = split(_read(file))
-    engine = registry.find("runtimes", runtime)(parts.flatbuffer, 1)
+    engine = open_engine(runtime, parts.flatbuffer, contract=Contract.trusted(contract) if contract else None)
     if GOLDEN not in parts.members:
         zeros = [np.zeros(port.shape, port.dtype) for port in engine.inputs]
         engine.invoke(zeros)
@@ -278,10 +341,16 @@ def cache_folder() -> str:
     return os.path.join(root, "edgeml", "verified")
 
 
-def _verdict_path(data: bytes, runtime: str) -> str:
-    """Named by all that the verdict depends on: the whole file, the runtime, the processor, our rules."""
+def _verdict_path(data: bytes, runtime: str, contract: Contract | None) -> str:
+    """Named by all that the verdict depends on: the whole file, the runtime, the processor, our rules.
+
+    A contract that comes from elsewhere may settle what the file leaves open.
+    """
     package = registry.find("runtimes", runtime).package
-    facts = "\n".join([hashlib.sha256(data).hexdigest(), runtime, _version(package), _cpu(), str(_RULES)])
+    parts = [hashlib.sha256(data).hexdigest(), runtime, _version(package), _cpu(), str(_RULES)]
+    if contract is not None:
+        parts.append(hashlib.sha256(contract.to_json()).hexdigest())
+    facts = "\n".join(parts)
     return os.path.join(cache_folder(), hashlib.sha256(facts.encode()).hexdigest())
 
 
@@ -290,7 +359,7 @@ def _recall(path: str) -> dict[str, Any] | None:
     try:
         with open(path, "rb") as file:
             verdict = json.load(file)
-        return verdict if {"bytes", "digest", "contract", "labels"} <= set(verdict) else None
+        return verdict if {"bytes", "digest", "contract", "labels", "footprint"} <= set(verdict) else None
     except (OSError, ValueError, TypeError):
         return None
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_sdk import registry
 from edge_sdk.contract import Contract
+from edge_sdk.engine import open_engine
 from edge_sdk.errors import ConfigError, ModelError
 from edge_sdk.model import Model
 from edge_sdk.registry import Url
@@ -63,18 +64,25 @@ class Target:
 
         Raises:
             ModelError: the file cannot be used.
+            SpecError: the contract and the model do not fit each other.
         """
         path = os.fspath(file)
-        verified = verify(path, self._runtime)
+        verified = verify(path, self._runtime, contract=contract)
+        contract = contract or verified.contract
         with _without_chatter():
-            engine = registry.find("runtimes", self._runtime)(verified.flatbuffer, self._threads)
-        return Model(
-            engine,
-            verified.digest,
-            contract or verified.contract,
-            name=os.path.splitext(os.path.basename(path))[0],
-            labels=verified.labels,
-        )
+            engine = open_engine(self._runtime, verified.flatbuffer, self._threads, contract)
+        try:
+            return Model(
+                engine,
+                verified.digest,
+                contract,
+                name=os.path.splitext(os.path.basename(path))[0],
+                labels=verified.labels,
+                footprint=verified.footprint,
+            )
+        except BaseException:
+            engine.close()
+            raise
 
     def latency(
         self, files: Mapping[Key, str | PathLike[str]], inputs: Sequence[NDArray[Any]]

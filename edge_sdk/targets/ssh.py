@@ -80,8 +80,9 @@ class Target:
         labels = parts.members.get(LABELS, b"").decode(errors="replace").splitlines()
         device = Device(self.place)
         try:
-            runtime = RemoteRuntime(device, device.take(path, data))
-            return Model(runtime, parts.digest, contract or own, name=path.stem, labels=tuple(labels))
+            contract = contract or own
+            runtime = RemoteRuntime(device, device.take(path, data, contract))
+            return Model(runtime, parts.digest, contract, name=path.stem, labels=tuple(labels))
         except BaseException:
             device.close()
             raise

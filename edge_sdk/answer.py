@@ -1,0 +1,93 @@
+"""What a model's outputs mean: which one answers, and what its numbers stand for."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_sdk.errors import SpecError
+from edge_sdk.prediction import Prediction
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edge_sdk.contract import Contract
+    from edge_sdk.interface import Interface
+
+
+class Answer:
+    """Makes predictions of what the primary output says.
+
+    The primary output is the first that has a score for each label, states aside and in the order of the
+    contract; of a model without labels, the first.
+
+    Args:
+        interface: of the model.
+        contract: of the model; None for a foreign one.
+        labels: of a model without a contract.
+
+    Attributes:
+        output: index of the primary output.
+        labels: in the order of the scores; empty for a regression.
+        pair: whether there is one probability for two labels: that of the second.
+
+    Raises:
+        SpecError: there are labels, and no output has as many scores.
+    """
+
+    def __init__(self, interface: Interface, contract: Contract | None, labels: tuple[str, ...]) -> None:
+        self._name, said = interface.model, interface.said
+        sizes = {i: math.prod(interface.runtime.outputs[i].window_shape) for i in said}
+        labels = contract.output.labels if contract else labels
+        task = contract.task if contract else None
+        likely = contract is not None and contract.output.scores == "probability"
+        fits = [i for i in said if sizes[i] == len(labels)]
+        pairs = [i for i in said if sizes[i] == 1] if likely and len(labels) == 2 and not fits else []
+        self.output = said[0]
+        if task in (None, "classification"):
+            self.output = next(iter(fits or pairs), said[0])
+        scores = sizes[self.output]
+        self._classifies = task == "classification" if task else scores > 1
+        self.pair = self._classifies and bool(pairs)
+        if self._classifies and not labels:
+            labels = tuple(str(i) for i in range(scores))
+        if self._classifies and len(labels) != scores and not self.pair:
+            raise SpecError(
+                f"{self._name}: labels", expected=f"{scores}, one for each output", found=len(labels)
+            )
+        self.labels = labels if self._classifies else ()
+
+    def prediction(self, outputs: NDArray[np.float32], latency_us: float) -> Prediction:
+        """Of one window.
+
+        Args:
+            outputs: float32, the primary output without its batch axis.
+            latency_us: the runtime's invoke, µs.
+        """
+        if not self._classifies:
+            return Prediction(None, None, outputs.item(0), outputs, latency_us=latency_us, model=self._name)
+        if self.pair:
+            outputs = np.array([1 - outputs.item(0), outputs.item(0)], np.float32)
+        best = int(outputs.argmax())
+        return Prediction(
+            self.labels[best], outputs.item(best), None, outputs, latency_us=latency_us, model=self._name
+        )
+
+    def predictions(self, outputs: NDArray[np.float32], latency_us: float) -> list[Prediction]:
+        """Of many windows, without numpy's price for each; none of them holds on to the whole batch.
+
+        Args:
+            outputs: float32 [n, …].
+            latency_us: the share of each, µs.
+        """
+        if not self._classifies or self.pair:
+            return [self.prediction(one.copy(), latency_us) for one in outputs]
+        labels, name = self.labels, self._name
+        scores = outputs.reshape(len(outputs), -1)
+        best, highest = scores.argmax(axis=1).tolist(), scores.max(axis=1).tolist()
+        return [
+            Prediction(labels[i], score, None, one.copy(), latency_us=latency_us, model=name)
+            for i, score, one in zip(best, highest, outputs, strict=True)
+        ]
