@@ -61,6 +61,16 @@ class Metric:
     bounds_s: tuple[float, ...] = ()
 
 
+@functools.cache
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("edgeml-kit")
+    except metadata.PackageNotFoundError:  # a source tree
+        return "unknown"
+
+
 _HEALTHS: Final = ("ok", "degraded", "failing")
 PIPELINE: Final = (
     Metric("edgeml", "info", "What runs here.", lambda now: {"device": now.device, "version": _version()}),
@@ -276,13 +286,3 @@ def _open_descriptors() -> int | None:
         return len(os.listdir("/proc/self/fd")) - 1  # noqa: PTH208 - without the one that lists them
     except OSError:
         return None
-
-
-@functools.cache
-def _version() -> str:
-    from importlib import metadata
-
-    try:
-        return metadata.version("edgeml-kit")
-    except metadata.PackageNotFoundError:  # a source tree
-        return "unknown"

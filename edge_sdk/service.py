@@ -50,7 +50,7 @@ class Notifier(Closing):
         self._socket: socket.socket | None = None
         if self._address is not None:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._take: Callable[[], Snapshot] | None = None
+        self._take: Callable[[], Snapshot | None] | None = None
         self._started = self._stopping = False
         self._asked_s = 0.0
         self._progress: int | None = None
@@ -63,8 +63,12 @@ class Notifier(Closing):
         """Whether a service manager wants to know."""
         return self._socket is not None
 
-    def watch(self, take: Callable[[], Snapshot]) -> None:
-        """Look at a run from now on, from a thread of its own; called again, at another run."""
+    def watch(self, take: Callable[[], Snapshot | None]) -> None:
+        """Look at a run from now on, from a thread of its own; called again, at another one.
+
+        Args:
+            take: its state now; None while there is none.
+        """
         self._take, self._asked_s = take, time.monotonic()
         if self.listens and self._thread.ident is None:
             self._thread.start()
@@ -105,8 +109,8 @@ class Notifier(Closing):
             if self._closed:
                 return
             try:
-                assert self._take is not None
-                self._look(self._take())
+                if self._take is not None and (now := self._take()) is not None:
+                    self._look(now)
             except Exception as error:  # noqa: BLE001 - without a look no WATCHDOG=1: systemd judges
                 _LOG.error("the watchdog cannot look: %s: %s", type(error).__name__, one_line(error))
 

@@ -32,11 +32,12 @@ class Status(Closing):
     """Tells how a pipeline is to whoever asks over HTTP.
 
     Args:
-        take: the pipeline's state now; called, in another thread, when somebody asks.
+        take: the pipeline's state now, None while it does not run; called from another thread when somebody
+            asks.
         listen: ``HOST:PORT`` or a port, which is loopback's; port 0 is one that the system picks.
     """
 
-    def __init__(self, take: Callable[[], Snapshot], listen: str = DEFAULT_ADDRESS) -> None:
+    def __init__(self, take: Callable[[], Snapshot | None], listen: str = DEFAULT_ADDRESS) -> None:
         self._take, self._listen = take, listen
         self._responder: Responder | None = None
         self._answers: dict[tuple[str, Format], tuple[float, Answer]] = {}
@@ -82,7 +83,9 @@ class Status(Closing):
         return answer
 
 
-def _say(path: str, form: Format, now: Snapshot) -> Answer:
+def _say(path: str, form: Format, now: Snapshot | None) -> Answer:
+    if now is None:
+        return Answer(503, TEXT, b"the pipeline does not run now\n")
     if path == "/metrics":
         return Answer(200, CONTENT_TYPES[form], openmetrics.render(now, form))
     facts = {"ready": now.ready} if path == "/ready" else health(now)

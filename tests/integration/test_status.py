@@ -130,12 +130,19 @@ def test_garbage_is_refused_and_the_answer_arrives(status, request_, code):
 
 
 def test_a_bug_in_the_snapshot_is_one_line_and_passes(status, pipeline):
-    pipeline.now = None
+    pipeline.now = "no snapshot"
     response, body = ask(status, "/metrics")
     assert response.status == 500
-    assert body == b"/metrics failed: AttributeError: 'NoneType' object has no attribute 'sources'\n"
+    assert body == b"/metrics failed: AttributeError: 'str' object has no attribute 'sources'\n"
     pipeline.now = moment()
     soon(status, "/metrics", 200)
+
+
+def test_a_pipeline_that_does_not_run_is_not_ready(status, pipeline):
+    pipeline.now = None
+    for path in ("/metrics", "/health", "/ready"):
+        response, body = ask(status, path)
+        assert (response.status, body) == (503, b"the pipeline does not run now\n")
 
 
 def test_those_who_say_nothing_do_not_keep_others_out(status):
