@@ -158,7 +158,7 @@ class Assembly:
             return None
         from edge_sdk.outbox import Outbox  # sqlite3 costs a start without one 5 ms
 
-        return Outbox(settings, kept, self._running.books.lost_in_outbox)
+        return Outbox(settings, kept, self._running.books.lose)
 
     def _opener(
         self, group: str, part: Any, options: Mapping[str, Any], runs: Sequence[Run] = ()

@@ -51,11 +51,10 @@ class Books:
             if parcel.lost:
                 return
             parcel.lost = True
-            self.lost += 1
-        if parcel.letter is not None and self.outbox is not None:
-            self.outbox.note_lost(parcel.letter)
+        if parcel.letter is None or self.outbox is None or self.outbox.note_lost(parcel.letter):
+            self.lose(1)
 
-    def lost_in_outbox(self, count: int) -> None:
-        """The outbox gave up predictions that no sink had lost before."""
+    def lose(self, count: int) -> None:
+        """Predictions were given up that no sink had lost before."""
         with self._lock:
             self.lost += count

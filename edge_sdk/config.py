@@ -176,9 +176,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(self.outbox, dict):
             settings(OutboxSettings, {"file": "", **self.outbox}, f"{where}: [outbox]")
 
-    def named(self, device: str) -> Self:
-        """The same with another device name."""
-        return msgspec.structs.replace(self, device=device)
+    def changed(self, **keys: Any) -> Self:
+        """The same with other values for some keys."""
+        return msgspec.structs.replace(self, **keys)
 
     def to_toml(self) -> str:
         """The file's text; loading it gives this config again."""

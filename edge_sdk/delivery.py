@@ -21,6 +21,8 @@ _LOG = logging.getLogger("edgeml")
 BATCH = 64
 #: How often a sink that has nothing to do may look after its connection, s.
 _IDLE_S = 1.0
+#: For how long a sink that is away is tried at the end of a run, s.
+_LAST_TRIES_S = 1.0
 #: How long a server may ask us to stay away, s.
 _LONGEST_S = 300.0
 
@@ -74,6 +76,7 @@ class Delivery:
         self._open, self._on_failure = open_sink, on_failure
         self._abandoned = threading.Event()
         self._sink: Any = None
+        self._draining_s: float | None = None
         self._backoff = Backoff(limit_s=10.0)
         self.thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
 
@@ -120,7 +123,7 @@ class Delivery:
                 if not self._step(batches):
                     return
             except Retry as error:
-                if not batches and self.shelf.closed and not len(self.shelf):
+                if self.shelf.closed and self._gives_up(batches):
                     return
                 self._note_retry(error)
             except Rejected as error:
@@ -149,6 +152,15 @@ class Delivery:
             self._settle(batch)
         del batches[0]
         return True
+
+    def _gives_up(self, batches: Sequence[Any]) -> bool:
+        """Whether it is of no use to try again, now that the run ends."""
+        if not batches and not len(self.shelf):
+            return True
+        now = time.monotonic()
+        self._draining_s = self._draining_s or now
+        # What is in the outbox is safe there, and nobody need wait for a sink that is away.
+        return self.kind == "outbox" and now - self._draining_s > _LAST_TRIES_S
 
     def _patience_s(self) -> float | None:
         """How long to wait for something to write before looking after the sink, s."""

@@ -102,13 +102,13 @@ class Inference:
         self._columns: dict[tuple[str, ...], list[int] | None] = {}
         self._clock = ClockState()
         self._channel_count = model.channel_count
-        self._stateful = bool(getattr(model, "stateful", False))
+        self._stateful = model.stateful
         self._first_sequence = 0
         """Of a device that is new or was forgotten: no number of a run is given twice."""
         self._rate_hz: float | None = None
         """The rate that was checked last."""
         #: How many windows go through one invoke at most.
-        self.batch = int(getattr(model, "max_batch", 1)) if not self._stateful else 1
+        self.batch = 1 if self._stateful else model.max_batch
         self._stack: NDArray[np.float32] | None = None
         self._due: list[_Due] = []
         self._stacked = 0
@@ -127,8 +127,7 @@ class Inference:
     def device_bytes(self) -> int:
         """What one device takes, bytes: its ring, and the objects around it."""
         ring = 2 * self.model.window * self._channel_count * 4
-        state = getattr(self.model, "state_bytes", 0) if self._stateful else 0
-        return ring + int(state) + _OBJECTS_BYTES
+        return ring + self.model.new_state().bytes + _OBJECTS_BYTES
 
     def push(
         self, block: Block, number: int | None = None, *, live: bool = False, arrived_s: float = 0.0
@@ -147,7 +146,7 @@ class Inference:
             SpecError: the block has other channels or another rate than the model was trained with.
         """
         for device, window, at_s in self._windows_of(block, number, live=live):
-            prediction = self.model.run(window, device.state) if self._stateful else self.model.run(window)
+            prediction = self.model.run(window, device.state)
             prediction.time_s, prediction.wall_s = block.time_s + at_s, block.wall_s + at_s
             prediction.fault = device.watched.fault
             self.invokes += 1
@@ -263,7 +262,7 @@ class Inference:
 
     def _finished(self, prediction: Prediction, device: _Device) -> Prediction:
         prediction.clock_synced = self._clock.synced()
-        prediction.device, prediction.run_id = device.name, self.run_id
+        prediction.device, prediction.run_id, prediction.model = device.name, self.run_id, self.model.name
         prediction.sequence = device.sequence
         device.sequence += 1
         if self.on_latency is not None:

@@ -78,6 +78,8 @@ class Pipeline:
         self._contract: dict[str, Any] | None = None
         self._folder = Path()
         self._from_file = False
+        #: Address of /metrics and /health that the file names.
+        self.status: str | None = None
         self._requests: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._running: Running | None = None
         self._tables = _checked_tables(tables)
@@ -100,6 +102,7 @@ class Pipeline:
             **{name: table for name, table in tables.items() if table is not None},
         )
         pipeline._folder, pipeline._contract, pipeline._from_file = config.folder, config.contract, True
+        pipeline.status = config.status
         return pipeline
 
     @property
@@ -126,6 +129,7 @@ class Pipeline:
             device=self._device,
             decision=dict(decision),
             contract=self._contract,
+            status=self.status,
             folder=self._folder,
             **{name: _plain(table) for name, table in self._tables.items()},
         )
@@ -220,10 +224,10 @@ class Pipeline:
             self._running = running
             running.supervise(duration_s)
         finally:
-            self._running = None
             report = running.shut_down() if running.feeds else None
             if running.outbox is not None:
                 running.outbox.close(discard_empty=not self.keeps_outbox)
+            self._running = None
             self._requests = queue.SimpleQueue()
         assert report is not None
         if running.failure is not None:

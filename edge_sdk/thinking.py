@@ -182,6 +182,7 @@ class Thinking:
         lanes = [delivery.shelf.lane for delivery in wanted if isinstance(delivery.shelf, OutboxShelf)]
         if lanes and self._books.outbox is not None:
             parcel.letter = self._books.outbox.put(prediction, arrived_s, lanes)
+            parcel.lost = parcel.letter is None  # it was refused, and is counted
         for delivery in wanted:
             if isinstance(delivery.shelf, MemoryShelf):
                 delivery.shelf.put(parcel)

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_sdk import Block, Fault, Model, SpecError
+from edge_sdk import Block, DecisionSettings, Fault, Model, SpecError
 from edge_sdk.inference import Inference
+from edge_sdk.roster import RosterSettings
+from edge_sdk.watch import SensorSettings
 
 NAMES = ("ax", "ay", "az")
 
@@ -143,3 +145,94 @@ def test_the_books_balance_whatever_arrives(model, data):
     inference.finish()
     assert inference.samples.balanced
     assert inference.samples.pending == 0
+
+
+def told(predictions):
+    return [
+        (p.device, p.sequence, p.label, p.event, p.fault, round(p.time_s, 6), p.outputs.tolist())
+        for p in predictions
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_windows_in_batches_say_what_they_say_one_by_one(model, data):
+    one, many = (Inference(model, DecisionSettings(smooth=2, hold_s=0.1), run_id="r") for _ in range(2))
+    assert many.batch > 1
+    expected, got = [], []
+    at_s = 0.0
+    for _ in range(data.draw(st.integers(1, 30))):
+        device = data.draw(st.sampled_from(["a", "b", "c"]))
+        values = samples(data.draw(st.integers(1, 40)))
+        if data.draw(st.booleans()):
+            values[data.draw(st.integers(0, len(values) - 1))] = np.nan
+        facts = {"gap": data.draw(st.booleans()), "end": data.draw(st.booleans()), "time_s": at_s}
+        at_s += 1.0
+        expected += list(one.push(Block(values, 50.0, NAMES, device, **facts)))
+        got += list(many.gather(Block(values.copy(), 50.0, NAMES, device, **facts)))
+        assert many.samples.balanced
+        if data.draw(st.booleans()):
+            got += list(many.flush())
+    got += list(many.flush())
+    assert told(got) == told(expected)
+    assert many.samples == one.samples
+    assert many.faults == one.faults
+    assert many.invokes <= one.invokes
+
+
+def test_a_device_that_was_idle_starts_over_and_no_number_comes_twice(model, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("edge_sdk.inference.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("edge_sdk.roster.time.monotonic", lambda: clock[0])
+    inference = Inference(model, devices=RosterSettings(limit=10, idle_s=5.0))
+    first = list(inference.push(Block(samples(22), 50.0, NAMES, "a")))
+    pending = inference.samples.pending
+    clock[0] = 6.0
+    inference.sweep()
+    assert inference.devices == 0
+    assert inference.samples.dropped["idle"] == pending > 0
+    again = list(inference.push(Block(samples(8), 50.0, NAMES, "a")))
+    assert [p.sequence for p in first + again] == list(range(len(first) + 1))
+    assert inference.samples.balanced
+
+
+def test_a_device_too_many_is_a_fault_and_the_others_go_on(model):
+    inference = Inference(model, devices=RosterSettings(limit=2))
+    for device in "abc":
+        list(inference.push(Block(samples(8), 50.0, NAMES, device)))
+    assert inference.faults == {"too_many_devices": 1}
+    assert inference.samples.used == 16
+    assert inference.samples.dropped == {"fault": 8}
+    assert inference.samples.balanced
+
+
+def test_a_missing_number_is_a_gap(model):
+    inference = Inference(model)
+    for number in (1, 2, 4):
+        list(inference.push(Block(samples(3), 50.0, NAMES), number))
+    assert inference.samples.dropped == {"gap": 6}
+
+
+def test_a_prediction_says_what_was_wrong_with_its_sensor(model):
+    inference = Inference(model, sensor=SensorSettings(stuck_s=1.0))
+    same = np.ones((25, 3), np.float32)
+    predictions = [p for _ in range(10) for p in inference.push(Block(same, 50.0, NAMES, "wrist"))]
+    assert {p.fault for p in predictions[:10]} == {None}
+    assert {p.fault for p in predictions[-10:]} == {"stuck"}
+    assert inference.troubled == {"wrist": "stuck: no change for 1 s"}
+    assert inference.noticed == {"stuck": 1}
+
+
+def test_what_memory_a_device_takes_is_about_what_it_says(model):
+    import tracemalloc
+
+    inference = Inference(model)
+    blocks = [Block(samples(3), 50.0, NAMES, f"device-{i:05d}") for i in range(2000)]
+    list(inference.push(Block(samples(3), 50.0, NAMES, "first")))
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for block in blocks:
+        list(inference.push(block))
+    each = (tracemalloc.get_traced_memory()[0] - before) / len(blocks)
+    tracemalloc.stop()
+    assert 0.5 * inference.device_bytes < each < 1.2 * inference.device_bytes, (each, inference.device_bytes)
