@@ -3,139 +3,199 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections.abc import Sequence
+from string import Formatter
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import msgspec
 
+from edge_sdk.broker import Connection
+from edge_sdk.brokeraccess import SHARED_OPTIONS, Protocol, access
 from edge_sdk.closing import Closing
-from edge_sdk.errors import ConfigError, Fatal, MissingExtraError, Retry, one_line
+from edge_sdk.errors import ConfigError, Rejected, Retry, suggestion
 from edge_sdk.plugins import Delivery
 from edge_sdk.prediction import Prediction
 
-_PORT = 1883
-#: CONNACK reasons that no further attempt will change: bad protocol, client id, user or rights.
-_FOR_GOOD = {
-    "Unsupported protocol version",
-    "Client identifier not valid",
-    "Bad user name or password",
-    "Not authorized",
-}
+#: Of a prediction, what a topic may name.
+_FIELDS = ("device", "label", "event", "model", "fault", "run_id")
+_MAX_TOPIC_BYTES = 65535
+#: Refusals of one message that another attempt may not meet.
+_PASSING = {"Unspecified error", "Implementation specific error", "Quota exceeded"}
 
 
 class Sink(Closing):
     """One JSON message a prediction; delivered once the broker has acknowledged it.
 
     What was not acknowledged is sent again after the pipeline has reopened the connection, so a message may
-    come twice: deduplicate on (device, run_id, sequence). What waits meanwhile waits in memory.
+    come twice: deduplicate on (device, run_id, sequence).
 
     Args:
-        location: the broker's name or address, its port where it is not 1883, and the topic.
+        location: ``[user:password@]BROKER[:PORT]/TOPIC``. The topic may hold ``{device}``, ``{label}``,
+            ``{event}``, ``{model}``, ``{fault}`` and ``{run_id}``; what a topic level cannot hold is written
+            as in a URL, ``%2F`` for a slash, and what a prediction has not as ``none``.
         qos: 0 counts as delivered once it is sent, 1 and 2 once the broker acknowledged it.
-        retain: the broker keeps the last message for those who subscribe later.
-        client_id: stable name of this client; empty lets the broker choose one.
-        timeout_s: for the connection and for the acknowledgements of a batch, s.
+        retain: the broker keeps each topic's last message for those who subscribe later.
+        availability: topic that says ``online`` or ``offline``, retained, also when this process was killed.
+        client_id: name of this client; default: one that stays the same on this machine for this topic.
+        username: for the broker; may stand in the URL.
+        password_env: environment variable that holds the password.
+        password_file: file that holds it.
+        tls: encrypt, as ``mqtts:`` does; implied by ca and cert.
+        ca: PEM file of the authorities that may have signed the broker's certificate; default: the system's.
+        cert: PEM file of this client's certificate.
+        key: PEM file of its key; default: it is in cert.
+        keepalive_s: seconds of silence until the broker is pinged; 0: half of timeout_s.
+        timeout_s: for the connection and for each acknowledgement, s.
+        protocol: version of MQTT, ``5`` or ``3.1.1``; before 5 a broker cannot say that it refuses a message.
     """
 
-    delivery: Delivery = "direct"
+    delivery: Delivery = "outbox"
+    scheme = "mqtt"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parameters are the options that a URL may have
         self,
         location: str,
         *,
         qos: Annotated[int, msgspec.Meta(ge=0, le=2)] = 1,
         retain: bool = False,
+        availability: str = "",
         client_id: str = "",
+        username: str = "",
+        password_env: str = "",
+        password_file: str = "",
+        tls: bool = False,
+        ca: str = "",
+        cert: str = "",
+        key: str = "",
+        keepalive_s: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0,
         timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0,
+        protocol: Protocol = "5",
     ) -> None:
-        self._host, self._port, self._topic = _place(location)
-        self._qos, self._retain, self._timeout_s = qos, retain, timeout_s
-        self._answered, self._reason = threading.Event(), ""
-        self._lost = False
-        try:
-            from paho.mqtt import client
-        except ModuleNotFoundError as error:
-            raise MissingExtraError("sink 'mqtt'", "mqtt", error.name) from error
-        # The pipeline reopens a lost connection; paho must not do so behind its back.
-        self._client = client.Client(
-            client.CallbackAPIVersion.VERSION2, client_id=client_id, reconnect_on_failure=False
+        self._access = access(
+            self.scheme,
+            "sink",
+            location,
+            client_id=client_id,
+            username=username,
+            password_env=password_env,
+            password_file=password_file,
+            tls=tls,
+            ca=ca,
+            cert=cert,
+            key=key,
+            keepalive_s=keepalive_s,
+            timeout_s=timeout_s,
+            protocol=protocol,
         )
-        self._client.on_connect = self._on_connect
-        self._client.on_disconnect = self._on_disconnect
-        self._connect()
+        self._qos, self._retain, self._availability = qos, retain, availability
+        self._topic = _template(self.scheme, self._access.topic)
+        _check_topic(self.scheme, availability or "none")
+        self._connection = Connection(self._access, will=availability)
+        if availability:
+            self._announce()
+
+    @classmethod
+    def preflight(cls, location: str, wanted: Any, **options: Any) -> None:
+        """Check topic, files and variables, as `edgeml check` does; connects to nothing."""
+        shared = {name: value for name, value in options.items() if name in SHARED_OPTIONS}
+        _template(cls.scheme, access(cls.scheme, "sink", location, **shared).topic)
+        _check_topic(cls.scheme, options.get("availability") or "none")
 
     def write(self, predictions: Sequence[Prediction]) -> None:
         """Publish them and wait until the broker has acknowledged all.
 
         Raises:
             Retry: the connection is lost or the broker does not acknowledge in time.
+            Rejected: it refuses one of them for good: too large, or not allowed.
         """
-        deadline = time.monotonic() + self._timeout_s
-        try:
-            sent = [
-                self._client.publish(self._topic, _payload(prediction), self._qos, self._retain)
-                for prediction in predictions
-            ]
-            for message in sent:
-                while not message.is_published():
-                    left = deadline - time.monotonic()
-                    if self._lost or left <= 0:
-                        raise Retry(
-                            f"mqtt: {self._host}:{self._port} did not acknowledge",
-                            expected=f"within {self._timeout_s:g} s",
-                            found="the connection was lost" if self._lost else "silence",
-                        )
-                    message.wait_for_publish(min(left, 0.1))
-        except (RuntimeError, ValueError, OSError) as error:
-            if isinstance(error, Retry):
-                raise
-            raise Retry(
-                f"mqtt: {self._host}:{self._port} cannot be reached", found=one_line(error)
-            ) from error
+        messages = [(self._topic_of(prediction), _payload(prediction)) for prediction in predictions]
+        for topic, payload in messages:
+            if not self._connection.fits(topic, payload) or len(topic.encode()) > _MAX_TOPIC_BYTES:
+                raise Rejected(
+                    f"{self._access}: a message is too large",
+                    expected=f"at most {self._connection.packet_bytes or _MAX_TOPIC_BYTES} bytes",
+                    found=f"{len(payload)} on {topic[:200]}",
+                )
+        refused = self._connection.publish(messages, qos=self._qos, retain=self._retain)
+        if refused:
+            verdict = Retry if set(refused) & _PASSING else Rejected
+            raise verdict(f"{self._access} refuses a message to {self._access.topic}", found=refused[0])
+
+    def idle(self) -> None:
+        """Notice a lost connection before the next prediction.
+
+        Raises:
+            Retry: it is lost.
+        """
+        self._connection.check()
 
     def close(self) -> None:
         """Say goodbye to the broker; may be called twice."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        if self._availability:
+            self._connection.leave(self._availability)
+        else:
+            self._connection.close()
 
-    def _connect(self) -> None:
-        self._client.connect_timeout = self._timeout_s
+    def _announce(self) -> None:
         try:
-            self._client.connect(self._host, self._port)
-        except (OSError, ValueError) as error:
+            refused = self._connection.publish([(self._availability, b"online")], qos=1, retain=True)
+        except Retry:
+            self._connection.close()
+            raise
+        if refused:
+            self._connection.close()
             raise Retry(
-                f"mqtt: {self._host}:{self._port} cannot be reached", found=one_line(error)
-            ) from error
-        self._client.loop_start()
-        if not self._answered.wait(self._timeout_s):
-            self.close()
-            raise Retry(f"mqtt: {self._host}:{self._port} accepts connections but does not answer")
-        if self._reason:
-            self.close()
-            verdict = Fatal if self._reason in _FOR_GOOD else Retry
-            raise verdict(f"mqtt: {self._host}:{self._port} refuses this client", found=self._reason)
+                f"{self._access} refuses a message to {self._availability}",
+                found=refused[0],
+                remedy="name another topic for availability, or allow it at the broker",
+            )
 
-    def _on_connect(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
-        self._reason = str(reason) if reason.is_failure else ""
-        self._answered.set()
-
-    def _on_disconnect(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
-        self._lost = True
-
-
-def _place(location: str) -> tuple[str, int, str]:
-    server, _, topic = location.partition("/")
-    host, colon, port = server.partition(":")
-    if not host or not topic or (colon and not port.isdecimal()) or "+" in topic or "#" in topic:
-        raise ConfigError(
-            f"mqtt: {location!r}",
-            expected="mqtt://BROKER[:PORT]/TOPIC, a topic without + and #",
-            remedy="such as mqtt://broker.local/plant/press-7",
+    def _topic_of(self, prediction: Prediction) -> str:
+        return "".join(
+            text if field is None else text + _level(getattr(prediction, field))
+            for text, field in self._topic
         )
-    return host, int(port) if colon else _PORT, topic
 
 
-def _payload(prediction: Prediction) -> str:
-    return json.dumps(prediction.as_dict(), ensure_ascii=False, allow_nan=False)
+class Secure(Sink):  # noqa: D101 - it has the other's
+    __doc__ = Sink.__doc__
+    scheme = "mqtts"
+
+
+def _template(scheme: str, topic: str) -> list[tuple[str, str | None]]:
+    """Pieces of text, each followed by a field of the prediction or by nothing."""
+    try:
+        pieces = list(Formatter().parse(topic))
+    except ValueError as error:
+        raise ConfigError(f"{scheme}: topic {topic!r}", found=error) from error
+    for _, field, form, conversion in pieces:
+        if field is not None and (field not in _FIELDS or form or conversion):
+            raise ConfigError(
+                f"{scheme}: topic {topic!r}",
+                expected="{" + "}, {".join(_FIELDS) + "}",
+                found="{" + field + "}",
+                remedy=suggestion(field, _FIELDS),
+            )
+    _check_topic(scheme, topic)
+    return [(text, field) for text, field, _, _ in pieces]
+
+
+def _check_topic(scheme: str, topic: str) -> None:
+    if "+" in topic or "#" in topic:
+        raise ConfigError(
+            f"{scheme}: topic {topic!r}", expected="one without + and #: those are for who subscribes"
+        )
+
+
+def _level(value: str | None) -> str:
+    """A value as one level of a topic, and different values as different levels."""
+    text = value or "none"
+    return "".join(
+        c if c.isprintable() and c not in "+#/%$" else quote(c, "", errors="replace") for c in text
+    )
+
+
+def _payload(prediction: Prediction) -> bytes:
+    text = json.dumps(prediction.as_dict(), ensure_ascii=False, allow_nan=False)
+    return text.encode(errors="replace")

@@ -47,7 +47,7 @@ MAX_NAME = 128
 _MAX_CHANNELS = 1024
 _DTYPE = re.compile(r"[<>]?(i[1248]|u[1248]|f[248])")
 #: Keys of an object that are no channels.
-_FACTS = frozenset({"samples", "channels", "rate_hz", "time_s", "device"})
+_FACTS = frozenset({"samples", "channels", "rate_hz", "time_s"})
 _WRONG = (ValueError, TypeError, KeyError, OverflowError, RecursionError)
 
 
@@ -72,6 +72,7 @@ class Payloads:
         dtype: of raw numbers, as numpy writes it: ``<i2`` is little-endian int16, ``>f4`` big-endian float32.
         scale: what one unit of a raw number is.
         max_bytes: a longer message is the fault ``oversized``.
+        device_key: the key of an object that names its device, and must be there; None: ``device`` may.
 
     Raises:
         ConfigError: an option is wrong, or nothing says the rate, or the channels of raw numbers.
@@ -88,6 +89,7 @@ class Payloads:
         dtype: str = "<f4",
         scale: float = 1.0,
         max_bytes: int = 1 << 18,
+        device_key: str | None = None,
     ) -> None:
         rate_hz = rate_hz or (expected.rate_hz if expected else None)
         if not rate_hz:
@@ -100,6 +102,8 @@ class Payloads:
                 f"{where}: option 'dtype'", expected="such as <i2, >i2, u1 or <f4", found=repr(dtype)
             )
         self.rate_hz, self.max_bytes = _positive(rate_hz), max_bytes
+        self._named, self._device_key = device_key is not None, device_key or "device"
+        self._facts = _FACTS | {self._device_key}
         self._where, self._format, self._dtype, self._scale = where, format, np.dtype(dtype), scale
         self._channels, self._expected = tuple(channels), expected.names if expected else ()
         #: Of columns that no message names.
@@ -131,10 +135,9 @@ class Payloads:
             yield Fault("garbage", _samples_in(data), f"{self._where}: not {wanted}: {shown}", device)
             return
         total = sum(_length(piece) for piece in message.pieces)
-        device = device or message.facts.get("device", "")
-        if device and not is_device(device):
-            shown = repr(device)[:60]
-            yield Fault("device", total, f"{self._where}: {shown} is no name of a device")
+        device = device or _device(message.facts.get(self._device_key, ""))
+        if (device or self._named) and total and not is_device(device):
+            yield Fault("device", total, f"{self._where}: {repr(device)[:60]} is no name of a device")
             return
         yield from self._stamped(message, device, rate_hz, wall_s)
 
@@ -202,7 +205,7 @@ class Payloads:
         facts = {}
         names: tuple[str, ...] = ()
         if isinstance(value, dict):
-            facts = {name: value[name] for name in _FACTS & value.keys()}
+            facts = {name: value[name] for name in self._facts & value.keys()}
             names = _names(facts["channels"]) if "channels" in facts else ()
             value = facts.pop("samples", value)
         samples, names = self._columns(value, names)
@@ -212,11 +215,11 @@ class Payloads:
         """float32 [n, channels] and the channels' names."""
         known = names or self._known
         if isinstance(value, dict):
-            names = known or _channels_of(value)
+            names = known or self._channels_of(value)
             columns = _numbers([value[name] for name in names])
             return (columns[None] if columns.ndim == 1 else columns.T), names
         if isinstance(value, list) and value and isinstance(value[0], dict):
-            names = known or _channels_of(value[0])
+            names = known or self._channels_of(value[0])
             return _numbers([[row[name] for name in names] for row in value]).reshape(-1, len(names)), names
         samples = _numbers(value)
         if not samples.size:
@@ -227,10 +230,20 @@ class Payloads:
             raise ValueError("another number of channels")
         return samples, known
 
+    def _channels_of(self, sample: dict[str, Any]) -> tuple[str, ...]:
+        """Every key with a number, where nothing says what the channels are."""
+        wanted = sample.keys() - self._facts
+        return _names([key for key in sample if key in wanted and not isinstance(sample[key], str)])
+
 
 def is_device(name: object) -> bool:
     """Whether that may be the name of a device: printable text of at most 128 characters."""
     return isinstance(name, str) and 0 < len(name) <= MAX_NAME and name.isprintable()
+
+
+def _device(name: Any) -> Any:
+    """A device's number is a name as well."""
+    return str(name) if isinstance(name, int) and not isinstance(name, bool) else name
 
 
 def _decoded(text: bytes) -> Any:
@@ -247,11 +260,6 @@ def _numbers(values: Any) -> NDArray[np.float32]:
     if numbers.ndim > 2 or isinstance(values, str):
         raise ValueError("nested too deep, or text")
     return numbers
-
-
-def _channels_of(sample: dict[str, Any]) -> tuple[str, ...]:
-    """Every key with a number, where nothing says what the channels are."""
-    return _names([key for key, value in sample.items() if key not in _FACTS and not isinstance(value, str)])
 
 
 def _names(names: Any) -> tuple[str, ...]:

@@ -113,9 +113,19 @@ def test_who_sent_it():
     assert block.device == "topic"
     (block,) = read([1, 2], device="")
     assert block.device == ""
-    for name in ("x" * 129, "a\nb", 7, ["x"], "\x1b[2J", "\ud800"):
+    for name in ("x" * 129, "a\nb", True, 1.5, ["x"], "\x1b[2J", "\ud800"):
         (fault,) = read({"device": name, "samples": [[1, 2], [3, 4]]}, device="")
         assert (fault.reason, fault.samples, fault.device) == ("device", 2, "")
+
+
+def test_a_key_that_must_name_the_device():
+    (block,) = read({"id": 7, "ax": 1, "ay": 2}, device="", device_key="id")
+    assert block.device == "7"
+    (block,) = read({"id": 7, "t": 1}, device="", device_key="id", expected=None, rate_hz=1)
+    assert block.channels == ("t",)
+    for message in ({"ax": 1, "ay": 2}, [1, 2], "1,2", {"device": "wrist", "ax": 1, "ay": 2}):
+        (fault,) = read(message, device="", device_key="id")
+        assert (fault.reason, fault.samples) == ("device", 1)
 
 
 @pytest.mark.parametrize("message", ["", " \n ", "[]", '{"samples": []}', "[[]]", "# comment"])
