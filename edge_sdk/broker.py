@@ -273,10 +273,10 @@ class Connection(Closing):
             self._client.connect(access.host, access.port, access.keepalive_s, **options)
         except ssl.SSLCertVerificationError as error:
             raise distrusted(str(access), access.host, error) from error
-        except ssl.SSLError as error:
+        except (ssl.SSLError, ConnectionResetError) as error:
             raise Retry(
-                f"{access} does not agree to TLS",
-                found=error.reason or one_line(error),
+                f"{access} does not agree to {'TLS' if access.tls else 'MQTT'}",
+                found=getattr(error, "reason", None) or error.strerror or one_line(error),
                 remedy="is that its TLS port, and does it ask for a certificate (cert=…)?",
             ) from error
         except OSError as error:

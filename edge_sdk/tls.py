@@ -14,6 +14,19 @@ _NAME_CODES = {62, 64}
 _NOT_YET_VALID, _EXPIRED = 9, 10
 
 
+class _Socket(ssl.SSLSocket):
+    """Closed when the two sides do not come to terms; Python leaves that to whoever made it."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except OSError:
+            self.close()
+            raise
+
+
 def client_context(what: str, ca: str = "", cert: str = "", key: str = "") -> ssl.SSLContext:
     """What a client trusts and shows.
 
@@ -37,6 +50,7 @@ def client_context(what: str, ca: str = "", cert: str = "", key: str = "") -> ss
             raise ConfigError(f"{what}: {name} {file}", expected="a file that this user may read")
     try:
         context = ssl.create_default_context(cafile=ca or None)
+        context.sslsocket_class = _Socket
         if cert:
             context.load_cert_chain(cert, key or None, no_passphrase)
     except (ssl.SSLError, OSError) as error:

@@ -25,7 +25,6 @@ message is stamped with the time at which the message came, the others by the ra
 from __future__ import annotations
 
 import json
-import math
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -48,7 +47,14 @@ _MAX_CHANNELS = 1024
 _DTYPE = re.compile(r"[<>]?(i[1248]|u[1248]|f[248])")
 #: Keys of an object that are no channels.
 _FACTS = frozenset({"samples", "channels", "rate_hz", "time_s"})
+_RATES_HZ = (1e-6, 1e9)
+#: Up to the year 9999, which is where calendars end.
+_TIMES_S = (0.0, 253_402_300_799.0)
 _WRONG = (ValueError, TypeError, KeyError, OverflowError, RecursionError)
+
+
+class _UnreadableError(ValueError):
+    """Why a message cannot be read, for people."""
 
 
 @dataclass(slots=True)
@@ -101,7 +107,7 @@ class Payloads:
             raise ConfigError(
                 f"{where}: option 'dtype'", expected="such as <i2, >i2, u1 or <f4", found=repr(dtype)
             )
-        self.rate_hz, self.max_bytes = _positive(rate_hz), max_bytes
+        self.rate_hz, self.max_bytes = rate_hz, max_bytes
         self._named, self._device_key = device_key is not None, device_key or "device"
         self._facts = _FACTS | {self._device_key}
         self._where, self._format, self._dtype, self._scale = where, format, np.dtype(dtype), scale
@@ -126,13 +132,12 @@ class Payloads:
             return
         try:
             message = self._message(data)
-            rate_hz = _positive(message.facts.get("rate_hz", self.rate_hz))
-            sent_s = message.facts.get("time_s")
-            wall_s = None if sent_s is None else _positive(sent_s)
-        except _WRONG:
+            rate_hz = _fact(message.facts, "rate_hz", _RATES_HZ) or self.rate_hz
+            wall_s = _fact(message.facts, "time_s", _TIMES_S)
+        except _WRONG as error:
             shown = repr(data[:60].decode(errors="replace"))
-            wanted = f"samples of {', '.join(self._known[:8])}" if self._known else "samples"
-            yield Fault("garbage", _samples_in(data), f"{self._where}: not {wanted}: {shown}", device)
+            why = str(error) if isinstance(error, _UnreadableError) else "no samples of numbers"
+            yield Fault("garbage", _samples_in(data), f"{self._where}: {why}: {shown}", device)
             return
         total = sum(_length(piece) for piece in message.pieces)
         device = device or _device(message.facts.get(self._device_key, ""))
@@ -216,18 +221,18 @@ class Payloads:
         known = names or self._known
         if isinstance(value, dict):
             names = known or self._channels_of(value)
-            columns = _numbers([value[name] for name in names])
+            columns = _numbers(_picked(value, names))
             return (columns[None] if columns.ndim == 1 else columns.T), names
         if isinstance(value, list) and value and isinstance(value[0], dict):
             names = known or self._channels_of(value[0])
-            return _numbers([[row[name] for name in names] for row in value]).reshape(-1, len(names)), names
+            return _numbers([_picked(row, names) for row in value]).reshape(-1, len(names)), names
         samples = _numbers(value)
         if not samples.size:
             return np.empty((0, len(known)), np.float32), known
         if samples.ndim < 2:
             samples = samples.reshape(-1, 1) if len(known) == 1 else samples.reshape(1, -1)
         if known and samples.shape[1] != len(known):
-            raise ValueError("another number of channels")
+            raise _UnreadableError(f"{samples.shape[1]} columns for the channels {', '.join(known)[:80]}")
         return samples, known
 
     def _channels_of(self, sample: dict[str, Any]) -> tuple[str, ...]:
@@ -258,8 +263,15 @@ def _numbers(values: Any) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
         numbers = np.array(values, np.float32)
     if numbers.ndim > 2 or isinstance(values, str):
-        raise ValueError("nested too deep, or text")
+        raise _UnreadableError("text, or lists in lists in lists")
     return numbers
+
+
+def _picked(sample: Any, names: tuple[str, ...]) -> list[Any]:
+    try:
+        return [sample[name] for name in names]
+    except KeyError as error:
+        raise _UnreadableError(f"no channel {error}") from error
 
 
 def _names(names: Any) -> tuple[str, ...]:
@@ -269,15 +281,18 @@ def _names(names: Any) -> tuple[str, ...]:
         or not all(is_device(name) for name in names)
         or len(set(names)) != len(names)
     ):
-        raise ValueError("no names of channels")
+        raise _UnreadableError("no names of channels")
     return tuple(names)
 
 
-def _positive(number: Any) -> float:
-    value = float(number)
-    if isinstance(number, str) or not math.isfinite(value) or value <= 0:
-        raise ValueError("not a positive number")
-    return value
+def _fact(facts: dict[str, Any], name: str, limits: tuple[float, float]) -> float | None:
+    """A number that a message tells about itself."""
+    value = facts.get(name)
+    if value is None:
+        return None
+    if isinstance(value, (bool, str)) or not limits[0] <= float(value) <= limits[1]:
+        raise _UnreadableError(f"{name} is not from {limits[0]:g} to {limits[1]:g}")
+    return float(value)
 
 
 def _length(piece: NDArray[np.float32] | Fault) -> int:

@@ -15,6 +15,7 @@ from edge_sdk.broker import Connection, Reading
 from edge_sdk.brokeraccess import SHARED_OPTIONS, Protocol, access
 from edge_sdk.closing import Closing
 from edge_sdk.contract import Input
+from edge_sdk.errors import Retry
 from edge_sdk.sources._payload import Format, Payloads
 from edge_sdk.sources._topics import DeviceNames
 
@@ -154,12 +155,13 @@ class Source(Closing):
         try:
             connection.subscribe(self._access.topic, self._qos)
             while not self._closing.is_set():
-                if not connection.wait(lambda: self._inbox or self._closing.is_set(), _POLL_S):
-                    continue
+                connection.wait(lambda: self._inbox or self._closing.is_set(), _POLL_S)
                 while self._inbox and not self._closing.is_set():
                     yield from self._next()
-                if not self._closing.is_set():
-                    connection.check()
+                connection.check()
+        except Retry:
+            if not self._closing.is_set():  # else it is lost because it was closed
+                raise
         finally:
             connection.close()
 

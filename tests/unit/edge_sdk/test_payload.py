@@ -96,6 +96,8 @@ def test_the_last_sample_came_now_and_a_sender_s_clock_is_only_information():
     assert abs(block.wall_s + 1.0 - time.time()) < 1
     (block,) = read({"ax": 1, "ay": 2, "time_s": 1e9, "rate_hz": 10})
     assert (block.wall_s, block.rate_hz) == (1e9, 10)
+    (unset,) = read({"ax": 1, "ay": 2, "time_s": 0})
+    assert unset.wall_s == 0
     assert before <= block.time_s <= boottime_s()
 
 
@@ -157,7 +159,11 @@ def test_what_holds_nothing_is_no_fault(message):
         ("[" + "1" * 5000 + ", 2]", 1),
         ({"ax": 1, "ay": 2, "rate_hz": 0}, 1),
         ({"ax": 1, "ay": 2, "rate_hz": "50"}, 1),
-        ({"ax": 1, "ay": 2, "rate_hz": None}, 1),
+        ({"ax": 1, "ay": 2, "rate_hz": True}, 1),
+        ({"ax": 1, "ay": 2, "rate_hz": 1e-300}, 1),
+        ({"ax": 1, "ay": 2, "rate_hz": 10**400}, 1),
+        ({"ax": 1, "ay": 2, "time_s": 1.7e12}, 1),
+        ({"ax": 1, "ay": 2, "time_s": -1}, 1),
         ({"ax": 1, "ay": 2, "time_s": NAN}, 1),
         ({"channels": ["ax", "ax"], "samples": [[1, 2]]}, 1),
         ({"channels": "ax", "samples": [[1, 2]]}, 1),
@@ -173,6 +179,20 @@ def test_garbage_is_one_fault(message, count):
     assert (fault.reason, fault.samples, fault.device) == ("garbage", count, "press-7")
     assert fault.detail.isprintable()
     assert len(fault.detail) < 300
+
+
+@pytest.mark.parametrize(
+    ("message", "why"),
+    [
+        ({"ax": 1}, "no channel 'ay'"),
+        ([1, 2, 3], "3 columns for the channels ax, ay"),
+        ({"ax": 1, "ay": 2, "time_s": 1.7e12}, "time_s is not from 0 to 2.5"),
+        ("{", "no samples of numbers"),
+    ],
+)
+def test_a_fault_says_why(message, why):
+    (fault,) = read(message)
+    assert why in fault.detail
 
 
 def test_a_message_is_bounded():
