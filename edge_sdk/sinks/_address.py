@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import quote, urlsplit
 
-from edge_sdk.errors import ConfigError, Retry
+from edge_sdk.errors import ConfigError
 
 #: What a path or a query may hold as it is.
 _PLAIN = "/%:@!$&'()*+,;=~-._?"
@@ -98,31 +97,6 @@ def headers_of(scheme: str, lines: Sequence[str]) -> tuple[dict[str, str], bool]
         secret = secret or name.lower() in {"authorization", "cookie"}
         headers[name] = value
     return headers, secret
-
-
-def tls(address: Address, ca: str, cert: str, key: str) -> ssl.SSLContext:
-    """Verifies the server by the system's certificates or by `ca`, and shows it `cert` where there is one.
-
-    Raises:
-        ConfigError: `key` without `cert`.
-        Retry: a file cannot be read now.
-    """
-    if key and not cert:
-        raise ConfigError(f"{address}: key without cert", expected="both, or cert with both in it")
-    file = ca
-    try:
-        context = ssl.create_default_context(cafile=ca or None)
-        file = cert
-        if cert:
-            context.load_cert_chain(cert, key or None, password="")  # never asks a terminal for one
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        found = "no certificate or key in PEM form that fits" if isinstance(error, ssl.SSLError) else None
-        raise Retry(
-            f"{address}: {file} cannot be used",
-            found=found or getattr(error, "strerror", None) or error,
-            remedy="an unencrypted PEM file that this user may read",
-        ) from error
-    return context
 
 
 def _wrong(scheme: str, location: str) -> ConfigError:

@@ -9,17 +9,15 @@ import ssl
 import time
 from email.message import Message
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 from edge_sdk.errors import DeviceError, Rejected, Retry, one_line
 from edge_sdk.sinks._connection import Answer
+from edge_sdk.tls import distrusted
 
 #: A server may not put us off for longer, s.
 _LONGEST_WAIT_S = 3600.0
 _BUSY = {408, 425, 429}
-#: Of OpenSSL, as ``ssl.SSLCertVerificationError.verify_code`` has them.
-_NOT_YET_VALID, _EXPIRED = 9, 10
-_NO_KNOWN_CA = {18, 19, 20, 21}
-_OTHER_NAME = {62, 64}
 
 
 class Busy(Retry):
@@ -70,7 +68,7 @@ def judge(where: str, answer: Answer, secrets: tuple[str, ...] = ()) -> DeviceEr
 def describe(where: str, error: Exception, timeout_s: float) -> Retry:
     """What a failed exchange was; all of it may work later, when somebody has mended it."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return _distrust(where, error)
+        return distrusted(where, urlsplit(where).hostname or where, error)
     if isinstance(error, TimeoutError):
         return Retry(
             f"{where} did not answer", expected=f"within {timeout_s:g} s", found="silence or a trickle"
@@ -84,18 +82,6 @@ def describe(where: str, error: Exception, timeout_s: float) -> Retry:
     if isinstance(error, OSError):
         return Retry(f"{where} cannot be reached", found=error.strerror or error)
     return Retry(f"{where} does not answer in HTTP", found=f"{type(error).__name__}: {one_line(error)}")
-
-
-def _distrust(where: str, error: ssl.SSLCertVerificationError) -> Retry:
-    code, today = error.verify_code, time.strftime("%Y-%m-%d %H:%M", time.gmtime())
-    remedy = "see what `openssl s_client -connect` says of it"
-    if code in {_NOT_YET_VALID, _EXPIRED}:
-        remedy = f"if it is not {today} UTC, set the clock (timedatectl); else renew the certificate"
-    elif code in _NO_KNOWN_CA:
-        remedy = "name the file of its certificate authority: ca = 'FILE'"
-    elif code in _OTHER_NAME:
-        remedy = "use the name that its certificate is for"
-    return Retry(f"{where}: its certificate is not trusted", found=error.verify_message, remedy=remedy)
 
 
 def _no_tls(where: str, error: ssl.SSLError) -> Retry:

@@ -18,9 +18,10 @@ from edge_sdk.errors import ConfigError
 from edge_sdk.plugins import Delivery
 from edge_sdk.prediction import Prediction
 from edge_sdk.secret import read_secret
-from edge_sdk.sinks._address import Address, headers_of, tls
+from edge_sdk.sinks._address import Address, headers_of
 from edge_sdk.sinks._connection import Connection
 from edge_sdk.sinks._verdict import describe, judge
+from edge_sdk.tls import client_context
 
 T = TypeVar("T")
 
@@ -75,7 +76,7 @@ class Sink(Closing):
         if self.scheme == "http":
             _refuse_in_the_clear(address, bool(secret or token) and not insecure, bool(ca or cert or key))
         self._secrets = tuple(filter(None, (token, *(self._headers.values() if secret else ()))))
-        context = tls(address, ca, cert, key) if self.scheme == "https" else None
+        context = client_context(self._where, ca, cert, key) if self.scheme == "https" else None
         self._connection = Connection(address.host, address.port, context, timeout_s)
         self._timeout_s = timeout_s
         self._met = False

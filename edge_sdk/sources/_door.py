@@ -6,6 +6,7 @@ import errno
 import hashlib
 import hmac
 import ipaddress
+import os
 import socket
 import ssl
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from edge_sdk.sources._request import Head, Refused
 
 _PORT = 8080
 _BACKLOG = 512
+#: Of a connection, in the system, each way.
+_BUFFER_BYTES = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,8 @@ class Door:
         """Check what the options say.
 
         Raises:
-            ConfigError: no such address, or one that others can reach without a token.
-            Retry: a file cannot be read now.
+            ConfigError: no such address, one that others can reach without a token, or no certificate.
+            Retry: the file of the token cannot be read now.
         """
         host, port, path = _place(location)
         where = f"http: {host}:{port}"
@@ -73,6 +76,9 @@ class Door:
             )
         except OSError as error:
             raise self._verdict(error) from error
+        # Requests and answers are short: a client that hangs holds this much, and no megabytes.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
         listener.setblocking(False)
         return listener
 
@@ -106,7 +112,7 @@ class Door:
             )
         if error.errno in (errno.EACCES, errno.EPERM):
             remedy = "choose a port above 1023" if self.port < 1024 else None
-            return Fatal(f"{self}: may not be listened on", found=error.strerror, remedy=remedy)
+            return Fatal(f"{self}: may not be listened on", found=os.strerror(error.errno), remedy=remedy)
         return Retry(f"{self}: cannot be listened on", found=error.strerror or error)
 
 
@@ -144,18 +150,22 @@ def _digest(text: str) -> bytes:
 
 
 def _tls(where: str, cert: str, key: str) -> ssl.SSLContext | None:
+    def no_passphrase() -> str:
+        raise ConfigError(f"{where}: key {key or cert}", expected="a key without a passphrase")
+
     if not cert:
         if key:
             raise ConfigError(f"{where}: key without cert", expected="both, or cert with both in it")
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        context.load_cert_chain(cert, key or None, password="")  # never asks a terminal for one
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        found = "no certificate or key in PEM form that fits" if isinstance(error, ssl.SSLError) else None
-        raise Retry(
-            f"{where}: {cert} cannot be used",
-            found=found or getattr(error, "strerror", None) or error,
-            remedy="an unencrypted PEM file that this user may read, and its key",
+        context.load_cert_chain(cert, key or None, no_passphrase)
+    except ConfigError:
+        raise
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError(
+            f"{where}: cert {cert}",
+            expected="a PEM file that this user may read, and its key",
+            found=getattr(error, "reason", None) or error.strerror or error,
         ) from error
     return context

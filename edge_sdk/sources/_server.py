@@ -219,6 +219,7 @@ class Server:
             useless = next((c for c in self._clients if not c.waits), None)
             if useless is None:
                 return  # everyone waits for the pipeline; `waiting` bounds them
+            self.forget(useless)
             useless.abort()
 
     def _answer(self) -> None:

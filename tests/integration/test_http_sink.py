@@ -275,7 +275,7 @@ def test_tls_with_an_authority_of_its_own(authority, tmp_path):
         with sink_to(server, scheme="https", timeout_s=10) as sink, pytest.raises(Retry) as caught:
             sink.write(predictions(1))
         assert "certificate is not trusted" in str(caught.value)
-        assert "ca = 'FILE'" in str(caught.value)
+        assert "ca=FILE" in str(caught.value)
         other = Authority(tmp_path / "other", "somebody-else")
         with (
             sink_to(server, scheme="https", ca=str(other.ca), timeout_s=10) as sink,
@@ -288,13 +288,13 @@ def test_tls_with_an_authority_of_its_own(authority, tmp_path):
 @pytest.mark.parametrize(
     ("names", "dates", "found"),
     [
-        (("DNS:elsewhere",), {}, "not trusted.*use the name that its certificate is for"),
+        (("DNS:elsewhere",), {}, "not trusted: expected one made out to 127.0.0.1.*write the name"),
         (
             ("IP:127.0.0.1",),
             {"begins": "20500101000000Z"},
-            "not trusted: found certificate is not yet valid; if",
+            "not trusted.*found certificate is not yet valid; ",
         ),
-        (("IP:127.0.0.1",), {"ends": "20200201000000Z"}, "not trusted: found certificate has expired; if"),
+        (("IP:127.0.0.1",), {"ends": "20200201000000Z"}, "not trusted.*found certificate has expired; "),
     ],
 )
 def test_a_certificate_for_another_name_or_time_is_a_retry(authority, names, dates, found):
@@ -320,7 +320,7 @@ def test_client_certificates(authority):
         assert len(server.requests) == 1
         with sink_to(server, **options) as sink, pytest.raises(Retry, match="127.0.0.1"):
             sink.write(predictions(1))
-        with pytest.raises(Retry, match="no certificate or key in PEM form"):
+        with pytest.raises(ConfigError, match="ca, cert or key: expected PEM files"):
             sink_to(server, cert=str(mine.key), **options)
 
 

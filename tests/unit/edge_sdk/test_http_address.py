@@ -73,7 +73,7 @@ def test_the_check_before_a_run_connects_to_nothing(tmp_path):
         plugin, location, options = check_url("sinks", f"{scheme}://nowhere.invalid/hook?batch=3")
         plugin.preflight(location, None, **options)
         assert plugin.delivery == "outbox"
-    with pytest.raises(Retry, match="missing.pem cannot be used: found No such file"):
+    with pytest.raises(ConfigError, match=r"missing\.pem: expected a file that this user may read"):
         plugin.preflight("host", None, ca=str(tmp_path / "missing.pem"))
 
 
