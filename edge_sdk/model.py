@@ -298,8 +298,8 @@ class Model(Closing):
 
     def _count(self, windows: NDArray[Any] | Mapping[str, NDArray[Any]]) -> int:
         arrays = list(windows.values()) if isinstance(windows, Mapping) else [windows]
-        counts = {len(array) if np.ndim(array) else 0 for array in arrays}
-        if len(counts) != 1:
+        counts = {len(array) if np.ndim(array) else -1 for array in arrays}
+        if len(counts) != 1 or -1 in counts:
             raise SpecError(
                 f"{self.name}: windows", expected="as many for each input", found=sorted(counts) or "none"
             )

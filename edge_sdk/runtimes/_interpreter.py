@@ -124,7 +124,7 @@ class InterpreterRuntime:
         unsettled = next((port for port in self.inputs if port.unsettled), None)
         if unsettled is None:
             return None
-        return f"its input {unsettled.name!r} leaves a length open: is it what the contract says?"
+        return f"its input {unsettled.name!r} leaves a length open, which a contract says; see docs/models.md"
 
     def _ports(self, side: str, details: Sequence[dict[str, Any]]) -> tuple[Port, ...]:
         """The tensors of one side, named as in the main graph's signature; names that are none are unlike."""
