@@ -110,15 +110,18 @@ def answering(*answers: bytes) -> Iterator[int]:
 
 
 class Listener:
-    """Subscribes and keeps what arrives."""
+    """Subscribes and keeps what arrives; with a client id, also what came while the broker was away."""
 
-    def __init__(self, port: int, topic: str) -> None:
+    def __init__(self, port: int, topic: str, client_id: str = "") -> None:
         from paho.mqtt import client
 
         self.messages: list[bytes] = []
         self.topics: list[str] = []
         self.retained: dict[str, bytes] = {}
-        self._client = client.Client(client.CallbackAPIVersion.VERSION2)
+        self._client = client.Client(
+            client.CallbackAPIVersion.VERSION2, client_id, clean_session=not client_id
+        )
+        self._client.reconnect_delay_set(0.1, 0.5)
         self._client.on_connect = lambda c, *_: c.subscribe(topic, 1)
         self._client.on_message = lambda c, d, message: self._keep(message)
         ready = []
