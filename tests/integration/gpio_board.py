@@ -51,12 +51,12 @@ class Line:
 class GpioBoard:
     """``/dev/gpiochip0`` on a board, with lines GPIO0, GPIO1, …"""
 
-    def __init__(self, board: Board, folder: Path, lines: int = 28, label: str = "pinctrl-bcm2711") -> None:
+    def __init__(self, board: Board, lines: int = 28, label: str = "pinctrl-bcm2711") -> None:
         self._count = lines
         self.forget()
         self.label, self.changed = label, threading.Condition()
         self._connections: list[socket.socket] = []
-        shim = folder / "gpio_shim.so"
+        shim = board.folder / "gpio_shim.so"
         flags = ["-shared", "-fPIC", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror"]
         subprocess.run(["gcc", *flags, "-o", shim, HERE / "gpio_shim.c", "-ldl"], check=True)
         board(
@@ -64,10 +64,10 @@ class GpioBoard:
             description="P: /devices/gpiochip0\nN: gpiochip0\nE: DEVNAME=/dev/gpiochip0\n"
             "E: SUBSYSTEM=gpio\nA: dev=254:0\n",
         )
-        self._board = board
+        self.board = board
         self._place(board.root)
-        address = folder / "gpio.socket"
-        self.env = {**board.env, "LD_PRELOAD": f"{shim} {PRELOAD}", "GPIO_BOARD": str(address)}
+        address = board.folder / "gpio.socket"
+        board.env |= {"LD_PRELOAD": f"{shim} {PRELOAD}", "GPIO_BOARD": str(address)}
         self._server = socket.socket(socket.AF_UNIX)
         self._server.bind(str(address))
         self._server.listen()
@@ -92,7 +92,7 @@ class GpioBoard:
             for connection in self._connections:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
-        self._board("remove", path="/sys/devices/gpiochip0")
+        self.board("remove", path="/sys/devices/gpiochip0")
 
     def close(self) -> None:
         self._server.close()
@@ -109,15 +109,15 @@ class GpioBoard:
     def _serve(self, connection: socket.socket) -> None:
         """Answer one chip request, or hold one line until its holder lets go."""
         held: list[int] = []
-        with connection, connection.makefile("rb") as stream:
+        # A holder that was killed may leave an answer unread: its connection breaks.
+        with contextlib.suppress(ConnectionError), connection, connection.makefile("rb") as stream:
             while len(head := stream.read(8)) == 8:
                 number, size = struct.unpack("II", head)
                 argument = bytearray(stream.read(size))
                 with self.changed:
                     error = self._handle(number & 0xFF, argument, held)
                     self.changed.notify_all()
-                with contextlib.suppress(OSError):
-                    connection.sendall(struct.pack("i", error) + argument)
+                connection.sendall(struct.pack("i", error) + argument)
         with self.changed:
             for offset in held:  # as most drivers: an input again
                 line = self.lines[offset]

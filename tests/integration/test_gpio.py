@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,18 +12,18 @@ import pytest
 from edge_sdk import recordings
 from edge_sdk.recordings import Signal
 from tests.integration.gpio_board import GpioBoard
-from tests.integration.umockdev_board import virtual_board
+from tests.integration.umockdev_board import Driver, virtual_board
 from tests.models import write_model
 
 pytestmark = pytest.mark.integration
 
-HERE = Path(__file__).parent
+DONE = {"kind": "done"}
 
 
 @pytest.fixture(scope="module")
-def lasting(tmp_path_factory):
+def lasting():
     with virtual_board() as board:
-        chip = GpioBoard(board, tmp_path_factory.mktemp("gpio"))
+        chip = GpioBoard(board)
         yield chip
         chip.close()
 
@@ -37,56 +36,24 @@ def gpio(lasting):
 
 
 @pytest.fixture
-def removable(tmp_path):
+def removable():
     with virtual_board() as board:
-        yield GpioBoard(board, tmp_path)
-
-
-class Driver:
-    """A sink in a process of its own."""
-
-    def __init__(self, gpio, url, **options):
-        request = json.dumps({"url": url, "options": options})
-        self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "umockdev_driver.py"), request],
-            env=gpio.env,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.opened = self._answer()
-
-    def _answer(self):
-        return json.loads(self.process.stdout.readline())
-
-    def __call__(self, **command):
-        self.process.stdin.write(json.dumps(command) + "\n")
-        self.process.stdin.flush()
-        return self._answer()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.process.kill()
-        self.process.wait(timeout=10)
-        self.process.stdin.close()
-        self.process.stdout.close()
+        yield GpioBoard(board)
 
 
 def test_a_prediction_switches_it_on_and_time_switches_it_off(gpio):
     line = gpio.lines[17]
-    with Driver(gpio, "gpio:gpiochip0/17", hold_s=0.3) as sink:
-        assert sink.opened == {}
+    with Driver(gpio.board, "gpio:gpiochip0/17", hold_s=0.3) as sink:
+        assert sink.opened["kind"] == "open"
         assert (line.level, line.consumer) == (0, "edgeml")
-        assert sink(write=[0.0]) == {}
+        assert sink(write=[0.0]) == DONE
         assert line.level == 1  # acknowledged is switched
         gpio.wait(lambda: line.level == 0)  # nobody calls it again
         on, off = (at_s for at_s, _ in line.history[-2:])
         assert off - on >= 0.3
-        assert sink(do="idle") == {}
-        assert sink(do="close") == {}
-        assert sink(do="close") == {}
+        assert sink(do="idle") == DONE
+        assert sink(do="close") == DONE
+        assert sink(do="close") == DONE
         assert sink(write=[0.0])["error"] == "Retry"
     assert line.levels == [None, 0, 1, 0, None]
     assert line.consumer == ""
@@ -94,24 +61,24 @@ def test_a_prediction_switches_it_on_and_time_switches_it_off(gpio):
 
 def test_it_stays_on_while_predictions_come(gpio):
     line = gpio.lines[4]
-    with Driver(gpio, "gpio:0/GPIO4", hold_s=1.0) as sink:
+    with Driver(gpio.board, "gpio:0/GPIO4", hold_s=0.6) as sink:
         started_s = time.monotonic()
-        while time.monotonic() < started_s + 1.5:
-            assert sink(write=[0.1, 0.0]) == {}
+        while time.monotonic() < started_s + 0.9:
+            assert sink(write=[0.1, 0.0]) == DONE
         last_s = time.monotonic()
         assert line.levels == [None, 0, 1]
         gpio.wait(lambda: line.level == 0)
-        assert line.history[-1][0] >= last_s + 0.9
+        assert line.history[-1][0] >= last_s + 0.5
 
 
 def test_a_pulse_is_not_lengthened(gpio):
     line = gpio.lines[17]
-    with Driver(gpio, "gpio:pinctrl-bcm2711/GPIO17", pulse_s=0.4) as sink:
+    with Driver(gpio.board, "gpio:pinctrl-bcm2711/GPIO17", pulse_s=0.4) as sink:
         while line.levels[-2:] != [1, 0]:
-            assert sink(write=[0.0]) == {}
+            assert sink(write=[0.0]) == DONE
         on, off = (at_s for at_s, _ in line.history[2:4])
         assert 0.4 <= off - on < 5.0
-        assert sink(write=[0.0]) == {}
+        assert sink(write=[0.0]) == DONE
         gpio.wait(lambda: line.levels[2:6] == [1, 0, 1, 0])
 
 
@@ -127,16 +94,16 @@ def test_a_pulse_is_not_lengthened(gpio):
 )
 def test_levels(gpio, options, rest, active, safe):
     line = gpio.lines[2]
-    with Driver(gpio, "gpio:/dev/gpiochip0/2", hold_s=0.2, **options) as sink:
+    with Driver(gpio.board, "gpio:/dev/gpiochip0/2", hold_s=0.2, **options) as sink:
         assert line.level == safe
         sink(write=[0.0])
         assert line.level == active
         gpio.wait(lambda: line.level == rest)
         sink(write=[0.0])
-        assert sink(do="safe") == {}
+        assert sink(do="safe") == DONE
         assert line.level == safe
         count = len(line.history)
-        assert sink(do="idle") == {}
+        assert sink(do="idle") == DONE
         time.sleep(0.4)  # the time that was left is void
         assert len(line.history) == count
         sink(write=[0.0])
@@ -148,13 +115,13 @@ def test_levels(gpio, options, rest, active, safe):
 
 def test_what_is_too_old_is_refused_and_moves_nothing(gpio):
     line = gpio.lines[17]
-    with Driver(gpio, "gpio:gpiochip0/17", max_age_s=1.0) as sink:
+    with Driver(gpio.board, "gpio:gpiochip0/17", max_age_s=1.0) as sink:
         answer = sink(write=[5.0])
         assert answer["error"] == "Rejected"
         assert "expected at most 1 s, found 5.0 s" in answer["message"]
         assert sink(write=[5.0, 0.0])["error"] == "Rejected"  # all or nothing: the pipeline asks one by one
         assert line.levels == [None, 0]
-        assert sink(write=[0.0]) == {}
+        assert sink(write=[0.0]) == DONE
         gpio.wait(lambda: line.level == 0)  # max_age_s is the default of hold_s
         assert line.levels == [None, 0, 1, 0]
 
@@ -171,25 +138,25 @@ def test_what_cannot_be_opened_says_why(gpio):
         ("gpio:0/1?safe=off", "ConfigError", "option 'safe'"),
         ("gpio:0/1?hold_s=0", "ConfigError", "option 'hold_s'"),
     ):
-        with Driver(gpio, url) as sink:
+        with Driver(gpio.board, url) as sink:
             assert sink.opened["error"] == error, url
             assert words in sink.opened["message"], url
     assert all(line.level is None for line in gpio.lines)
 
 
 def test_a_chip_that_is_unplugged_is_noticed(removable):
-    with Driver(removable, "gpio:gpiochip0/17") as sink:
-        assert sink(do="idle") == {}
+    with Driver(removable.board, "gpio:gpiochip0/17") as sink:
+        assert sink(do="idle") == DONE
         removable.unplug()
         for command in ({"do": "idle"}, {"write": [0.0]}, {"do": "safe"}):
             answer = sink(**command)
             assert answer["error"] == "Retry"
             assert "the line is lost: found No such device" in answer["message"]
-        assert sink(do="close") == {}
+        assert sink(do="close") == DONE
 
 
 def test_unplugged_while_active_is_noticed_by_the_next_call(removable):
-    with Driver(removable, "gpio:gpiochip0/17", hold_s=0.1) as sink:
+    with Driver(removable.board, "gpio:gpiochip0/17", hold_s=0.1) as sink:
         sink(write=[0.0])
         removable.unplug()
         assert sink(do="idle")["error"] == "Retry"
@@ -197,14 +164,14 @@ def test_unplugged_while_active_is_noticed_by_the_next_call(removable):
 
 def test_killed_it_lets_go_and_the_next_one_may_have_it(gpio):
     line = gpio.lines[17]
-    with Driver(gpio, "gpio:gpiochip0/17", hold_s=60.0) as sink:
+    with Driver(gpio.board, "gpio:gpiochip0/17", hold_s=60.0) as sink:
         sink(write=[0.0])
         assert line.level == 1
-        sink.process.send_signal(signal.SIGKILL)
+        sink.kill()
         gpio.wait(lambda: line.consumer == "")
         assert line.level is None  # the pull resistor's turn
-    with Driver(gpio, "gpio:gpiochip0/17") as sink:
-        assert sink.opened == {}
+    with Driver(gpio.board, "gpio:gpiochip0/17") as sink:
+        assert sink.opened["kind"] == "open"
         assert line.level == 0
 
 
@@ -227,7 +194,9 @@ def test_a_pipeline_switches_it_and_leaves_it_safe(gpio, tmp_path):
     )
     line = gpio.lines[17]
     command = [sys.executable, "-m", "edge_sdk", "run", "edgeml.toml", "--json"]
-    with subprocess.Popen(command, cwd=tmp_path, env=gpio.env, stdout=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=gpio.board.env, stdout=subprocess.PIPE, text=True
+    ) as run:
         gpio.wait(lambda: 1 in line.levels or run.poll() is not None)
         assert line.levels[:3] == [None, 0, 1]
         run.send_signal(signal.SIGTERM)

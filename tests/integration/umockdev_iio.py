@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import select
 import threading
 import time
 from collections.abc import Callable
@@ -88,6 +89,8 @@ class IioDevice:
             self.set(file, value)
         self.node.parent.mkdir(exist_ok=True)
         os.mkfifo(self.node)
+        self.clock = ""  # where the device has no file that says it
+        self.stamp_offset_ns = 0
         self.skip = 0  # scans to lose, as a full buffer does
         self.paused = threading.Event()
         self.fill = threading.Event()  # write as fast as the pipe takes it
@@ -128,7 +131,7 @@ class IioDevice:
         order = [*self.elements, *([TIMESTAMP] if self.timestamps else [])]
         order = [e for e in order if self.get(f"scan_elements/in_{e.name}_en") == "1"]
         clock = {"boottime": time.CLOCK_BOOTTIME, "realtime": time.CLOCK_REALTIME}[
-            self.get("current_timestamp_clock")
+            self.clock or self.get("current_timestamp_clock")
         ]
         period_s = 1 / float(self.get("sampling_frequency"))
         dirt = random.Random(7)
@@ -146,7 +149,8 @@ class IioDevice:
                     longest = max(longest, length)
                     scan += b"\xee" * (-len(scan) % length)
                     if element is TIMESTAMP:
-                        scan += (first_ns + round(i * period_s * 1e9)).to_bytes(8, "little")
+                        stamp_ns = first_ns + self.stamp_offset_ns + round(i * period_s * 1e9)
+                        scan += stamp_ns.to_bytes(8, "little", signed=True)
                     else:
                         scan += element.packed(i, dirt)
                 scan += b"\xee" * (-len(scan) % longest)
@@ -157,6 +161,10 @@ class IioDevice:
                 late_s = (time.clock_gettime_ns(clock) - first_ns) / 1e9 - i * period_s
                 if late_s < 0 and not self.fill.is_set():
                     time.sleep(-late_s)
+            reader = select.poll()
+            reader.register(pipe, 0)
+            while not self._unplugged.is_set() and self.get("buffer/enable") == "0" and not reader.poll(2):
+                pass  # a kernel's file stays open, and says nothing any more
         except BrokenPipeError:
             pass  # its reader was killed: a kernel fills its buffer and waits
         finally:

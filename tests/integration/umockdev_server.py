@@ -40,7 +40,8 @@ class Mpu6050:
         self.delay_s = 0.0
         self.frozen: bytes | None = None
         self.identity = 0x68
-        self.reads = 0
+        self.write_protected = False
+        self.reads = self.refused = 0
         self.power_on()
 
     def power_on(self) -> None:
@@ -71,6 +72,8 @@ class Mpu6050:
         return bytes(memory[register : register + count])
 
     def write(self, register: int, value: int) -> None:
+        if self.write_protected:
+            return
         if register == 0x6B and value & 0x80:
             self.power_on()
         else:
@@ -107,7 +110,10 @@ class Bus(UMockdev.IoctlBase):
 
     def transfer(self, transfer: Any) -> int:
         chip = self.chips.get(self.address)
-        if chip is None or not chip.present:
+        if chip is None:
+            return errno.ENXIO
+        if not chip.present:
+            chip.refused += 1
             return errno.ENXIO
         with chip.lock:
             if chip.delay_s:
@@ -149,7 +155,10 @@ class Server:
         self.testbed.remove_device(path)
 
     def i2c(self, bus: str) -> None:
-        """A bus such as ``i2c-1``."""
+        """A bus such as ``i2c-1``; one that is there loses its chips."""
+        if bus in self.buses:
+            self.buses[bus].chips.clear()
+            return
         self.testbed.add_from_string(
             f"P: /devices/{bus}\nN: {bus}\nE: DEVNAME=/dev/{bus}\nE: SUBSYSTEM=i2c-dev\n"
         )
@@ -164,10 +173,12 @@ class Server:
                 chip.power_on()
             if "frozen" in facts:
                 facts["frozen"] = chip.measure() if facts["frozen"] else None
+            if "registers" in facts:
+                facts["registers"] = bytearray(facts["registers"])
             for name, value in facts.items():
                 assert hasattr(chip, name), name
                 setattr(chip, name, value)
-            return {"registers": list(chip.registers), "reads": chip.reads, "nacks": chip.nacks}
+            return {"registers": list(chip.registers), "reads": chip.reads, "refused": chip.refused}
 
 
 def main() -> None:
