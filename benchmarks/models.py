@@ -1,4 +1,4 @@
-"""What is measured: an MLP and a DS-CNN, int8 with float input and output, made by our converter."""
+"""What is measured: an MLP, a Conv1D and a DS-CNN, int8 with float input and output, as we convert them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge_sdk.contract import Channel, Contract, Input, Output
 
 
 def build(folder: Path) -> dict[str, Path]:
-    """Train nothing, convert two models with random weights, in a child process; returns their files."""
+    """Train nothing, convert three models with random weights, in a child process; returns their files."""
     made = child.call("benchmarks.models:build_here", timeout_s=300, folder=str(folder))
     return {name: Path(path) for name, path in made.items()}
 
@@ -61,8 +61,15 @@ def build_here(folder: str) -> dict[str, str]:
         layers.GlobalAveragePooling2D(),
         layers.Dense(12, "softmax"),
     ]
+    conv1d = [
+        keras.Input((100, 6)),
+        layers.Conv1D(16, 5, 2, activation="relu"),
+        layers.Conv1D(32, 5, 2, activation="relu"),
+        layers.GlobalAveragePooling1D(),
+        layers.Dense(7, "softmax"),
+    ]
     files = {}
-    for name, stack in (("mlp", mlp), ("ds_cnn", ds_cnn)):
+    for name, stack in (("mlp", mlp), ("conv1d", conv1d), ("ds_cnn", ds_cnn)):
         source, output = Path(folder) / f"{name}.keras", Path(folder) / f"{name}.tflite"
         model = keras.Sequential(stack)
         model.save(source)

@@ -111,7 +111,7 @@ class Assembly:
                 name, self._opener("sources", part.source, part.options), pipeline.devices, running.ended
             )
             feed.reopens = isinstance(part.source, str)
-            feed.live, feed.many = pipeline.is_live(part), bool(getattr(pipeline.plugin(part), "many", False))
+            feed.live, feed.many = pipeline.is_live(part), pipeline.has_many(part)
             feed.device = pipeline.device if len(names) == 1 else f"{pipeline.device}-{index + 1}"
             contract = self._models[0].contract
             # Of sensors that are joined, none has all the channels.

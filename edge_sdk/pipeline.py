@@ -274,11 +274,19 @@ class Pipeline:
 
     def is_live(self, part: From) -> bool:
         """Whether a source's samples come in real time."""
+        return self._says(part, "live")
+
+    def has_many(self, part: From) -> bool:
+        """Whether a source's devices are named by whoever sends."""
+        return self._says(part, "many")
+
+    def _says(self, part: From, trait: str) -> bool:
+        """What a source is: its class says so, or, where that depends on options, a class method."""
         plugin = self.plugin(part)
-        if isinstance(part.source, str) and hasattr(plugin, "is_live"):
-            _, location, options = plugins.check_url("sources", part.source, dict(part.options))
-            return bool(plugin.is_live(location, **options))
-        return bool(getattr(plugin, "live", False))
+        if isinstance(part.source, str) and hasattr(plugin, f"{trait}_with"):
+            _, _, options = plugins.check_url("sources", part.source, dict(part.options))
+            return bool(getattr(plugin, f"{trait}_with")(**options))
+        return bool(getattr(plugin, trait, False))
 
     def _table(self, name: str, kind: type[_Table]) -> _Table:
         table = self._tables.get(name) or {}

@@ -50,10 +50,10 @@ class Session:
         Raises:
             EdgeError: what ended it.
         """
-        ends_s = None if duration_s is None else time.monotonic() + duration_s
         with self._notifier, self._handlers():
             self._notifier.extend(60.0, "verifying the model")
             self._pipeline.load()
+            ends_s = None if duration_s is None else time.monotonic() + duration_s
             self._notifier.watch(self.taken)
             while True:
                 left_s = None if ends_s is None else max(0.0, ends_s - time.monotonic())

@@ -76,6 +76,7 @@ class SensorWatch:
         self.troubled: dict[str, str] = {}
         low, high = _limits(wanted, settings.range_margin)
         self._low, self._high = low, high
+        self._has_limits = bool((high < _LARGEST).any())
         tolerance = settings.rate_tolerance
         if tolerance is None:
             tolerance = wanted.rate_tolerance if wanted else 0.0
@@ -89,8 +90,10 @@ class SensorWatch:
         Args:
             samples: float32 [n, channels], in the model's order.
         """
+        if not self._has_limits and math.isfinite(np.vdot(samples, samples)):
+            return None
         inside = (samples >= self._low) & (samples <= self._high)  # false for what is not a number
-        return None if inside.all() else inside.all(axis=1)
+        return None if inside.all() else np.asarray(inside.all(axis=1))
 
     def describe(self, samples: NDArray[np.float32]) -> str:
         """Why a run of bad samples is bad: ``not_a_number`` or ``range``."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
-import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +16,7 @@ from edge_sdk.errors import ConfigError, DeviceError, EdgeError, Fatal
 
 if TYPE_CHECKING:
     from edge_sdk.pipeline import Pipeline, Report
+    from edge_sdk.session import Session
 
 
 @click.command(
@@ -34,34 +33,60 @@ if TYPE_CHECKING:
 @click.option(
     "--duration", "duration_s", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop after so long."
 )
+@click.option(
+    "--outbox", metavar="FILE|none", help="Where predictions wait for sinks that are away; none: in memory."
+)
+@click.option(
+    "--status",
+    metavar="[HOST:]PORT",
+    is_flag=False,
+    flag_value="127.0.0.1:9464",
+    help="Serve /metrics, /health and /ready. Default: 127.0.0.1:9464",
+)
+@click.option(
+    "--view/--no-view", default=None, help="A live screen instead of lines. Default: in a terminal."
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["auto", "text", "json"]),
+    default="auto",
+    help="auto: JSON under systemd, otherwise text.",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything, open no device, run nothing.")
 @json_option
-def command(  # noqa: PLR0913 - one parameter for each option
+def command(
     what: Path,
     sources: tuple[str, ...],
     sinks: tuple[str, ...],
-    device: str | None,
-    once: bool,
-    duration_s: float | None,
-    dry_run: bool,
     as_json: bool,
+    dry_run: bool,
+    **options: Any,
 ) -> None:
     """Run a pipeline: an edgeml.toml, or a model between --source and --sink.
 
-    SIGINT and SIGTERM stop reading, deliver what was read, and exit 0; a second one exits at once.
+    SIGINT and SIGTERM stop reading, deliver what was read, and exit 0; a second one exits at once. SIGHUP
+    reads the edgeml.toml again: what does not pass every check changes nothing.
     """
-    pipeline = _pipeline(what, sources, sinks, device)
+
+    def build() -> Pipeline:
+        return _pipeline(what, sources, sinks, options)
+
+    pipeline = build()
     if dry_run:
         from edge_sdk.commands.check import describe
 
         preview = pipeline.preview()
         print_json({"ok": True, **preview}) if as_json else click.echo(describe(preview))
         return
+    from edge_sdk.session import Session
+
+    session = Session(pipeline, build if what.suffix == ".toml" else None)
+    duration_s, once = options["duration_s"], options["once"]
     # With --json standard output belongs to the object, so a stdout: sink writes to standard error.
     elsewhere = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
-    with _warnings_on_stderr(), _signals_stop(pipeline) as signals, elsewhere:
-        report = _run(pipeline, duration_s, once)
-    if once and not report.predictions and not signals:
+    with elsewhere, _shown(session, pipeline, options):
+        report = _run(session, duration_s, once)
+    if once and not report.predictions and not session.signals:
         raise _with_summary(_never_came(report, duration_s))
     if as_json:
         print_json(report.as_dict())
@@ -69,15 +94,19 @@ def command(  # noqa: PLR0913 - one parameter for each option
         click.echo(summary(report), err=True)
 
 
-def _pipeline(what: Path, sources: tuple[str, ...], sinks: tuple[str, ...], device: str | None) -> Pipeline:
+def _pipeline(
+    what: Path, sources: tuple[str, ...], sinks: tuple[str, ...], options: Mapping[str, Any]
+) -> Pipeline:
     from edge_sdk.pipeline import Pipeline
 
+    device, outbox = options["device"], options["outbox"]
+    table: Any = False if outbox == "none" else {"file": str(Path(outbox).absolute())} if outbox else {}
     if what.suffix != ".toml":
         if not sources:
             raise ConfigError(
                 f"{what}: no source", expected="--source URL", remedy="such as --source replay:walk.csv"
             )
-        return Pipeline(what, sources, sinks or ("stdout:",), device=device)
+        return Pipeline(what, sources, sinks or ("stdout:",), device=device, outbox=table)
     if sources or sinks:
         raise ConfigError(
             f"{what} and --source or --sink", expected="sources and sinks in the file, or a model"
@@ -85,12 +114,46 @@ def _pipeline(what: Path, sources: tuple[str, ...], sinks: tuple[str, ...], devi
     from edge_sdk.config import Config
 
     config = Config.load(what)
-    return Pipeline.from_config(config.named(device) if device else config)
+    if device:
+        config = config.changed(device=device)
+    if outbox:
+        old = config.outbox if isinstance(config.outbox, dict) and table else {}
+        config = config.changed(outbox={**old, **table} if table else False)
+    return Pipeline.from_config(config)
 
 
-def _run(pipeline: Pipeline, duration_s: float | None, once: bool) -> Report:
+@contextlib.contextmanager
+def _shown(session: Session, pipeline: Pipeline, options: Mapping[str, Any]) -> Iterator[None]:
+    """What the run says while it goes on: log lines, the status server, the live view."""
+    from edge_sdk import logs
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(logs.configured(sys.stderr, options["log_format"]))
+        listen = options["status"] or pipeline.status
+        if listen:
+            from edge_sdk.status import Status
+
+            status = stack.enter_context(Status(session.taken, listen))
+            status.start()
+            click.echo(f"edgeml: http://{status.address}/health", err=True)
+        if _wants_view(pipeline, options["view"]):
+            from edge_sdk.view import LiveView
+
+            stack.enter_context(LiveView(session.taken, sys.stderr))
+        yield
+
+
+def _wants_view(pipeline: Pipeline, asked: bool | None) -> bool:
+    """In a terminal, unless the predictions are printed there."""
+    if asked is not None:
+        return asked
+    printed = any(isinstance(part.sink, str) and part.sink.startswith("stdout:") for part in pipeline.sinks)
+    return sys.stderr.isatty() and not (printed and sys.stdout.isatty())
+
+
+def _run(session: Session, duration_s: float | None, once: bool) -> Report:
     try:
-        return pipeline.run(duration_s, once=once)
+        return session.run(duration_s, once=once)
     except Fatal as error:
         if isinstance(error.__cause__, BrokenPipeError):  # `| head` has seen enough: that is no failure
             sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for the interpreter's own flush at exit
@@ -133,14 +196,20 @@ def summary(report: Report) -> str:
     ]
     for name, account in ledger.sinks.items():
         dropped = f"{sum(account.dropped.values())} dropped{_reasons(account.dropped)}"
+        carried = f"{account.carried} carried + " if account.carried else ""
         lines.append(
-            f"  {name:<12} {account.offered} offered = {account.delivered} delivered"
+            f"  {name:<12} {carried}{account.offered} offered = {account.delivered} delivered"
             f" + {account.queued} queued + {dropped}"
         )
     if report.predictions:
         lines.append(f"  inference    {_latency(report.latency_us)}")
         lines.append(f"  to the sink  {_latency(report.block_to_sink_us)}")
-    for name, count in (("faults", ledger.faults), ("missed", report.missed), ("retries", report.retries)):
+    for name, count in (
+        ("faults", ledger.faults),
+        ("missed", report.missed),
+        ("retries", report.retries),
+        ("lost in the crash before", ledger.lost_in_crash if any(ledger.lost_in_crash.values()) else 0),
+    ):
         if count:
             lines.append(f"  {name:<12} {count if isinstance(count, int) else _reasons(count)[2:-1]}")
     return "\n".join(lines)
@@ -159,35 +228,3 @@ def _duration(us: float) -> str:
     if us < 1e3:
         return f"{us:.1f} µs"
     return f"{us / 1e3:.1f} ms" if us < 1e6 else f"{us / 1e6:.1f} s"
-
-
-@contextlib.contextmanager
-def _signals_stop(pipeline: Pipeline) -> Iterator[list[int]]:
-    """The first SIGINT or SIGTERM drains, the second exits at once; yields those that came."""
-    seen: list[int] = []
-
-    def handle(number: int, _frame: Any) -> None:
-        if seen:
-            os._exit(128 + number)
-        seen.append(number)
-        pipeline.stop()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield seen
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _warnings_on_stderr() -> Iterator[None]:
-    """What the pipeline has to say while it runs, one line each."""
-    log = logging.getLogger("edgeml")
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("edgeml: %(message)s"))
-    log.addHandler(handler)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)

@@ -115,8 +115,8 @@ def test_a_generator_is_a_source_and_duration_ends_one_that_never_ends(model):
             yield Block(NUMBERS[:1], 50.0, XYZ)
 
     sink = Plugin()
-    report = checked(Pipeline(model, [endless()], [sink]).run(duration_s=0.3))
-    assert 0.3 <= report.duration_s < 2.0
+    report = checked(Pipeline(model, [endless()], [sink]).run(duration_s=0.6))
+    assert 0.6 <= report.duration_s < 3.0
     assert report.ledger.delivered == len(sink.got) == report.predictions > 3
 
 
@@ -194,7 +194,7 @@ class Slow:
     def __getattr__(self, name):
         return getattr(self._model, name)
 
-    def run(self, window):
+    def run(self, window, state=None):
         time.sleep(self._seconds)
         return self._model.run(window)
 
@@ -358,7 +358,7 @@ def test_an_open_source_that_breaks_cannot_be_opened_again(model):
 
 def test_a_bug_in_the_model_ends_the_run_and_the_books_balance(model):
     class Broken(Slow):
-        def run(self, window):
+        def run(self, window, state=None):
             raise RuntimeError("delegate failed")
 
     error, report = failing(Pipeline(Broken(model, 0), [Sensor()], [Plugin()]), DeviceError)
