@@ -21,8 +21,8 @@ _LOG = logging.getLogger("edgeml")
 BATCH = 64
 #: How often a sink that has nothing to do may look after its connection, s.
 _IDLE_S = 1.0
-#: For how long a sink that is away is tried at the end of a run, s.
-_LAST_TRIES_S = 1.0
+#: For how long a sink that is away is tried at the end of a run, and with what pauses, s.
+_LAST_TRIES_S, _LAST_WAIT_S = 1.0, 0.2
 #: How long a server may ask us to stay away, s.
 _LONGEST_S = 300.0
 
@@ -202,11 +202,13 @@ class Delivery:
             self._close()
         asked_s = min(float(getattr(error, "retry_after_s", None) or 0.0), _LONGEST_S)
         delay_s = max(self._backoff.delay_s(), asked_s)
+        if self.shelf.closed:  # the run is draining: be quick about it
+            delay_s = min(delay_s, _LAST_WAIT_S)
         _LOG.warning("%s; trying again in %.1f s", self.problem, delay_s)
         deadline = time.monotonic() + delay_s
         while time.monotonic() < deadline and not self._abandoned.wait(0.05):
-            if self.shelf.closed:  # the run is draining: be quick about it
-                deadline = min(deadline, time.monotonic() + 0.2)
+            if self.shelf.closed:
+                deadline = min(deadline, time.monotonic() + _LAST_WAIT_S)
 
     def _fail(self, error: EdgeError) -> None:
         self.problem = one_line(error)
