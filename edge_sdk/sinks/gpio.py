@@ -30,8 +30,8 @@ class Sink(Closing):
     pipeline that hangs does not hold the line active. In its safe state the line is before the first
     prediction, when the predictions stop, when anything fails, and at the end.
 
-    After ``kill -9`` or a crash the kernel releases the line, and the board decides its level: a pull
-    resistor must hold what it drives in its safe state.
+    After ``kill -9`` or a crash the kernel releases the line, and nobody promises its level: docs/board.md
+    says what to do on the board.
 
     Args:
         location: the chip and one of its lines, each by number or name: ``gpiochip0/17``, ``0/GPIO17``,
@@ -57,8 +57,9 @@ class Sink(Closing):
     ) -> None:
         self.preflight(location, None, hold_s=hold_s, pulse_s=pulse_s)
         self.max_age_s = max_age_s
+        #: For how long the line is active by itself after a prediction, s.
+        self.holds_s = pulse_s or hold_s or max_age_s
         self._pulse = pulse_s is not None
-        self._for_s = pulse_s or hold_s or max_age_s
         self._line = Line(location, active_low, safe or ("high" if active_low else "low"))
         self._lock = threading.Condition()
         #: Monotonic time at which the line stops being active; None while it is not.
@@ -98,7 +99,7 @@ class Sink(Closing):
                 self._do(self._line.check)
                 return
             self._do(self._line.activate)
-            self._until_s = time.monotonic() + self._for_s
+            self._until_s = time.monotonic() + self.holds_s
             self._lock.notify()
 
     def safe(self) -> None:

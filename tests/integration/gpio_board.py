@@ -49,10 +49,15 @@ class Line:
 
 
 class GpioBoard:
-    """``/dev/gpiochip0`` on a board, with lines GPIO0, GPIO1, …"""
+    """``/dev/gpiochip0`` on a board, with lines GPIO0, GPIO1, …
+
+    A line that is released becomes an input, as with most drivers; with `persistent` it stays as it was, as on
+    Raspberry Pi OS.
+    """
 
     def __init__(self, board: Board, lines: int = 28, label: str = "pinctrl-bcm2711") -> None:
         self._count = lines
+        self.persistent = False
         self.forget()
         self.label, self.changed = label, threading.Condition()
         self._connections: list[socket.socket] = []
@@ -119,10 +124,12 @@ class GpioBoard:
                     self.changed.notify_all()
                 connection.sendall(struct.pack("i", error) + argument)
         with self.changed:
-            for offset in held:  # as most drivers: an input again
+            for offset in held:
                 line = self.lines[offset]
-                line.consumer, line.flags = "", INPUT
-                line.drive(None)
+                line.consumer = ""
+                if not self.persistent:
+                    line.flags = INPUT
+                    line.drive(None)
             self.changed.notify_all()
 
     def _handle(self, request: int, argument: bytearray, held: list[int]) -> int:

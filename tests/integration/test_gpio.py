@@ -162,14 +162,17 @@ def test_unplugged_while_active_is_noticed_by_the_next_call(removable):
         assert sink(do="idle")["error"] == "Retry"
 
 
-def test_killed_it_lets_go_and_the_next_one_may_have_it(gpio):
+@pytest.mark.parametrize(("persistent", "left"), [(False, None), (True, 1)])
+def test_killed_it_lets_go_and_the_next_one_makes_it_safe(gpio, persistent, left):
     line = gpio.lines[17]
+    gpio.persistent = persistent
     with Driver(gpio.board, "gpio:gpiochip0/17", hold_s=60.0) as sink:
         sink(write=[0.0])
         assert line.level == 1
         sink.kill()
         gpio.wait(lambda: line.consumer == "")
-        assert line.level is None  # the pull resistor's turn
+        assert line.level is left
+    gpio.persistent = False
     with Driver(gpio.board, "gpio:gpiochip0/17") as sink:
         assert sink.opened["kind"] == "open"
         assert line.level == 0

@@ -1,7 +1,7 @@
 """Whoever uses a virtual board: forks a process for each source or sink that a test opens on it.
 
-A connection's first line says what to open. A source's items come back one JSON object a line, until the other
-end stops writing, which closes the source. A sink answers each line that says what to do.
+A connection's first line says what to open. A source's items come back one JSON object a line, until the
+other end stops writing, which closes the source. A sink answers each line that says what to do.
 """
 
 from __future__ import annotations

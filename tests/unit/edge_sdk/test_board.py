@@ -1,17 +1,21 @@
 """Units, names, scans and register maps of sensors on a board: what needs no board."""
 
+import re
 import struct
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_sdk.config import Config
 from edge_sdk.contract import Channel, Input
 from edge_sdk.errors import ConfigError, UnknownNameError
+from edge_sdk.pipeline import Pipeline
 from edge_sdk.plugins import check_url
-from edge_sdk.sources import _chips, i2c
+from edge_sdk.sources import _chips, _iio, i2c
 from edge_sdk.sources._iio import SampleType, Scan
 from edge_sdk.sources._quantities import _SPELLINGS, _UNITS, canonical, columns, conversion
 
@@ -320,3 +324,31 @@ class TestOptions:
             i2c.Source.preflight("1/0x68", model, chip="mpu6050")
         with pytest.raises(ConfigError, match="rate_hz is missing"):
             i2c.Source.preflight("1/104", replace(model, rate_hz=None), chip="mpu6050")
+
+
+class TestDocument:
+    page = (Path(__file__).parents[3] / "docs/board.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```toml\n(.*?)^```", page, re.M | re.S)
+
+    @pytest.mark.parametrize("example", [text for text in examples if "[model]" in text])
+    def test_pipelines_are_right_as_written(self, example, tmp_path):
+        pipeline = Pipeline.from_config(Config.parse(example, folder=tmp_path))
+        for part in pipeline.sources:
+            plugin, location, options = check_url("sources", part.source, part.options)
+            plugin.preflight(location, wanted(("ax", "g"), ("ay", "g")), **options)
+
+    def test_the_register_map_is_one(self, tmp_path):
+        (example,) = [text for text in self.examples if "identity" in text]
+        (tmp_path / "mine.toml").write_text(example, encoding="utf-8")
+        chip = _chips.load(str(tmp_path / "mine.toml"))
+        written = _chips.settle(chip, 100.0, ("16g",), {}).registers
+        assert [(r.register, r.value) for r in written] == [(0x2D, 0x08), (0x2C, 0x0A), (0x31, 0x0B)]
+
+    def test_the_table_of_units_is_the_programs(self):
+        rows = re.findall(
+            r"^\| `.*?\| (.*?) \| (`.*?) \|$", self.page.split("| kernel |")[1].split("\n\n")[0], re.M
+        )
+        assert {unit for units, _ in rows for unit in units.split(", ")} == set(_iio._UNITS.values())
+        for units, targets in rows:
+            for target in re.findall("`(.*?)`", targets):
+                assert any(_UNITS[unit][0] == _UNITS[target][0] for unit in units.split(", ")), target
