@@ -154,12 +154,14 @@ class Victim:
     def spoiled(self, block: Block) -> Block | Fault | None:
         """What comes instead of a block; nothing where it is silent."""
         found: Block | Fault | None = block
+        last, stuck = block.samples[-1:], False
         for course in self.courses:
             if isinstance(found, Block) and course.holds(self.block):
                 found = self._struck(found, course.mishap)
+                stuck = stuck or course.mishap.name == "stuck"
         self.gap = not isinstance(found, Block)
-        if isinstance(found, Block):
-            self._held = found.samples[-1:]
+        if not stuck:
+            self._held = last
         return found
 
     def _struck(self, block: Block, mishap: Mishap) -> Block | Fault | None:

@@ -163,6 +163,12 @@ def test_stuck_values_and_values_out_of_range():
         assert not away[:1000].any()
 
 
+def test_what_is_stuck_is_a_value_that_was():
+    both = joined(items_of("stuck=20s/10s&nan=19.9s&range=19.9s"))
+    assert np.isnan(both[995:1000]).all()
+    assert np.array_equal(both[1000:1490], np.tile(joined(items_of(""))[999], (490, 1)))
+
+
 def test_garbage_is_a_fault_for_each_block():
     items = items_of("garbage=20s/0.5s")
     faults = [item for item in items if isinstance(item, Fault)]
