@@ -294,6 +294,8 @@ class Connection(Closing):
 
     def _await_answer(self) -> None:
         self.wait(lambda: self._connack, self._access.timeout_s)
+        if self._connack is None and self._lost == _UNREADABLE:
+            raise Retry(f"{self._access} does not speak MQTT", remedy="is that the port of a broker?")
         if self._connack is None:
             asks = " (does it ask for a certificate: cert=…?)" if self._access.tls else ""
             raise Retry(
