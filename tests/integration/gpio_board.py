@@ -51,8 +51,8 @@ class Line:
 class GpioBoard:
     """``/dev/gpiochip0`` on a board, with lines GPIO0, GPIO1, …
 
-    A line that is released becomes an input, as with most drivers; with `persistent` it stays as it was, as on
-    Raspberry Pi OS.
+    A line that is released becomes an input, as with most drivers; with `persistent` it stays as it was, as
+    on Raspberry Pi OS.
     """
 
     def __init__(self, board: Board, lines: int = 28, label: str = "pinctrl-bcm2711") -> None:
