@@ -235,6 +235,8 @@ def wanted_from(model: ModelFile, source: str) -> Callable[[str], bool] | None:
 def name_of(part: Any) -> str:
     """What a part is called in books and messages; a password in a URL is left out."""
     if isinstance(part, str):
+        if part.startswith("notify:"):  # what follows the service is a secret of most of them
+            return ":".join(part.split(":", 2)[:2])
         return re.sub(r"^(\w+:(?://)?)[^/@?]*@", r"\1", part.partition("?")[0])
     return str(getattr(part, "__qualname__", None) or getattr(part, "name", None) or type(part).__name__)
 

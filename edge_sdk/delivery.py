@@ -138,7 +138,7 @@ class Delivery:
             self._sink = self._open()
         self.tried.set()
         if not batches:
-            taken = self.shelf.take(self.batch, self._patience_s())
+            taken = self.shelf.take(getattr(self._sink, "at_once", self.batch), self._patience_s())
             if not taken:
                 if self.shelf.closed:
                     return False
@@ -200,7 +200,7 @@ class Delivery:
         self.tried.set()
         if self.reopens:
             self._close()
-        asked_s = min(float(getattr(error, "retry_after_s", None) or 0.0), _LONGEST_S)
+        asked_s = min(error.retry_after_s or 0.0, _LONGEST_S)
         delay_s = max(self._backoff.delay_s(), asked_s)
         if self.shelf.closed:  # the run is draining: be quick about it
             delay_s = min(delay_s, _LAST_WAIT_S)

@@ -156,7 +156,13 @@ class DeviceError(EdgeError, OSError):
 
 
 class Retry(DeviceError):  # noqa: N818 - a verdict that a plug-in hands the pipeline, named as one
-    """It failed now and may work later: an unplugged port, a locked database. The pipeline reopens it."""
+    """It failed now and may work later: an unplugged port, a locked database. The pipeline reopens it.
+
+    Attributes:
+        retry_after_s: for how long the other side asked to be left alone, s; None where it did not.
+    """
+
+    retry_after_s: float | None = None
 
 
 class Rejected(DeviceError):  # noqa: N818

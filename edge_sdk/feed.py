@@ -20,6 +20,8 @@ from edge_sdk.roster import Roster, RosterSettings
 from edge_sdk.snapshot import SourceState
 
 _LOG = logging.getLogger("edgeml")
+#: How long a server may ask us to stay away, s.
+_LONGEST_S = 60.0
 #: For how long a fault of a source is shown as its problem, s.
 _SHOWN_S = 10.0
 
@@ -257,7 +259,7 @@ class Feed:
         # The next block of each device is not the neighbour of the last one.
         for _, number in self._numbers:
             number[0] += 1
-        asked_s = min(float(getattr(error, "retry_after_s", None) or 0.0), 60.0)
+        asked_s = min(error.retry_after_s or 0.0, _LONGEST_S)
         delay_s = max(self._backoff.delay_s(), asked_s)
         if not self._stopping.is_set():
             _LOG.warning("%s; trying again in %.1f s", self._lost, delay_s)

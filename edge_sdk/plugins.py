@@ -49,6 +49,8 @@ class Sink(Protocol):
 
     It may also have
 
+    - ``at_once``: predictions that one `write` may be given; default: 64;
+    - ``max_age_s`` on the class: older predictions are dropped, unless the pipeline says otherwise;
     - ``begin(run)``: is told about each `edge_sdk.runs.Run` after it was opened;
     - ``safe()``, an actuator's: goes to the state in which nothing can happen. It is called when the
       predictions for it stop for longer than ``max_age_s``, when the run ends, and when writing failed;

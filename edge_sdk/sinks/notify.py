@@ -26,16 +26,8 @@ if TYPE_CHECKING:
 _REMEMBERED, _LINES = 4096, 10
 #: Attempts that may hang at a time; Python cannot end a thread.
 _HANGING = 4
-
-
-class NotNow(Retry):
-    """The service did not take it; most of them ban those who hurry.
-
-    Attributes:
-        retry_after_s: not before so many seconds have passed.
-    """
-
-    retry_after_s = 30.0
+#: After what a service did not take, s.
+_PAUSE_S = 30.0
 
 
 class Sink(Closing):
@@ -119,7 +111,7 @@ class Sink(Closing):
         """In a thread of its own, because no timeout of a service is one for the whole message."""
         hanging = sum(thread.name == self._where for thread in threading.enumerate())
         if hanging >= _HANGING:
-            raise NotNow(f"{self._where}: {hanging} earlier attempts still hang")
+            raise _not_now(f"{self._where}: {hanging} earlier attempts still hang")
         lines = [self._body.fill(prediction).rstrip() for prediction in due[:_LINES]]
         if more:
             lines.append(f"+ {more} more")
@@ -129,16 +121,23 @@ class Sink(Closing):
         attempt.start()
         attempt.join(self._timeout_s)
         if attempt.is_alive():
-            raise NotNow(f"{self._where}: is not done", expected=f"within {self._timeout_s:g} s")
+            raise _not_now(f"{self._where}: is not done", expected=f"within {self._timeout_s:g} s")
         if not attempt.taken:
             said = self._hidden(attempt.said)
-            raise NotNow(f"{self._where}: the message was not taken", found=said or None)
+            raise _not_now(f"{self._where}: the message was not taken", found=said or None)
 
     def _hidden(self, text: str) -> str:
         """A text without what an address may have of secrets."""
         for secret in self._secrets:
             text = text.replace(secret, "…")
         return text
+
+
+def _not_now(what: str, *, expected: str | None = None, found: str | None = None) -> Retry:
+    """The service did not take it; most of them ban those who hurry."""
+    error = Retry(what, expected=expected, found=found)
+    error.retry_after_s = _PAUSE_S
+    return error
 
 
 class _Attempt(threading.Thread):
