@@ -7,6 +7,7 @@ destinations go on. Only what has to be changed here is a `ConfigError` or a `Fa
 
 from __future__ import annotations
 
+import functools
 import logging
 import socket
 import ssl
@@ -15,15 +16,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edge_sdk.brokeraccess import Access
 from edge_sdk.closing import Closing
 from edge_sdk.errors import ConfigError, DeviceError, Fatal, Rejected, Retry, one_line
 from edge_sdk.tls import distrusted
-
-if TYPE_CHECKING:
-    from paho.mqtt.client import Client
 
 _LOG = logging.getLogger("edgeml")
 #: How long the broker keeps a session for a client that is away, s.
@@ -191,6 +189,10 @@ class Connection(Closing):
                 with suppress(OSError):  # past the encryption, which may be what hangs
                     socket.socket.shutdown(held, socket.SHUT_RDWR)
         self._client.loop_stop()
+        # Two that hold each other would keep their descriptors until Python looks for such.
+        self._reading = self._client.ended = self._client.on_message = None
+        self._client.on_connect = self._client.on_disconnect = None
+        self._client.on_publish = self._client.on_subscribe = None
 
     def _answers_to(self, waiting: set[int]) -> dict[int, str]:
         """At least one answer.
@@ -214,27 +216,12 @@ class Connection(Closing):
             raise Retry(f"{self._access} did not acknowledge", expected=expected, found="silence")
         return answers
 
-    def _new_client(self, will: str) -> Client:
+    def _new_client(self, will: str) -> Any:
         from paho.mqtt import client as paho
-
-        ended = self._on_end
-
-        class Client(paho.Client):  # type: ignore[misc] # mypy does not follow paho
-            """Its network thread never dies unnoticed, whatever a broker sends."""
-
-            def loop_forever(self, timeout: float = _TICK_S, retry_first_connection: bool = False) -> Any:
-                try:
-                    return super().loop_forever(_TICK_S, retry_first_connection=False)
-                except Exception as error:  # noqa: BLE001 - a packet that paho cannot read
-                    _LOG.warning("%s: %s", access, one_line(error))
-                    ended(_UNREADABLE)
-                finally:
-                    ended(_BROKE)
-                return paho.MQTT_ERR_UNKNOWN
 
         access, reading = self._access, self._reading
         modern = access.protocol == "5"
-        client = Client(
+        client = _client_class()(
             paho.CallbackAPIVersion.VERSION2,
             client_id=access.client_id,
             clean_session=None if modern else not (reading and reading.kept),
@@ -250,7 +237,7 @@ class Connection(Closing):
             client.username_pw_set(access.username, access.password or None)
         if will:
             client.will_set(will, "offline", 1, retain=True)
-        client.on_socket_open = _send_at_once
+        client.ended, client.on_socket_open = self._on_end, _send_at_once
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_publish, client.on_subscribe = self._on_publish, self._on_subscribe
         if reading is not None:
@@ -327,9 +314,10 @@ class Connection(Closing):
         self._answer(mid, reasons)
 
     def _on_message(self, client: Any, data: Any, message: Any) -> None:
-        if self._reading is not None:
+        reading = self._reading
+        if reading is not None:
             _acknowledge_at_once(client)
-            self._reading.on_message(message)
+            reading.on_message(message)
             with self._changed:
                 self._changed.notify_all()
 
@@ -346,6 +334,30 @@ class Connection(Closing):
         with self._changed:
             self._lost = self._lost or why
             self._changed.notify_all()
+
+
+@functools.cache
+def _client_class() -> Any:
+    from paho.mqtt import client as paho
+
+    class Client(paho.Client):  # type: ignore[misc] # mypy does not follow paho
+        """Its network thread never dies unnoticed, whatever a broker sends."""
+
+        ended: Callable[[str], None] | None = None
+
+        def loop_forever(self, timeout: float = _TICK_S, retry_first_connection: bool = False) -> Any:
+            ended, why = self.ended, _BROKE
+            try:
+                return super().loop_forever(_TICK_S, retry_first_connection=False)
+            except Exception as error:  # noqa: BLE001 - a packet that paho cannot read
+                _LOG.warning("mqtt: %s", one_line(error))
+                why = _UNREADABLE
+                return paho.MQTT_ERR_UNKNOWN
+            finally:
+                if ended is not None:
+                    ended(why)
+
+    return Client
 
 
 def _send_at_once(client: Any, data: Any, held: socket.socket) -> None:

@@ -1,5 +1,6 @@
 """Predictions reach a real broker, and its absence is a retry, not a loss."""
 
+import gc
 import json
 import signal
 import socket
@@ -7,11 +8,12 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edge_sdk import Block, ConfigError, Model, Prediction, Rejected, Retry, open_sink, registry
+from edge_sdk import Block, ConfigError, Model, Prediction, Rejected, Retry, open_sink, open_source, registry
 from edge_sdk.errors import Fatal
 from edge_sdk.plugins import check_url
 from edge_sdk.registry import Url
@@ -291,6 +293,30 @@ def test_two_clients_of_one_name_are_told_so(broker):
         with open_sink(url, client_id="other") as other:
             other.write(predictions(1))
         second.idle()
+
+
+def test_reconnecting_for_a_year_leaves_nothing_open(broker):
+    def descriptors():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    url = f"mqtt://127.0.0.1:{broker.port}/plant"
+    gc.collect()
+    gc.disable()  # it would clear up, sometimes
+    try:
+        for open_it in (open_sink, open_source):
+            before = descriptors()
+            for _ in range(10):
+                with open_it(url):
+                    pass
+            assert descriptors() <= before + 2
+        broker.stop()
+        before = descriptors()
+        for _ in range(10):
+            with pytest.raises(Retry):
+                open_sink(url)
+        assert descriptors() <= before + 2
+    finally:
+        gc.enable()
 
 
 def test_closing_twice_and_after_the_end_is_allowed(broker):
