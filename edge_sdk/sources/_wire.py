@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_sdk.blocks import Block, Fault, boottime_s
 from edge_sdk.contract import Input
-from edge_sdk.errors import ConfigError
+from edge_sdk.sources._polled import settled_rate_hz
 
 
 class Parser(Protocol):
@@ -42,13 +42,8 @@ class Wire:
     def __init__(
         self, url: str, parser: Parser, rate_hz: float | None, wanted: Input | None, device: str
     ) -> None:
-        rate_hz = rate_hz or (wanted.rate_hz if wanted else None)
-        if not rate_hz:
-            raise ConfigError(
-                f"{url}: rate_hz is missing",
-                remedy="add ?rate_hz=… (a model with a contract tells it by itself)",
-            )
-        self._parser, self._rate_hz, self._device = parser, rate_hz, device
+        self._parser, self._device = parser, device
+        self._rate_hz = settled_rate_hz(url, rate_hz, wanted)
         #: Holes that may be anyone's, and how many there had been at each device's last block.
         self._holes = 0
         self._known: dict[str, int] = {}

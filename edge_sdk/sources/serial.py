@@ -11,8 +11,9 @@ import select
 import termios
 import threading
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import msgspec
 import serial
 
 from edge_sdk.blocks import Block, Fault
@@ -64,8 +65,8 @@ class Source(Closing):
         self,
         location: str,
         *,
-        baud: int = 115200,
-        rate_hz: float | None = None,
+        baud: Annotated[int, msgspec.Meta(gt=0)] = 115200,
+        rate_hz: Annotated[float, msgspec.Meta(gt=0)] | None = None,
         channels: tuple[str, ...] = (),
         format: Literal["lines", "struct"] = "lines",  # noqa: A002 - the option's name
         delimiter: str = ",",
@@ -77,7 +78,7 @@ class Source(Closing):
         sync: str = "",
         counter: Counter = "none",
         check: Check = "none",
-        timeout_s: float = 5.0,
+        timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 5.0,
         dtr: bool | None = None,
         rts: bool | None = None,
         device: str = "",

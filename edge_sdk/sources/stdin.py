@@ -7,6 +7,9 @@ import select
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
 
 from edge_sdk.blocks import Block, Fault
 from edge_sdk.closing import Closing
@@ -37,7 +40,7 @@ class Source(Closing):
         self,
         location: str = "",
         *,
-        rate_hz: float | None = None,
+        rate_hz: Annotated[float, msgspec.Meta(gt=0)] | None = None,
         channels: tuple[str, ...] = (),
         delimiter: str = ",",
         device_key: str = "device",

@@ -6,8 +6,9 @@ import heapq
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,11 +17,11 @@ from edge_sdk.closing import Closing
 from edge_sdk.contract import Input
 from edge_sdk.errors import ConfigError, Retry
 from edge_sdk.sources._mishaps import Course, Mishap, Victim
+from edge_sdk.sources._polled import settled_rate_hz
 from edge_sdk.sources._waveforms import Wave, table, waves
 
 #: What one block holds where nothing else is said: a tenth of a second.
 _BLOCK_S = 0.1
-_MOST_DEVICES = 100_000
 #: Blocks from where one device is in the signal to where the next one is; a prime.
 _STRIDE = 1009
 #: Sleeping for less costs more than it gains.
@@ -73,13 +74,13 @@ class Source(Closing):
         location: str = "sine",
         *,
         channels: tuple[str, ...] = (),
-        rate_hz: float | None = None,
-        devices: int = 0,
+        rate_hz: Annotated[float, msgspec.Meta(gt=0)] | None = None,
+        devices: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0,
         device: str = "",
-        seconds: float | None = None,
-        speed: float | Literal["max"] = 1.0,
-        block: int | None = None,
-        seed: int = 0,
+        seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None,
+        speed: Annotated[float, msgspec.Meta(ge=0)] | Literal["max"] = 1.0,
+        block: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None,
+        seed: Annotated[int, msgspec.Meta(ge=0)] = 0,
         amplitude: float | tuple[float, ...] | None = None,
         freq_hz: float | tuple[float, ...] | None = None,
         phase: float | tuple[float, ...] | None = None,
@@ -96,18 +97,6 @@ class Source(Closing):
         hang: float | str = 0,
     ) -> None:
         self.speed = 0.0 if speed == "max" else float(speed)
-        for name, holds, found in (
-            ("speed", self.speed >= 0, speed),
-            ("block", block is None or block >= 1, block),
-            ("rate_hz", rate_hz is None or rate_hz > 0, rate_hz),
-            ("seconds", seconds is None or seconds > 0, seconds),
-            ("devices", 0 <= devices <= _MOST_DEVICES, devices),
-            ("seed", seed >= 0, seed),
-        ):
-            if not holds:
-                raise ConfigError(
-                    f"synthetic: option {name!r}", expected="a positive number, not huge", found=found
-                )
         self.live = self.live_with(speed=speed)
         self.kinds = tuple(location.split(",")) if location else ("sine",)
         self.channels, self.rate_hz, self.block, self.seed = channels, rate_hz, block, seed
@@ -152,7 +141,12 @@ class Source(Closing):
         Raises:
             ConfigError: neither names any.
         """
-        names: tuple[str, ...] = _known("channels", self.channels or getattr(self._expected, "names", ()))
+        names = self.channels or (self._expected.names if self._expected else ())
+        if not names:
+            raise ConfigError(
+                "synthetic: channels is missing",
+                remedy="add ?channels=… (a model with a contract tells them by itself)",
+            )
         return names
 
     @property
@@ -162,7 +156,7 @@ class Source(Closing):
         Raises:
             ConfigError: neither an option nor a model tells the rate.
         """
-        rate_hz: float = _known("rate_hz", self.rate_hz or getattr(self._expected, "rate_hz", None))
+        rate_hz = settled_rate_hz("synthetic", self.rate_hz, self._expected)
         return rate_hz, self.block or max(1, round(rate_hz * _BLOCK_S))
 
     def signal(self) -> NDArray[np.float32]:
@@ -257,12 +251,3 @@ class Source(Closing):
             self.missed += 1
         if late_s < -_SHORTEST_WAIT_S:
             self._closing.wait(-late_s)
-
-
-def _known(option: str, value: Any) -> Any:
-    if not value:
-        raise ConfigError(
-            f"synthetic: {option} is missing",
-            remedy=f"add ?{option}=… (a model with a contract tells it by itself)",
-        )
-    return value

@@ -211,13 +211,13 @@ def test_what_began_before_we_listened_is_no_garbage():
 @each_option
 def test_endless_garbage_is_reported_as_it_comes_and_takes_no_longer_a_byte(options):
     """A wrong baud rate for a while, its syncs included, in small pieces."""
-    junk = np.random.default_rng(1).integers(0, 256, 400_000).astype(np.uint8).tobytes()
+    junk = np.random.default_rng(1).integers(0, 256, 120_000).astype(np.uint8).tobytes()
     junk = junk.replace(b"\x07", SYNC)
     if options.get("framing") == "cobs":
         junk = junk.replace(b"\0", b"")
     parser = PacketParser(Packing(layout="<100h", **options))
     faults, took_s = 0, []
-    for part in (junk[:100_000], junk):
+    for part in (junk[:30_000], junk):
         started = time.process_time()
         for at in range(0, len(part), 64):
             faults += sum(isinstance(item, Fault) for item in parser.feed(part[at : at + 64]))
