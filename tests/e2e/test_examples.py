@@ -273,7 +273,7 @@ asyncio.run(serve())
 
 def test_the_examples_are_well_typed():
     """As a user's own type checker sees them, by what the package says of itself (py.typed)."""
-    scripts = sorted(EXAMPLES.glob("*.py"))
+    scripts = sorted([*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*/*/__init__.py")])
     check = [sys.executable, "-m", "mypy", "--config-file", "", "--cache-dir", ".mypy_cache/examples"]
     finished = subprocess.run(
         [*check, "--follow-imports", "silent", *scripts],
