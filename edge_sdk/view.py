@@ -133,7 +133,8 @@ class LiveView(Closing):
             for span, style in line:
                 if style not in styles:
                     styles[style] = Style.parse(style)
-                parts.append(styles[style].render(span.translate(plain), color_system=colours))
+                span = span.translate(plain) if plain else span
+                parts.append(styles[style].render(span, color_system=colours))
             return "".join(parts)
 
         def show(now: Snapshot) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import logging
+import re
 import shutil
 import socket
 import subprocess
@@ -11,10 +12,14 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from edge_sdk import Pipeline, recordings
+from edge_sdk.recordings import Signal
 from edge_sdk.status import Status
 from tests.exposition import parse
+from tests.models import write_model
 from tests.moments import moment
 
 pytestmark = pytest.mark.integration
@@ -22,7 +27,7 @@ pytestmark = pytest.mark.integration
 DESCRIPTORS = Path("/proc/self/fd")
 
 
-class Pipeline:
+class Given:
     """Hands out a snapshot that a test may change, and counts how often it was asked."""
 
     def __init__(self):
@@ -35,7 +40,7 @@ class Pipeline:
 
 @pytest.fixture
 def pipeline():
-    return Pipeline()
+    return Given()
 
 
 @pytest.fixture
@@ -212,6 +217,45 @@ def test_closing_ends_the_thread_and_frees_the_port(pipeline):
     with Status(pipeline.take, status.address) as again:
         again.start()
         assert ask(again, "/ready")[0].status == 200
+
+
+def test_the_example_of_the_page_runs(tmp_path, monkeypatch, capsys):
+    write_model(tmp_path / "motion.tflite")
+    samples = np.random.default_rng(1).normal(size=(200, 3)).astype(np.float32)
+    recordings.write(tmp_path / "walk.csv", Signal(samples, 50.0, ("ax", "ay", "az")))
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "docs/service.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    names = {}
+    exec(compile(code, "service.md", "exec"), names)
+    assert names["report"].predictions > 0
+    assert re.match(r"http://127\.0\.0\.1:\d+/metrics", capsys.readouterr().out)
+
+
+def test_a_real_run_tells_of_itself(tmp_path, monkeypatch):
+    """While it runs; its books at the end are those of the last answer or later ones."""
+    write_model(tmp_path / "motion.tflite")
+    monkeypatch.chdir(tmp_path)
+    pipeline = Pipeline("motion.tflite", ["synthetic:sine"], ["jsonl:out.jsonl"])
+    with Status(pipeline.snapshot, "127.0.0.1:0") as status:
+        status.start()
+        assert ask(status, "/health")[0].status == 503
+        running = threading.Thread(target=pipeline.run, kwargs={"duration_s": 30})
+        running.start()
+        soon(status, "/ready", 200)
+        deadline = time.monotonic() + 20
+        while True:
+            told = parse(ask(status, "/metrics")[1].decode())
+            if told["edgeml_predictions"].value() >= 3 or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        said = json.loads(ask(status, "/health")[1])
+        pipeline.stop()
+        running.join(20)
+    assert told["edgeml_predictions"].value() >= 3
+    assert told["edgeml_source_connected"].samples[0][2] == 1
+    assert said["health"] == "ok"
+    assert said["ledger"]["balanced"]
 
 
 def test_curl_reads_it(status):

@@ -30,6 +30,11 @@ from edge_sdk.screen import Rates, draw
 LOG = logging.getLogger("edgeml")
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr("edge_sdk.view._PERIOD_S", 0.05)
+
+
 def picture(now, width=100, height=40, log=(), before=None):
     rates = Rates()
     if before is not None:
@@ -202,7 +207,7 @@ def test_only_what_changed_is_sent(terminal, stream):
     now = moment()
     with LiveView(lambda: now, stream):
         terminal.wait_for("● ok")
-        time.sleep(0.6)  # two frames
+        time.sleep(0.2)  # some frames
         before = len(terminal.raw)
         now.ledger.predictions = 4321
         terminal.wait_for("4321 = ")
@@ -252,7 +257,7 @@ def test_a_bug_in_the_snapshot_is_said_and_passes(terminal, stream):
 
     said = io.StringIO()
     with configured(said), LiveView(take, stream):
-        time.sleep(0.6)
+        time.sleep(0.2)
         now = moment()
         terminal.wait_for("no view: RuntimeError: dictionary changed size")
     assert "no view: RuntimeError" in said.getvalue()
