@@ -118,6 +118,11 @@ class Source(Closing):
         """Whether samples come in real time with these options."""
         return options.get("speed", 1.0) not in ("max", 0)
 
+    @classmethod
+    def many_with(cls, **options: Any) -> bool:
+        """Whether it is more than one device."""
+        return int(options.get("devices", 0)) > 1
+
     def expect(self, wanted: Input) -> None:
         """What the model was trained with: the default for channels, rate, amplitude and offset."""
         self._expected = wanted

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_sdk import open_source, registry
+from edge_sdk import From, Pipeline, open_source, registry
 from edge_sdk.blocks import Block, Fault, boottime_s
 from edge_sdk.contract import Channel, Input
 from edge_sdk.errors import ConfigError, Retry
@@ -133,6 +133,21 @@ def test_a_reader_that_is_late_is_counted_and_loses_nothing():
         sizes.append(len(block.samples))
     assert sum(sizes) == 500
     assert source.missed >= 15
+
+
+@pytest.mark.parametrize(
+    ("query", "live", "many"),
+    [
+        ("seed=1", True, False),
+        ("speed=20&devices=2", True, True),
+        ("speed=max&devices=1", False, False),
+        ("speed=0", False, False),
+    ],
+)
+def test_a_pipeline_is_told_whether_it_is_live_and_many(query, live, many):
+    part = From(f"synthetic:?{query}")
+    pipeline = Pipeline("m.tflite", [part])
+    assert (pipeline.is_live(part), pipeline.has_many(part)) == (live, many)
 
 
 # --- faults ------------------------------------------------------------------------------------------------
