@@ -143,7 +143,7 @@ class LogHandler(logging.Handler):
 
     def _text(self, record: logging.LogRecord, message: str, more: int = 0) -> str:
         if more:
-            message += f" … {more} times more"
+            message += " … once more" if more == 1 else f" … {more} times more"
         prefix = f"<{_priority(record.levelno)}>" if self._journal else ""
         if not self._as_json:
             return f"{prefix}edgeml: {message}"

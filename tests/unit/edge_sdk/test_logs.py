@@ -149,8 +149,34 @@ def test_sums_come_less_often_the_longer_it_lasts():
 def test_what_has_stopped_is_said_at_once_when_it_comes_back():
     repeats = Repeats()
     assert repeats.admits(record("unplugged"), 0.0)
-    assert list(repeats.due(11.0)) == []
-    assert repeats.admits(record("unplugged"), 12.0)
+    assert list(repeats.due(200.0)) == []
+    assert repeats.admits(record("unplugged"), 201.0)
+
+
+def test_a_sink_that_is_away_for_a_month_fills_no_disk():
+    repeats, said = Repeats(), 0
+    for attempt in range(30 * 2880):  # one each half minute
+        now_s = 30.0 * attempt
+        delay_s = 30.0 + attempt % 70 / 10
+        said += repeats.admits(record("%s; trying again in %.1f s", "cannot be reached", delay_s), now_s)
+        said += sum(1 for _ in repeats.due(now_s))
+    assert said < 150 * 30
+
+
+def test_what_was_frequent_is_news_again_after_a_pause():
+    repeats = Repeats()
+    for second in range(300):
+        repeats.admits(record("unplugged"), float(second))
+        list(repeats.due(float(second)))
+    assert not repeats.admits(record("unplugged"), 301.0)
+    assert repeats.admits(record("unplugged"), 422.0)
+
+
+def test_threads_are_told_apart():
+    repeats = Repeats()
+    for n in range(100):
+        repeats.admits(record("%d", n, threadName="sink a"), 0.0)
+    assert repeats.admits(record("%d", 1000, threadName="sink b"), 0.0)
 
 
 def test_messages_that_differ_in_their_numbers_only_are_summed_up_too():
