@@ -1,17 +1,23 @@
 """Models as people bring them say on the device what they said in TensorFlow, alone and in batches."""
 
+import json
+import re
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
-from edge_sdk import Block, Model, child
+from edge_sdk import Block, Config, Model, child
+from edge_sdk.contract import Tensor
+from edge_sdk.schema import parse_contract
 from tests import device_models
 from tests.device_models import CHANNELS, CONTRACTS, MEMORY, recorded
-from tests.kinds import contract, doubled, loading, write
+from tests.kinds import MovingAverage, TwoSensors, contract, doubled, loading, open_time, write
+from tests.models import write_model
 
 pytestmark = pytest.mark.integration
-ROOT = Path(__file__).parents[2]
+PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +143,40 @@ def grow(file):
             model.run_batch(windows[:n])
         del windows
         return resident() - before, model.batch_bytes
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    sensors, average = TwoSensors(), MovingAverage()
+    write_model(tmp_path / "motion.tflite")
+    write(tmp_path / "two_sensors.tflite", sensors.flatbuffer(), sensors.contract("accel", "gyro"))
+    write(tmp_path / "average.tflite", average.flatbuffer(), average.contract())
+    write(tmp_path / "foreign.tflite", open_time())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("code", blocks("python"), ids=lambda code: code.split("\n")[-2][:40])
+def test_the_python_of_the_page_runs(place, code, capsys):
+    exec(compile(code, "models.md", "exec"), {})
+    printed = capsys.readouterr().out
+    if "tensor.role" in code:
+        assert printed == blocks("text")[0]
+    if "states[" in code:
+        assert printed.split() == ["0.25", "0.5", "0.75", "1.0"]
+
+
+def test_the_contract_of_the_page_settles_the_length(place):
+    (example,) = blocks("toml")
+    config = Config.parse(example, folder=place)
+    facts = parse_contract(config.contract)
+    with Model.load("foreign.tflite", contract=facts) as model:
+        assert model.input_shape == (100, 3)
+    (listed,) = blocks("json")
+    tensors = [msgspec.convert(tensor, Tensor) for tensor in json.loads(f"[{listed}]")]
+    facts = MovingAverage().contract()
+    assert [tensor for tensor in facts.tensors if tensor.name != "average"] == tensors
