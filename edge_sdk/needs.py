@@ -62,7 +62,7 @@ class Needs:
         groups: that exist here.
         devices: for DeviceAllow.
         writes: folders outside the service's own that sinks write to.
-        environ: an option names a variable that holds a secret.
+        variables: of the environment, that options name because they hold a secret.
         sysfs: a source writes to /sys.
         home: something lies in somebody's home.
         jit: a runtime makes code in memory.
@@ -72,7 +72,7 @@ class Needs:
     groups: list[str] = field(default_factory=list)
     devices: list[str] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
-    environ: bool = False
+    variables: list[str] = field(default_factory=list)
     sysfs: bool = False
     home: bool = False
     jit: bool = False
@@ -112,7 +112,7 @@ def needs_of(pipeline: Pipeline, file: Path, name: str, user: str | None) -> Nee
             _use(needs, scheme, location)
         elif group == "sinks" and is_path:
             _write(needs, name_of(url), Path(location), name, user)
-        needs.environ |= any(option.endswith("_env") for option in options)
+        needs.variables += [options[option] for option in options if option.endswith("_env")]
         reads |= {
             f"{name_of(url)}: {option}": Path(value)
             for option, value in options.items()
@@ -120,6 +120,11 @@ def needs_of(pipeline: Pipeline, file: Path, name: str, user: str | None) -> Nee
         }
     if isinstance(config.outbox, Mapping) and config.outbox.get("file"):
         _write(needs, "the outbox", file.parent / config.outbox["file"], name, user)
+    if needs.variables:
+        wanted = " ".join(f"{variable}=…" for variable in needs.variables)
+        needs.notes.append(
+            f"secrets go into /etc/edgeml/{name}.env, a line each, read by root only: {wanted}"
+        )
     needs.notes += _unreadable(reads, needs, user)
     needs.notes = [printable(note) for note in needs.notes]
     return needs

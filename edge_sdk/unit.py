@@ -54,11 +54,13 @@ class Unit:
         path: where it belongs.
         text: what stands in it.
         notes: what a person has to see to before it can run.
+        variables: of the environment, that the service gets from a file of secrets.
     """
 
     path: str
     text: str
     notes: tuple[str, ...]
+    variables: tuple[str, ...]
 
 
 def unit(pipeline: Pipeline, file: Path, settings: Settings) -> Unit:
@@ -98,7 +100,7 @@ def unit(pipeline: Pipeline, file: Path, settings: Settings) -> Unit:
         "WantedBy=multi-user.target",
         "",
     ]
-    return Unit(place, "\n".join(lines), tuple(needs.notes))
+    return Unit(place, "\n".join(lines), tuple(needs.notes), tuple(needs.variables))
 
 
 def _process(command: str, needs: Needs, settings: Settings) -> Iterator[str]:
@@ -127,8 +129,7 @@ def _process(command: str, needs: Needs, settings: Settings) -> Iterator[str]:
     yield f"CacheDirectory={name}"
     yield f"Environment=XDG_CACHE_HOME=%C/{name}"
     yield f"WorkingDirectory=%S/{name}"
-    if needs.environ:
-        yield "# NAME=value, a line each, for the options that end in _env; read by root only."
+    if needs.variables:
         yield f"EnvironmentFile=-/etc/edgeml/{name}.env"
     yield "# A leak costs a restart and not the machine."
     yield "MemoryMax=75%"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -33,6 +34,8 @@ def command(config: Path, user: str | None, name: str | None, as_json: bool) -> 
     pipeline = Pipeline.from_config(config)
     settings = Settings(name or _name(config), user, _systemd())
     made = unit(pipeline, config, settings)
+    for variable in made.variables:  # what it holds is known to the service only
+        os.environ.setdefault(variable, "secret")
     pipeline.preview()
     if as_json:
         print_json({"name": settings.name, "file": made.path, "unit": made.text, "notes": list(made.notes)})

@@ -187,6 +187,15 @@ def test_the_command_prints_a_unit_and_says_what_to_see_to(tmp_path):
     assert isinstance(facts["notes"], list)
 
 
+def test_secrets_are_the_service_s_own(tmp_path):
+    sink = "url = 'mqtt://broker/press-7'\nusername = 'press'\npassword_env = 'EDGEML_TEST_PASSWORD'"
+    said = service(write(tmp_path, sinks=sink), "--name", "x")
+    assert said.returncode == 0, said.stderr
+    assert "EnvironmentFile=-/etc/edgeml/x.env\n" in said.stdout
+    assert "# NOTE: secrets go into /etc/edgeml/x.env" in said.stdout
+    assert "EDGEML_TEST_PASSWORD=…" in said.stderr
+
+
 @pytest.mark.parametrize(
     ("changes", "words", "message"),
     [
