@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 import time
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from edge_sdk.errors import one_line
 from edge_sdk.sources._request import MAX_HEAD_BYTES, Head, Refused, reply
 
 if TYPE_CHECKING:
     from edge_sdk.sources._server import Server
 
+_LOG = logging.getLogger("edgeml")
 _HANDSHAKE_S = 10.0
 #: How long a client that was refused may go on sending until it has read why.
 _LINGER_S = 2.0
@@ -168,6 +171,9 @@ class Client(asyncio.BufferedProtocol):
                     return
         except Refused as refusal:
             self._refuse(refusal)
+        except Exception as error:  # noqa: BLE001 - a bug that one request shows must not hurt the others
+            _LOG.error("http: a request failed unexpectedly: %s: %s", type(error).__name__, one_line(error))
+            self._refuse(Refused(500, "this message makes the gateway fail", reason="failed"))
 
     def _read_head(self) -> bool:
         while self._buffer[:2] == b"\r\n":  # some clients send one after a body

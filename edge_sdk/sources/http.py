@@ -49,6 +49,8 @@ class Source(Closing):
     """
 
     live = True
+    #: Its devices are named by whoever posts.
+    many = True
 
     def __init__(  # noqa: PLR0913 - the parameters are the options that a URL may have
         self,

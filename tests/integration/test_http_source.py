@@ -101,6 +101,12 @@ def device():
         one.http.close()
 
 
+@pytest.fixture(scope="module")
+def reading():
+    with Reading() as shared:
+        yield shared
+
+
 def raw(port, data, *, end=False):
     """What the server says to some bytes, until it closes."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
@@ -191,15 +197,25 @@ def test_what_is_wrong_is_said_and_counted(device):
         (b"POST /readings/w HTTP/1.1\r\nContent-Length: 9\r\n\r\n1,2", None),
     ],
 )
-def test_a_request_that_cannot_be_taken(request_, status):
+def test_a_request_that_cannot_be_taken(reading, request_, status):
+    said = raw(reading.port, request_, end=True)
+    assert said.startswith(b"HTTP/1.1 %d " % status) if status else not said
+    # and the next one is
+    before = len(reading.blocks)
+    assert raw(reading.port, whole("w1", b"1,2")).startswith(b"HTTP/1.1 202 ")
+    assert len(reading.blocks) == before + 1
+
+
+def test_what_strangers_send_is_counted_once_a_moment():
     with Reading() as reading:
-        said = raw(reading.port, request_, end=True)
-        assert said.startswith(b"HTTP/1.1 %d " % status) if status else not said
-        if status != 411 and b"/w" in request_:
-            wait_for(lambda: reading.faults)
-        # and the next one is
-        assert raw(reading.port, whole("w1", b"1,2")).startswith(b"HTTP/1.1 202 ")
-    assert len(reading.blocks) == 1
+        for _ in range(20):
+            raw(reading.port, b"hello\r\n\r\n")
+            raw(reading.port, b"GET /readings HTTP/1.1\r\n\r\n", end=True)
+            raw(reading.port, b"POST /readings HTTP/1.1\r\nContent-Length: 9\r\n\r\n1", end=True)
+        wait_for(lambda: set(reading.faults) == {"garbage", "refused", "cut"})
+    assert sum(reading.faults.values()) < 30
+    assert any("×" in fault.detail for fault in reading.items)
+    assert not any(fault.samples for fault in reading.items)
 
 
 def whole(device, body, *headers, version="1.1", close=True):
@@ -366,19 +382,22 @@ def test_clients_that_dawdle_are_closed_and_hold_nobody_back(device):
 
 
 def test_the_most_useless_connection_makes_room(device):
-    with Reading(max_connections=4) as reading:
+    head = b"POST /readings/w HTTP/1.1\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+    with Reading(max_connections=4) as reading, contextlib.ExitStack() as open_:
         useful = device(reading.port)
         assert useful.post("/readings/w1", b"1,2")[0] == 202
-        hanging = [socket.create_connection(("127.0.0.1", reading.port), timeout=10) for _ in range(3)]
-        for sock in hanging:
-            sock.sendall(b"POST /readings/w HTTP/1.1\r\nContent-Le")
+        hanging = []
+        for _ in range(3):
+            address = ("127.0.0.1", reading.port)
+            hanging.append(open_.enter_context(socket.create_connection(address, timeout=10)))
+            hanging[-1].sendall(head)
+            assert hanging[-1].recv(4096).startswith(b"HTTP/1.1 100 ")
         assert useful.post("/readings/w1", b"1,2")[0] == 202
         more = [device(reading.port) for _ in range(3)]
         for one in more:
             assert one.post("/readings/w2", b"1,2")[0] == 202
         for sock in hanging:
             assert everything(sock) == b""
-            sock.close()
         kept = useful.http.sock
         assert useful.post("/readings/w1", b"1,2")[0] == 202
         assert useful.http.sock is kept
@@ -450,6 +469,7 @@ def test_garbage_of_every_kind(caplog):
                 continue
             said = raw(reading.port, case(), end=True)
             assert not said or said.startswith(b"HTTP/1.1 ")
+            assert not said.startswith(b"HTTP/1.1 500")
         assert raw(reading.port, whole("w1", b"1,2")).startswith(b"HTTP/1.1 202")
     assert reading.faults
     assert not caplog.records  # no exception that somebody else caught
