@@ -150,8 +150,9 @@ class Outbox(Closing):
         """What waits, for people; from any thread."""
         memory, store = self._memory, self._store
         with memory.lock:
-            fresh = next(iter(memory.fresh.values()), None)
-            oldest_s = self._oldest_s if self._oldest_s is not None else fresh and fresh.put_s
+            oldest_s = self._oldest_s
+            if oldest_s is None and memory.fresh:
+                oldest_s = next(iter(memory.fresh.values())).put_s
             return OutboxState(
                 file=str(self.path),
                 rows=store.facts.rows if store else 0,
