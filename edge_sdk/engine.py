@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from edge_sdk import registry
+from edge_sdk.errors import ModelError
 
 if TYPE_CHECKING:
     from edge_sdk.contract import Contract, Tensor
     from edge_sdk.runtimes import Port, Runtime
+
+#: Of one input.
+_MOST_ELEMENTS = 1 << 28
 
 
 def open_engine(
@@ -40,8 +44,19 @@ def settle(ports: Sequence[Port], contract: Contract | None) -> list[tuple[int, 
 
     First comes what it says of the tensor of that name, then its window: the first open axis is the time and
     the rest are the channels. An axis that it does not tell stays as it stands in the file.
+
+    Raises:
+        ModelError: a contract may be hostile too, and ask for all the memory there is.
     """
-    return [_shape(port, contract, alone=len(ports) == 1) for port in ports]
+    shapes = [_shape(port, contract, alone=len(ports) == 1) for port in ports]
+    for port, shape in zip(ports, shapes, strict=True):
+        if math.prod(shape) > _MOST_ELEMENTS:
+            raise ModelError(
+                f"input {port.name!r}",
+                expected=f"at most {_MOST_ELEMENTS:,} elements",
+                found=f"{math.prod(shape):,}, {list(shape)} by its contract",
+            )
+    return shapes
 
 
 def _shape(port: Port, contract: Contract | None, *, alone: bool) -> tuple[int, ...]:

@@ -65,7 +65,7 @@ class Interface:
         self.takes_windows = len(self.feeds) == 1
         self.shape = self.feeds[0].shape
         if contract is not None and contract.input.layout == "TC":
-            self._lay_out(contract, complete=len(listed) >= len(inputs))
+            self._lay_out(contract, {tensor.name for tensor in listed if tensor.role == "input"})
 
     def initial_state(self) -> State:
         """Of a stream that begins."""
@@ -136,7 +136,7 @@ class Interface:
                     self._refuse(f"an output of {list(taken.shape)} for the state {taken.name!r}", found)
                 yield Memory(i, taken, index, source)
 
-    def _lay_out(self, contract: Contract, *, complete: bool) -> None:
+    def _lay_out(self, contract: Contract, listed: set[str]) -> None:
         """Give each input its columns of a window."""
         window, count = contract.input.window, len(contract.input.channels)
         if len(self.feeds) == 1:
@@ -146,7 +146,7 @@ class Interface:
             feed.also = (window, count)
             return
         shapes = ", ".join(f"{feed.port.name} {list(feed.shape)}" for feed in self.feeds)
-        if not complete:
+        if not all(feed.port.name in listed for feed in self.feeds):
             self._refuse("every input among its tensors, in the order of the channels", shapes)
         at = 0
         for feed in self.feeds:

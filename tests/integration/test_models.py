@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ from edge_sdk.contract import Tensor
 from edge_sdk.schema import parse_contract
 from tests import device_models
 from tests.device_models import CHANNELS, CONTRACTS, MEMORY, recorded
+from tests.integration.ssh_server import running_device
 from tests.kinds import MovingAverage, TwoSensors, contract, doubled, loading, open_time, write
 from tests.models import write_model
 
@@ -180,3 +182,32 @@ def test_the_contract_of_the_page_settles_the_length(place):
     tensors = [msgspec.convert(tensor, Tensor) for tensor in json.loads(f"[{listed}]")]
     facts = MovingAverage().contract()
     assert [tensor for tensor in facts.tensors if tensor.name != "average"] == tensors
+
+
+@pytest.fixture
+def far(tmp_path_factory, monkeypatch):
+    """The target of another machine."""
+    with running_device(tmp_path_factory.mktemp("device")) as device:
+        monkeypatch.setenv("EDGEML_SSH_CONFIG", str(device.config))
+        yield f"ssh://{device.alias}?python={sys.executable}"
+
+
+def test_every_kind_runs_on_another_machine_one_by_one(place, far):
+    rng = np.random.default_rng(5)
+    facts = contract(CHANNELS, 100)
+    for name, supplied in (("two_sensors", None), ("foreign", facts)):
+        with (
+            Model.load(f"{name}.tflite", contract=supplied) as here,
+            Model.load(f"{name}.tflite", target=far, contract=supplied) as there,
+        ):
+            assert (there.inputs, there.outputs, there.batches) == (here.inputs, here.outputs, False)
+            windows = rng.normal(size=(5, *here.input_shape)).astype(np.float32)
+            for one, other in zip(here.run_batch(windows), there.run_batch(windows), strict=True):
+                assert one.outputs.tobytes() == other.outputs.tobytes()
+    with Model.load("average.tflite", target=far) as model:
+        states = [model.new_state() for _ in range(2)]
+        samples = rng.normal(size=(6, 2, 1, 2)).astype(np.float32)
+        said = [[p.outputs for p in model.run_batch(step, states)] for step in samples]
+    for stream in range(2):
+        expected = MovingAverage().expected(samples[:, stream, 0])
+        np.testing.assert_allclose([step[stream] for step in said], expected, atol=1e-6)

@@ -1,13 +1,17 @@
 """Models of any number of inputs and outputs, of any number type, rank and open length, run as they are."""
 
+import os
+
 import numpy as np
 import pytest
 
 from edge_sdk import Block, ModelError, SpecError
 from edge_sdk.contract import Tensor
+from edge_sdk.verify import verify
 from tests import kinds
 from tests.kinds import TwoSensors, contract, doubled, write
 
+CHOSEN = os.environ.get("EDGEML_RUNTIME", "litert")
 RNG = np.random.default_rng(4)
 SENSORS = TwoSensors()
 
@@ -103,6 +107,7 @@ def test_the_columns_of_a_window_go_to_the_inputs_in_the_contracts_order(load, o
     ("change", "message"),
     [
         (lambda facts: facts.tensors[:1], "expected every input among its tensors"),
+        (lambda facts: facts.tensors[1:], "expected every input among its tensors"),
         (lambda facts: (), "expected every input among its tensors"),
         (
             lambda facts: (Tensor("input", "acceleration", "float32", (1, 8, 3)), *facts.tensors[1:]),
@@ -259,8 +264,13 @@ def test_an_open_length_is_what_the_contract_says_of_the_tensor(loaded, tmp_path
         model = loaded(path, facts)
         assert model.input_shape == (12, 1, 3)
         assert model.run(np.ones((12, 1, 3), np.float32)).outputs.shape == (8, 1, 1)
-    image.shape = (1, 30, 1, 3)  # the verdict was on another length
+    image.shape = (1, 30, 1, 3)
+    assert not verify(path, CHOSEN, contract=facts).cached  # the verdict was on another length
+    assert verify(path, CHOSEN, contract=facts).cached
     assert loaded(path, facts).run(np.ones((30, 1, 3), np.float32)).outputs.shape == (26, 1, 1)
+    image.shape = (1, 1 << 40, 1, 3)
+    with pytest.raises(ModelError, match="input 'x': expected at most 268,435,456 elements"):
+        loaded(path, facts)
     image.shape = (1, 3, 1, 3)  # shorter than the kernel
     with pytest.raises(ModelError, match="refuses the model|crashes the runtime"):
         loaded(path, facts)
