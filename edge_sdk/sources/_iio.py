@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -221,7 +221,10 @@ def scan_order(folder: Path) -> list[str]:
     """Names of the elements that a scan may have, without the timestamp."""
     scan = folder / "scan_elements"
     names = [path.name[3:-3] for path in scan.glob("in_*_en")] if scan.is_dir() else []
-    return sorted((n for n in names if n != "timestamp"), key=lambda n: int(text(scan / f"in_{n}_index")))
+    indices = {name: text(scan / f"in_{name}_index") for name in names if name != "timestamp"}
+    return sorted(
+        (name for name, index in indices.items() if index.isdecimal()), key=lambda n: int(indices[n])
+    )
 
 
 def sample_type(folder: Path, name: str) -> SampleType:
@@ -231,10 +234,28 @@ def sample_type(folder: Path, name: str) -> SampleType:
     return SampleType.parse(own or text(scan / f"in_{_kind(name)}_type"))
 
 
+@contextlib.contextmanager
+def while_there(url: str, folder: Path) -> Iterator[None]:
+    """What goes wrong because a device is unplugged meanwhile is no mistake of anybody's.
+
+    Raises:
+        Retry: it is gone.
+    """
+    try:
+        yield
+    except Retry:
+        raise
+    except (OSError, ValueError) as error:
+        if (folder / "name").exists():
+            raise
+        raise Retry(f"{url}: the device is gone", found=f"no {folder}") from error
+
+
 def text(path: Path) -> str:
     """What a file of sysfs says; empty where there is no such file, or it cannot be read now."""
     with contextlib.suppress(OSError):
-        return path.read_text(encoding="utf-8", errors="replace").strip()
+        # Linux 6.1 puts a NUL behind the name of a timestamp's clock.
+        return path.read_text(encoding="utf-8", errors="replace").replace("\0", "").strip()
     return ""
 
 

@@ -134,14 +134,15 @@ class Buffer(Closing):
         scan = folder / "scan_elements"
         # This process has the device now: a buffer that runs was left behind by one that was killed.
         if text(folder / "buffer/enable") == "1":
-            (folder / "buffer/enable").write_text("0", encoding="utf-8")
+            self._attributes.write(folder / "buffer/enable", "0")
         if settings.trigger:
-            put(
-                folder / "trigger/current_trigger",
-                settings.trigger,
-                remedy="choose one of "
-                + (", ".join(sorted(triggers())) or "none there is: create one first"),
-            )
+            if settings.trigger not in (known := triggers()):  # the kernel would take none, and not say so
+                raise Retry(
+                    f"{self._url}: no trigger {settings.trigger!r}",
+                    found=", ".join(sorted(known)) or "none at all",
+                    remedy="create it first: see docs/board.md",
+                )
+            put(folder / "trigger/current_trigger", settings.trigger)
         self.rate_hz = settle_rate(
             self._attributes, folder, self.order, settings, text(folder / "trigger/current_trigger")
         )

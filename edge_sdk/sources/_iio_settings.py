@@ -48,13 +48,16 @@ class Attributes:
             Retry: another program is in the way.
         """
         before = text(path)
-        if before == value:
-            return
+        if before != value:
+            self.write(path, value, remedy)
+            self._before.append((path, before))
+
+    def write(self, path: Path, value: str, remedy: str | None = None) -> None:
+        """Write a value for good; raises as `set`."""
         try:
             path.write_text(value, encoding="utf-8")
         except OSError as error:
             raise self._verdict(path, value, error, remedy) from error
-        self._before.append((path, before))
 
     def restore(self) -> None:
         """Put everything back, the last first; what cannot be is logged."""
@@ -104,9 +107,9 @@ def settle_rate(
         available = _rates(place)
         nearest = min(available, key=lambda rate: abs(rate - wanted)) if available else wanted
         if abs(nearest / wanted - 1) <= settings.tolerance:
-            if float(text(place) or 0) != nearest:
+            if _rate(place) != nearest:
                 attributes.set(place, f"{nearest:g}")
-            actual = float(text(place))
+            actual = _rate(place)
         else:
             actual = nearest
         if abs(actual / wanted - 1) > settings.tolerance:
@@ -128,11 +131,11 @@ def ensure_rate(
         ConfigError: it cannot.
     """
     for place in filter(Path.exists, _places(folder, elements)):
-        if float(text(place) or 0) >= settings.rate_hz:
+        if _rate(place) >= settings.rate_hz:
             continue
         enough = [rate for rate in _rates(place) if rate >= settings.rate_hz]
         attributes.set(place, f"{min(enough, default=settings.rate_hz):g}")
-        if (actual := float(text(place))) < settings.rate_hz * (1 - settings.tolerance):
+        if (actual := _rate(place)) < settings.rate_hz * (1 - settings.tolerance):
             raise ConfigError(
                 f"iio: {place.name} of {folder.name}",
                 expected=f"at least {settings.rate_hz:g} Hz",
@@ -145,6 +148,14 @@ def _places(folder: Path, elements: Sequence[str]) -> list[Path]:
     kinds = sorted({name.split("_")[0].rstrip("0123456789") for name in elements})
     places = [folder / "sampling_frequency", folder / "buffer/sampling_frequency"]
     return places + [folder / f"in_{kind}_sampling_frequency" for kind in kinds]
+
+
+def _rate(place: Path) -> float:
+    """What a driver says it does, Hz; 0 where it says nothing."""
+    try:
+        return float(text(place))
+    except ValueError:
+        return 0.0
 
 
 def _rates(place: Path) -> list[float]:

@@ -100,6 +100,19 @@ class Source(Closing):
         self._expected = wanted
 
     def __iter__(self) -> Iterator[Block | Fault]:
+        with _iio.while_there(self._url, self._folder):
+            picked, formula, wanted = self._plan()
+        if self._buffers(picked):
+            yield from self._scans(picked, formula, wanted)
+        else:
+            yield from self._poll(picked, formula, wanted)
+
+    def close(self) -> None:
+        """End the iteration; may be called twice, and from any thread."""
+        self._closing.set()
+
+    def _plan(self) -> tuple[list[Channel], Formula, BufferSettings]:
+        """Which channels are read, how their numbers become values, and how often."""
         there = _iio.channels(self._folder)
         if not there:
             raise Retry(f"{self._url}: no channel to read", found=str(self._folder))
@@ -109,15 +122,7 @@ class Source(Closing):
         wanted = BufferSettings(rate_hz, self._length, self._trigger)
         if self._expected:
             wanted = replace(wanted, tolerance=self._expected.rate_tolerance)
-        formula = Formula(picked, chosen)
-        if self._buffers(picked):
-            yield from self._scans(picked, formula, wanted)
-        else:
-            yield from self._poll(picked, formula, wanted)
-
-    def close(self) -> None:
-        """End the iteration; may be called twice, and from any thread."""
-        self._closing.set()
+        return picked, Formula(picked, chosen), wanted
 
     def _buffers(self, picked: Sequence[Channel]) -> bool:
         """Whether the kernel's buffer is used; `mode` decides, or what the device has."""
@@ -141,8 +146,10 @@ class Source(Closing):
         polled = Polled(self._url, wanted.rate_hz, formula.names, self._device, self._closing)
         self._polled = polled
         try:
-            ensure_rate(attributes, self._folder, [channel.element for channel in picked], wanted)
-            with Readings(self._url, self._folder, picked) as readings:
+            with _iio.while_there(self._url, self._folder):
+                ensure_rate(attributes, self._folder, [channel.element for channel in picked], wanted)
+                opened = Readings(self._url, self._folder, picked)
+            with opened as readings:
                 yield from polled.blocks(lambda: formula(readings.values()))
         finally:
             attributes.restore()
@@ -150,7 +157,9 @@ class Source(Closing):
     def _scans(
         self, picked: Sequence[Channel], formula: Formula, wanted: BufferSettings
     ) -> Iterator[Block | Fault]:
-        with Buffer(self._url, self._folder, [channel.element for channel in picked], wanted) as buffer:
+        with _iio.while_there(self._url, self._folder):
+            opened = Buffer(self._url, self._folder, [channel.element for channel in picked], wanted)
+        with opened as buffer:
             track = Track(buffer, formula.names, self._device)
             heard_s = time.monotonic()
             while not self._closing.is_set():

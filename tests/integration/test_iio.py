@@ -252,6 +252,8 @@ def test_a_rate_that_it_cannot_do(board):
 
 def test_a_trigger(board):
     device = board.plug(attributes={**SCALES, "trigger/current_trigger": ""})
+    with Reader(board, "iio:mpu6050", G, trigger="every-20ms") as sensor:
+        assert "no trigger 'every-20ms': found none at all" in sensor.next()["message"]
     trigger = board.root / "sys/bus/iio/devices/trigger0"
     trigger.mkdir()
     (trigger / "name").write_text("every-20ms\n")

@@ -68,13 +68,13 @@ class IioDevice:
         self.path = f"/devices/iio:device{number}"
         self.folder = board.root / f"sys{self.path}"
         self.node = board.root / f"dev/iio:device{number}"
-        board("add", description=f"P: {self.path}\nE: SUBSYSTEM=iio\nA: name={name}\\n\n")
+        board("add", description=f"P: {self.path}\nE: SUBSYSTEM=iio\n")
         files = {
             "sampling_frequency": f"{rate_hz:f}",
             "buffer/enable": "0",
             "buffer/length": "2",
             "buffer/watermark": "1",
-            "current_timestamp_clock": "realtime",
+            "current_timestamp_clock": "realtime\n\0",  # as Linux 6.1 says it
             **(attributes or {}),
         }
         for index, element in enumerate([*elements, *([TIMESTAMP] if timestamps else [])]):
@@ -89,6 +89,7 @@ class IioDevice:
             self.set(file, value)
         self.node.parent.mkdir(exist_ok=True)
         os.mkfifo(self.node)
+        self.set("name", name)  # the last: a device of the kernel's is there at once
         self.clock = ""  # where the device has no file that says it
         self.stamp_offset_ns = 0
         self.skip = 0  # scans to lose, as a full buffer does
@@ -101,7 +102,7 @@ class IioDevice:
         self._thread.start()
 
     def get(self, file: str) -> str:
-        return (self.folder / file).read_text().strip()
+        return (self.folder / file).read_text().replace("\0", "").strip()
 
     def set(self, file: str, value: str) -> None:
         """As the kernel does: in place, so that a reader who holds it open sees it."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edge_sdk.config import Config
 from edge_sdk.contract import Channel, Input
-from edge_sdk.errors import ConfigError, UnknownNameError
+from edge_sdk.errors import ConfigError, Retry, UnknownNameError
 from edge_sdk.pipeline import Pipeline
 from edge_sdk.plugins import check_url
 from edge_sdk.sources import _chips, _iio, i2c
@@ -225,6 +225,20 @@ class TestScan:
     def test_a_type_as_the_kernel_writes_it(self):
         assert SampleType.parse("be:s12/16>>4\n") == SampleType(True, True, 12, 16, 1, 4)
         assert SampleType.parse("le:u8/32X4>>8") == SampleType(False, False, 8, 32, 4, 8)
+
+
+class TestSysfs:
+    def test_a_name_with_the_kernels_nul(self, tmp_path):
+        (tmp_path / "current_timestamp_clock").write_bytes(b"boottime\n\0")
+        assert _iio.text(tmp_path / "current_timestamp_clock") == "boottime"
+        assert _iio.text(tmp_path / "absent") == ""
+
+    def test_a_mistake_is_none_where_the_device_is_gone(self, tmp_path):
+        with pytest.raises(Retry, match="the device is gone"), _iio.while_there("iio:x", tmp_path):
+            raise ConfigError("no channel")
+        (tmp_path / "name").touch()
+        with pytest.raises(ConfigError, match="no channel"), _iio.while_there("iio:x", tmp_path):
+            raise ConfigError("no channel")
 
 
 class TestChips:
