@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import conversion, delivery, gateway, invoke, models, runner, start, training, windows
+from benchmarks import conversion, delivery, fleet, gateway, invoke, models, runner, start, training, windows
 from benchmarks.measure import Row
 from edge_sdk.cli import json_option, print_json
 
@@ -29,6 +29,7 @@ def main(only: tuple[str, ...], as_json: bool) -> None:
             ("start", lambda: start.rows(files["mlp"], models.pack(files["mlp"]))),
             ("delivery", lambda: delivery.rows(files["mlp"])),
             ("gateway", lambda: gateway.rows(files)),
+            ("fleet", fleet.rows),
             ("runner", lambda: runner.rows(files["conv1d"])),
             ("windows", windows.rows),
             ("conversion", lambda: conversion.rows(Path(scratch))),

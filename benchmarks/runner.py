@@ -1,7 +1,7 @@
 """What it costs to ask a model in this process, over Edge Impulse's runner, which asks one in another.
 
-The runner is theirs (`edge_impulse_linux`), the model process a stub that answers at once: measured is the way
-there and back. With shared memory, as newer model files offer, and with JSON, as older ones want.
+The runner is theirs (`edge_impulse_linux`), the model process a stub that answers at once: measured is the
+way there and back. With shared memory, as newer model files offer, and with JSON, as older ones want.
 """
 
 from __future__ import annotations

@@ -87,6 +87,8 @@ class Connection(Closing):
         #: Of a packet to the broker, bytes; None where the broker does not say.
         self.packet_bytes: int | None = None
         self._window = 20
+        #: The broker has kept what came for this client since it was here last.
+        self.resumed = False
         self._client = self._new_client(will)
         self._connect()
 
@@ -300,6 +302,7 @@ class Connection(Closing):
     def _on_connect(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         with self._changed:
             self._connack = (str(reason) if reason.is_failure else "", properties)
+            self.resumed = bool(flags.session_present)
             self._changed.notify_all()
 
     def _on_disconnect(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:

@@ -100,7 +100,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         sensor: ``[sensor]``, what the sensors are held to.
         devices: ``[devices]``, how many there may be.
         fusion: ``[fusion]``, joins the sources into one stream.
-        status: address of /metrics, /health and /ready, ``127.0.0.1:9464``.
+        status: address of /metrics, /health and /ready; ``none`` for nowhere; default: 127.0.0.1:9464.
         folder: where relative paths begin.
     """
 

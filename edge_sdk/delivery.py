@@ -190,7 +190,7 @@ class Delivery:
                 self.latency.observe((now - item.arrived_s) * 1e6)
 
     def _refuse(self, item: Item, error: Rejected) -> None:
-        _LOG.warning("%s: %s", self.name, one_line(error))
+        _LOG.warning("%s: %s", self.name, one_line(error), extra={"part": self.name})
         self.shelf.refuse(item, error)
         self.settled += 1
 
@@ -204,7 +204,7 @@ class Delivery:
         delay_s = max(self._backoff.delay_s(), asked_s)
         if self.shelf.closed:  # the run is draining: be quick about it
             delay_s = min(delay_s, _LAST_WAIT_S)
-        _LOG.warning("%s; trying again in %.1f s", self.problem, delay_s)
+        _LOG.warning("%s; trying again in %.1f s", self.problem, delay_s, extra={"part": self.name})
         deadline = time.monotonic() + delay_s
         while time.monotonic() < deadline and not self._abandoned.wait(0.05):
             if self.shelf.closed:

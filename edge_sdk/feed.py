@@ -117,18 +117,17 @@ class Feed:
         self.outlets: list[Outlet] = []
         #: Set when the first attempt to open the source is over, well or not.
         self.tried = threading.Event()
-        #: Items that came.
-        self.count = 0
         self._open, self._on_end = open_source, on_end
         self._numbers: Roster[list[int]] = Roster(devices, lambda device: [0])
         self._source: Any = None
-        self._missed = self._reopened = 0
+        self._missed = self._reopened = self._samples = 0
         self._heard_s: float | None = None
         self._opened_s = time.monotonic()
         self._block_s = 0.0
         self._silent = False
         self._trouble: tuple[float, str] | None = None
         self._lost: str | None = None
+        self._broken = False
         self._over = False
         self._stopping = threading.Event()
         self._backoff = Backoff()
@@ -159,7 +158,7 @@ class Feed:
         if since_s > max(silence_s, 3 * self._block_s):
             self._silent = True
             self.faults["silence"] += 1
-            _LOG.warning("source %s: no sample for %.1f s", self.name, since_s)
+            _LOG.warning("source %s: no sample for %.1f s", self.name, since_s, extra={"part": self.name})
 
     def state(self) -> SourceState:
         """This source at this moment."""
@@ -174,6 +173,7 @@ class Feed:
             self.name,
             self._source is not None or self._over,
             sum(len(outlet.edge) for outlet in self.outlets),
+            self._samples,
             None if self._heard_s is None else now - self._heard_s,
             len(self._numbers),
             self.faults.copy(),
@@ -187,7 +187,7 @@ class Feed:
         text = f"{fault.reason}{': ' + fault.detail if fault.detail else ''}"
         if self._trouble is None or now - self._trouble[0] > _SHOWN_S:
             where = f" of {fault.device}" if fault.device else ""
-            _LOG.warning("source %s%s: %s", self.name, where, text)
+            _LOG.warning("source %s%s: %s", self.name, where, text, extra={"part": self.name})
             self._trouble = (now, text)
 
     def _run(self) -> None:
@@ -210,6 +210,7 @@ class Feed:
             try:
                 self._source = self._open()
                 self._opened_s, self._lost = time.monotonic(), None
+                self._mend()
                 self.tried.set()
                 self._read()
                 return
@@ -217,6 +218,13 @@ class Feed:
                 self._note_retry(error)
             finally:
                 self._close()
+
+    def _mend(self) -> None:
+        """After a break the next block of each device is not the neighbour of the last one."""
+        if self._broken and not getattr(self._source, "resumed", False):
+            for _, number in self._numbers:
+                number[0] += 1
+        self._broken = False
 
     def _read(self) -> None:
         if self.expected is not None and hasattr(self._source, "expect"):
@@ -245,7 +253,7 @@ class Feed:
             arrival = Arrival(item, 0, now, self)
         else:
             raise SpecError(f"source {self.name}", expected="blocks", found=type(item).__name__)
-        self.count += 1
+        self._samples += arrival.samples
         taken = [outlet.put(arrival) for outlet in self.outlets]
         return any(taken) or not taken
 
@@ -255,14 +263,12 @@ class Feed:
         self.faults["retry"] += 1
         self._reopened += 1
         self._lost = one_line(error)
+        self._broken = True
         self.tried.set()
-        # The next block of each device is not the neighbour of the last one.
-        for _, number in self._numbers:
-            number[0] += 1
         asked_s = min(error.retry_after_s or 0.0, _LONGEST_S)
         delay_s = max(self._backoff.delay_s(), asked_s)
         if not self._stopping.is_set():
-            _LOG.warning("%s; trying again in %.1f s", self._lost, delay_s)
+            _LOG.warning("%s; trying again in %.1f s", self._lost, delay_s, extra={"part": self.name})
             self._stopping.wait(delay_s)
 
     def _close(self) -> None:

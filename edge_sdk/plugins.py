@@ -27,6 +27,7 @@ class Source(Protocol):
 
     - ``expect(input)``: is told what the model was trained with, as some wires tell neither rate nor names;
     - ``missed``: deadlines that it missed so far;
+    - ``resumed``: opened again, it goes on where the one before broke off, and nothing is missing between;
     - ``many = True`` on the class: its devices are named by whoever sends, so that what is wrong with one is
       a fault of that one, and the queue to the model is shared fairly;
     - ``live_with(**options)`` and ``many_with(**options)``, class methods, where that depends on its options;

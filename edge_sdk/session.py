@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -44,6 +45,11 @@ class Session:
         self._last: Snapshot | None = None
         self._notifier = Notifier()
 
+    @property
+    def has_file(self) -> bool:
+        """Whether the pipeline comes from a file, which can be read again."""
+        return self._again is not None
+
     def run(self, duration_s: float | None = None, *, once: bool = False) -> Report:
         """Run; returns the report of the last pipeline.
 
@@ -70,17 +76,10 @@ class Session:
         self._notifier.stopping()
         self._pipeline.stop()
 
-    def taken(self) -> Snapshot:
-        """The run at this moment, or the last one known.
-
-        Raises:
-            RuntimeError: nothing runs yet.
-        """
-        now = self._pipeline.snapshot() or self._last
-        if now is None:
-            raise RuntimeError("nothing runs yet")
-        self._last = now
-        return now
+    def taken(self) -> Snapshot | None:
+        """The run at this moment, or the last one known; None where nothing has run yet."""
+        self._last = self._pipeline.snapshot() or self._last
+        return self._last
 
     def _reload(self) -> None:
         """From a thread of its own: the old pipeline runs on meanwhile."""
@@ -102,6 +101,8 @@ class Session:
     def _handlers(self) -> Iterator[None]:
         def stop(number: int, _frame: Any) -> None:
             if self.signals:
+                if (view := sys.modules.get("edge_sdk.view")) is not None:
+                    view.give_back_terminals()
                 os._exit(128 + number)
             self.signals.append(number)
             self.stop()

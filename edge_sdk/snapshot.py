@@ -24,6 +24,7 @@ class SourceState:
         name: as in the books.
         connected: it is open and was not lost since.
         waiting: blocks on their way to the model.
+        samples: that came so far.
         silent_s: since its last block, s; None before the first.
         devices: device ids that it serves now.
         faults: counted by reason.
@@ -34,6 +35,7 @@ class SourceState:
     name: str
     connected: bool = False
     waiting: int = 0
+    samples: int = 0
     silent_s: float | None = None
     devices: int = 0
     faults: Counter[str] = field(default_factory=Counter)
@@ -151,7 +153,11 @@ class Snapshot:
     def problems(self) -> list[str]:
         """What a person should look at, a line each."""
         parts: list[SourceState | SinkState] = [*self.sources, *self.sinks]
-        named = [f"{part.name}: {part.problem}" for part in parts if part.problem is not None]
+        named = [
+            f"{part.name}: {part.problem.removeprefix(f'{part.name}: ')}"
+            for part in parts
+            if part.problem is not None
+        ]
         troubled = {device: what for model in self.models for device, what in model.troubled.items()}
         named += [f"{device}: {what}" for device, what in list(troubled.items())[:_SHOWN]]
         if len(troubled) > _SHOWN:

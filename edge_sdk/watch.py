@@ -19,8 +19,6 @@ from edge_sdk.contract import Input
 
 #: A rate is measured over so many samples and so long at least.
 _RATE_SAMPLES, _RATE_S = 20, 5.0
-#: How often the newest sample is compared with an older one, s.
-_STUCK_EVERY_S = 0.5
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -53,9 +51,8 @@ class Watched:
     """
 
     fault: str | None = None
-    reference: NDArray[np.float32] | None = None
+    latest: bytes = b""
     unchanged: int = 0
-    unchecked: int = 0
     started_s: float | None = None
     counted: int = 0
     next_s: float = 0.0
@@ -121,12 +118,8 @@ class SensorWatch:
         if block.gap:
             device.started_s = None
         if settings.stuck_s:
-            device.unchecked += count
-            if device.unchecked >= block.rate_hz * _STUCK_EVERY_S:
-                stuck = self._stuck(device, samples, block.rate_hz)
-                yield from self._turned(
-                    device, "stuck", stuck, f"no change for {settings.stuck_s:g} s", block
-                )
+            stuck = self._stuck(device, samples, block.rate_hz)
+            yield from self._turned(device, "stuck", stuck, f"no change for {settings.stuck_s:g} s", block)
         if live:
             yield from self._timing(device, block, count)
 
@@ -147,12 +140,11 @@ class SensorWatch:
         device.counted += count
 
     def _stuck(self, device: Watched, samples: NDArray[np.float32], rate_hz: float) -> bool:
-        newest = samples[-1]
-        if device.reference is not None and np.array_equal(newest, device.reference):
-            device.unchanged += device.unchecked
+        count, content = len(samples), samples.tobytes()  # bytes compare faster than arrays do
+        if content == device.latest * count:
+            device.unchanged += count
         else:
-            device.reference, device.unchanged = newest.copy(), 0
-        device.unchecked = 0
+            device.latest, device.unchanged = content[-len(content) // count :], 0
         return device.unchanged >= max(100, math.ceil(self.settings.stuck_s * rate_hz))
 
     def _turned(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -38,10 +39,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--status",
-    metavar="[HOST:]PORT",
-    is_flag=False,
-    flag_value="127.0.0.1:9464",
-    help="Serve /metrics, /health and /ready. Default: 127.0.0.1:9464",
+    metavar="[HOST:]PORT|none",
+    help="Where /metrics, /health and /ready are served. Default: 127.0.0.1:9464 for an edgeml.toml.",
 )
 @click.option(
     "--view/--no-view", default=None, help="A live screen instead of lines. Default: in a terminal."
@@ -129,18 +128,31 @@ def _shown(session: Session, pipeline: Pipeline, options: Mapping[str, Any]) -> 
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(logs.configured(sys.stderr, options["log_format"]))
-        listen = options["status"] or pipeline.status
-        if listen:
-            from edge_sdk.status import Status
-
-            status = stack.enter_context(Status(session.taken, listen))
-            status.start()
-            click.echo(f"edgeml: http://{status.address}/health", err=True)
+        _serve_status(session, options["status"] or pipeline.status, stack)
         if _wants_view(pipeline, options["view"]):
             from edge_sdk.view import LiveView
 
             stack.enter_context(LiveView(session.taken, sys.stderr))
         yield
+
+
+def _serve_status(session: Session, listen: str | None, stack: contextlib.ExitStack) -> None:
+    """By default on loopback for a file; where another pipeline has that port, this one does without."""
+    from edge_sdk.status import DEFAULT_ADDRESS, Status
+
+    if listen == "none" or (listen is None and not session.has_file):
+        return
+    log = logging.getLogger("edgeml")
+    status = Status(session.taken, listen or DEFAULT_ADDRESS)
+    try:
+        status.start()
+    except DeviceError as error:
+        if listen:
+            raise
+        log.warning("no /health and /metrics: %s", error)
+        return
+    stack.enter_context(status)
+    log.info("status at http://%s/health", status.address)
 
 
 def _wants_view(pipeline: Pipeline, asked: bool | None) -> bool:

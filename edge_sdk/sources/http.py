@@ -48,7 +48,7 @@ class Source(Closing):
         timeout_s: for a whole request to come, s.
     """
 
-    live = True
+    live = many = True
     #: Its devices are named by whoever posts.
     many = True
 

@@ -67,7 +67,7 @@ class Source(Closing):
         protocol: version of MQTT, ``5`` or ``3.1.1``.
     """
 
-    live = True
+    live = many = True
     scheme = "mqtt"
 
     def __init__(  # noqa: PLR0913 - the parameters are the options that a URL may have
@@ -164,6 +164,11 @@ class Source(Closing):
                 raise
         finally:
             connection.close()
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the broker kept what was published since this client was here last."""
+        return self._qos > 0 and self._connection.resumed
 
     def close(self) -> None:
         """End the iteration; may be called twice, and from any thread."""

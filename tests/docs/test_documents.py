@@ -23,6 +23,15 @@ NEEDED = {
     "contract",
     "pipeline",
     "plugins",
+    "destinations",
+    "gateway",
+    "mqtt",
+    "http",
+    "board",
+    "models",
+    "outbox",
+    "service",
+    "sources",
 }
 MAKE_TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 

@@ -106,3 +106,12 @@ def test_zero_switches_a_check_off():
     assert (
         list(chain.from_iterable(it.feed(np.ones((50, 2), np.float32), took_s=7.0) for _ in range(50))) == []
     )
+
+
+def test_a_wave_that_comes_back_to_the_same_value_twice_a_second_is_not_stuck():
+    it = Watching(stuck_s=5.0)
+    beat = np.zeros((25, 2), np.float32)
+    beat[0] = 1.0
+    for _ in range(200):
+        for sample in beat:
+            assert it.feed(sample[None]) == []
