@@ -20,16 +20,6 @@ _LONGEST_WAIT_S = 3600.0
 _BUSY = {408, 425, 429}
 
 
-class Busy(Retry):
-    """The server says when to come again.
-
-    Attributes:
-        retry_after_s: not before so many seconds have passed.
-    """
-
-    retry_after_s: float | None = None
-
-
 def judge(where: str, answer: Answer, secrets: tuple[str, ...] = ()) -> DeviceError | None:
     """None for what is delivered, else what to raise.
 
@@ -59,7 +49,7 @@ def judge(where: str, answer: Answer, secrets: tuple[str, ...] = ()) -> DeviceEr
     if status in _BUSY or status >= 500 or status < 200:
         wait_s = _retry_after_s(answer.headers)
         after = "" if wait_s is None else f", to be asked again in {wait_s:g} s"
-        busy = Busy(f"{where} cannot take them now{after}", found=found)
+        busy = Retry(f"{where} cannot take them now{after}", found=found)
         busy.retry_after_s = wait_s
         return busy
     return Rejected(f"{where} refuses them", found=found)
