@@ -250,9 +250,14 @@ def distinct(names: Sequence[str]) -> list[str]:
 
 
 def placed(group: str, url: str, options: Mapping[str, Any], folder: Path) -> tuple[Any, str, dict[str, Any]]:
-    """A plug-in's class, its location seen from a folder, and its options."""
+    """A plug-in's class, its location and the files among its options seen from a folder, and its options."""
     plugin, _, _ = plugins.check_url(group, url, dict(options))
-    return plugins.check_url(group, place(url, plugin, folder), dict(options))
+    plugin, location, checked = plugins.check_url(group, place(url, plugin, folder), dict(options))
+    for name in getattr(plugin, "path_options", ()):
+        value = checked.get(name)
+        if value and (folder / value).exists():
+            checked[name] = str(folder / value)
+    return plugin, location, checked
 
 
 def check_edge(part: From | To) -> None:

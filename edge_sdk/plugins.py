@@ -32,6 +32,7 @@ class Source(Protocol):
       a fault of that one, and the queue to the model is shared fairly;
     - ``live_with(**options)`` and ``many_with(**options)``, class methods, where that depends on its options;
     - ``location_is_path = True`` on the class: its location is seen from the folder of the edgeml.toml;
+      ``path_options = ("ca", "cert")``: so are the files that these options name;
     - ``preflight(location, input, **options)``, a class method: raises what `edgeml check` should report.
     """
 

@@ -55,6 +55,7 @@ class Sink(Closing):
     """
 
     delivery: Delivery = "direct"
+    path_options = ("folder",)
     #: Most predictions that one `write` stores all or nothing of.
     at_once = 1
 

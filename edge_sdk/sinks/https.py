@@ -48,6 +48,7 @@ class Sink(Closing):
     """
 
     delivery: Delivery = "outbox"
+    path_options = ("ca", "cert", "key", "token_file")
     scheme = "https"
 
     def __init__(  # noqa: PLR0913 - the parameters are the options that a URL may have

@@ -51,6 +51,7 @@ class Sink(Closing):
     """
 
     delivery: Delivery = "outbox"
+    path_options = ("ca", "cert", "key", "password_file")
     scheme = "mqtt"
 
     def __init__(  # noqa: PLR0913 - the parameters are the options that a URL may have

@@ -49,6 +49,7 @@ class Sink(Closing):
     """
 
     delivery: Delivery = "outbox"
+    path_options = ("url_file",)
     #: Nobody needs to be told what is older, unless the pipeline says otherwise, s.
     max_age_s = 3600.0
 

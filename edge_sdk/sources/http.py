@@ -49,6 +49,7 @@ class Source(Closing):
     """
 
     live = many = True
+    path_options = ("cert", "key", "token_file")
     #: Its devices are named by whoever posts.
     many = True
 

@@ -68,6 +68,7 @@ class Source(Closing):
     """
 
     live = many = True
+    path_options = ("ca", "cert", "key", "password_file")
     scheme = "mqtt"
 
     def __init__(  # noqa: PLR0913 - the parameters are the options that a URL may have
