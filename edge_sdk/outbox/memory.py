@@ -37,6 +37,7 @@ class Memory:
         deletions: rows that every lane has passed.
         dead: letters that are to be buried.
         moved: a lane has passed a row that is on the disk.
+        writing: the newest id that the writer is writing or has written.
         urgent: the writer is to commit now.
         idle: the writer sleeps for longer than a commit window.
         closing: nothing is let in any more.
@@ -64,6 +65,7 @@ class Memory:
         self.deletions: list[int] = []
         self.dead: list[Dead] = []
         self.moved = False
+        self.writing = 0
         self.urgent = False
         self.idle = False
         self.closing = False
@@ -132,7 +134,7 @@ class Memory:
         """A lane has passed letters."""
         others = [(other, other.low) for other in self.lanes if other is not lane]
         for letter in letters:
-            self.moved = self.moved or letter.id not in self.fresh
+            self.moved = self.moved or letter.id not in self.fresh or letter.id <= self.writing
             if lost:
                 self.lose(letter.id)
             if all(other.passed(letter.id, low) for other, low in others if letter.wanted & other.bit):
@@ -198,6 +200,7 @@ class Memory:
         for letter in letters:
             if self.fresh.pop(letter.id, None) is None:
                 self.deletions.append(letter.id)  # every lane passed it meanwhile
+                self.moved = True
             else:
                 self.kept[letter.id] = letter
                 self.fresh_bytes -= letter.size

@@ -363,6 +363,7 @@ class Outbox(Closing):
         with memory.lock:
             asked, memory.urgent, memory.moved = self._asked, False, False
             batch = _first(memory.fresh.values())
+            memory.writing = batch[-1].id if batch else memory.writing
             deletions, memory.deletions = memory.deletions, []
             dead, memory.dead = memory.dead, []
             sinks = [SinkRow(lane.name, lane.slot, max(0, lane.low - 1), len(lane)) for lane in memory.lanes]

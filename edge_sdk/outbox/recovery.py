@@ -22,9 +22,9 @@ _PARTS = ("", "-wal", "-shm")
 
 def open_store(path: Path, durability: Durability) -> tuple[Store, Path | None, bool]:
     """The database; where it was moved to if it was damaged; whether this one holds what there was."""
-    found = path.exists() and path.stat().st_size > 0
     try:
-        return Store(path, durability), None, found
+        store = Store(path, durability)
+        return store, None, not store.begun
     except Corrupt as error:
         moved = move_away(path)
         _LOG.error(

@@ -113,6 +113,8 @@ class Store:
         self.sinks: dict[str, SinkRow] = {}
         self.facts = Facts(secrets.token_bytes(16))
         self.used_bytes = 0
+        #: It was empty, or there was none.
+        self.begun = False
         self._read_lock = threading.Lock()
         self._reader: sqlite3.Connection | None = None
         if not path.parent.is_dir():
@@ -308,6 +310,8 @@ class Store:
                 (SCHEMA, facts.key, facts.last_id),
             )
             execute("COMMIT")
+            execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self.begun = True
         self._load()
         self.used_bytes = self.measure()
 

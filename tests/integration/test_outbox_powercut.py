@@ -67,7 +67,7 @@ class Promises:
             if operation.kind == disks.WRITE:
                 self._logged += operation.length
             elif operation.kind == disks.SYNC and self._logged >= 4096:
-                # This commit was gathered after the commit before it was done: all that was put by then is in it.
+                # It was gathered after the commit before it: all that was put by then is in it.
                 self.safe_below = max(self.safe_below, self._put_at_sync)
                 self._put_at_sync, self._logged = len(self.put), 0
 

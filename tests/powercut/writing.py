@@ -10,6 +10,7 @@ import os
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ def main(folder: Path, mode: str, seed: int) -> None:
     def say(*words: object) -> None:
         os.write(oracle, (" ".join(map(str, words)) + "\n").encode())
 
-    durability = mode if mode in {"none", "batch", "each"} else "batch"
+    durability: Any = mode if mode in {"none", "batch", "each"} else "batch"
     choice = OutboxSettings(folder / "o.db", durability=durability, commit_s=0.005, commit_rows=16)
     with Outbox(choice, NAMES) as outbox:
         writer = outbox._store._writer

@@ -183,6 +183,6 @@ class AnOutbox(RuleBasedStateMachine):
 
 
 AnOutbox.TestCase.settings = settings(
-    max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=30, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestOutbox = AnOutbox.TestCase
