@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import Counter
@@ -126,6 +127,7 @@ class Feed:
         self._block_s = 0.0
         self._silent = False
         self._trouble: tuple[float, str] | None = None
+        self._said: dict[str, float] = {}
         self._lost: str | None = None
         self._broken = False
         self._over = False
@@ -182,13 +184,14 @@ class Feed:
         )
 
     def note(self, fault: Fault) -> None:
-        """Something is wrong with its data: shown for a while, and said once a while."""
+        """Something is wrong with its data: shown for a while, and each kind of it said once a while."""
         now = time.monotonic()
         text = f"{fault.reason}{': ' + fault.detail if fault.detail else ''}"
-        if self._trouble is None or now - self._trouble[0] > _SHOWN_S:
+        self._trouble = (now, text)
+        if now - self._said.get(fault.reason, -math.inf) > _SHOWN_S:
+            self._said[fault.reason] = now
             where = f" of {fault.device}" if fault.device else ""
             _LOG.warning("source %s%s: %s", self.name, where, text, extra={"part": self.name})
-            self._trouble = (now, text)
 
     def _run(self) -> None:
         failure: EdgeError | None = None

@@ -54,6 +54,8 @@ class _Group:
 
     held: dict[str, _Held]
     gap: bool = False
+    last: tuple[str, int | None] = ("", None)
+    """Of the clock's block before: its device and number."""
 
 
 class Fusion:
@@ -90,13 +92,16 @@ class Fusion:
         self._wanted = tuple(wanted)
         self._groups: Roster[_Group] = Roster(devices or RosterSettings(), self._begin, self._forget)
 
-    def take(self, source: str, item: Block | Fault, now_s: float) -> Iterator[Block | Fault]:
+    def take(
+        self, source: str, item: Block | Fault, now_s: float, number: int | None = None
+    ) -> Iterator[Block | Fault]:
         """What one source's block or fault makes of the joined stream.
 
         Args:
             source: its name.
             item: what it yielded.
             now_s: monotonic time.
+            number: counts a device's blocks of that source; where one is missing, blocks were lost.
 
         Raises:
             SpecError: the sensors together lack a channel of the model.
@@ -115,6 +120,9 @@ class Fusion:
             self._drop("fault", len(item.samples))
             yield Fault("too_many_devices", 0, device=device)
         elif source == self.clock:
+            before, group.last = group.last, (item.device, number)
+            if before[1] is not None and before[0] == item.device and number != before[1] + 1:
+                group.gap = True
             yield from self._rows(group, item, device)
         else:
             self._hold(group.held[source], item)

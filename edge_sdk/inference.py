@@ -97,7 +97,7 @@ class Inference:
         self.on_fault: Callable[[Fault], None] | None = None
         self._devices = Roster(devices or RosterSettings(), self._begin, self._forget)
         self._watch = SensorWatch(
-            sensor or SensorSettings(), model.contract.input if model.contract else None
+            sensor or SensorSettings(), model.contract.input if model.contract else None, model.window
         )
         self._columns: dict[tuple[str, ...], list[int] | None] = {}
         self._clock = ClockState()
@@ -224,11 +224,12 @@ class Inference:
             return
         if block.gap or (number is not None and device.number is not None and number != device.number + 1):
             self._break(device, "gap")
+            device.watched.restart()
         device.number = number
+        for fault in self._watch.begun(device.watched, block, samples, live=live):
+            self._note(fault)
         good = self._watch.good(samples)
         if good is None:
-            for fault in self._watch.begun(device.watched, block, samples, live=live):
-                self._note(fault)
             yield from self._cut(device, block, samples, 0)
         else:
             yield from self._around_faults(device, block, samples, good)

@@ -139,7 +139,7 @@ class Thinking:
         self._feed = arrival.feed
         item = arrival.item
         if self.fusion is not None:
-            for fused in self.fusion.take(arrival.feed.name, item, arrival.at_s):
+            for fused in self.fusion.take(arrival.feed.name, item, arrival.at_s, arrival.number):
                 self._infer(fused, None, arrival, together=together)
         else:
             self._infer(item, arrival.number, arrival, together=together)

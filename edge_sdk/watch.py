@@ -2,7 +2,8 @@
 
 What is no number or outside the contract's range is no sample: it is dropped, and no window spans the hole.
 A wrong rate, a stuck value and bad timing do not spoil a single sample but the meaning of a window: they are
-counted once each time they begin, and every prediction says so while they last (`Prediction.fault`).
+counted once each time they begin, and every prediction says so while they last (`Prediction.fault`); a jump
+in time lasts as long as there is a window around it.
 """
 
 from __future__ import annotations
@@ -56,7 +57,13 @@ class Watched:
     started_s: float | None = None
     counted: int = 0
     next_s: float = 0.0
+    doubtful: int = 0
+    """Samples until no window holds a jump in time any more."""
     active: dict[str, str] = field(default_factory=dict)
+
+    def restart(self) -> None:
+        """Samples are missing, which is known: time is measured anew."""
+        self.started_s, self.doubtful = None, 0
 
 
 class SensorWatch:
@@ -65,9 +72,10 @@ class SensorWatch:
     Args:
         settings: what to look for.
         wanted: what the model was trained with; None where it has no contract.
+        window: samples in a window, where that does not tell.
     """
 
-    def __init__(self, settings: SensorSettings, wanted: Input | None) -> None:
+    def __init__(self, settings: SensorSettings, wanted: Input | None, window: int = 1) -> None:
         self.settings = settings
         #: What is wrong now, by device.
         self.troubled: dict[str, str] = {}
@@ -78,6 +86,7 @@ class SensorWatch:
         if tolerance is None:
             tolerance = wanted.rate_tolerance if wanted else 0.0
         self._tolerance = tolerance
+        self._window = wanted.window if wanted else window
         window_s = wanted.window / wanted.rate_hz if wanted and wanted.rate_hz else 2.0
         self._jitter_s = max(1.0, window_s / 2) if settings.jitter_s is None else settings.jitter_s
 
@@ -108,7 +117,7 @@ class SensorWatch:
         Args:
             device: what is remembered of it.
             block: as it came.
-            samples: float32 [n, channels], its good samples in the model's order.
+            samples: float32 [n, channels], its samples in the model's order.
             live: the block's time is that of a clock, and not of a recording.
         """
         count = len(samples)
@@ -116,7 +125,7 @@ class SensorWatch:
             return
         settings = self.settings
         if block.gap:
-            device.started_s = None
+            device.restart()
         if settings.stuck_s:
             stuck = self._stuck(device, samples, block.rate_hz)
             yield from self._turned(device, "stuck", stuck, f"no change for {settings.stuck_s:g} s", block)
@@ -126,7 +135,11 @@ class SensorWatch:
     def _timing(self, device: Watched, block: Block, count: int) -> Iterator[Fault]:
         off_s = 0.0 if device.started_s is None else block.time_s - device.next_s
         late = bool(self._jitter_s) and abs(off_s) > self._jitter_s
-        yield from self._turned(device, "jitter", late, f"{off_s:+.1f} s off its time", block)
+        if late:
+            device.doubtful = self._window
+        doubtful = device.doubtful > 0
+        yield from self._turned(device, "jitter", doubtful, f"{off_s:+.1f} s off its time", block)
+        device.doubtful = max(0, device.doubtful - count)
         device.next_s = block.time_s + count / block.rate_hz
         if device.started_s is None or late:
             device.started_s, device.counted = block.time_s, 0
@@ -155,13 +168,15 @@ class SensorWatch:
             return
         if holds:
             device.active[reason] = detail
-            self.troubled[block.device] = f"{reason}: {detail}"
-            yield Fault(reason, 0, detail, block.device)
         else:
             del device.active[reason]
-            if not device.active:
-                self.forget(block.device)
-        device.fault = next(iter(sorted(device.active)), None)
+        device.fault = min(device.active, default=None)
+        if device.fault is None:
+            self.forget(block.device)
+        else:
+            self.troubled[block.device] = f"{device.fault}: {device.active[device.fault]}"
+        if holds:
+            yield Fault(reason, 0, detail, block.device)
 
 
 def _limits(wanted: Input | None, margin: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -86,6 +86,14 @@ def test_a_fault_of_the_clock_breaks_the_stream_and_one_of_another_is_only_told(
     assert [told[0].reason, told[1].gap] == ["garbage", True]
 
 
+def test_a_missing_number_of_the_clock_is_a_gap():
+    it = fusion(max_age_s=9.0)
+    taken(it, ("thermo", thermo(1.0, 0.0)))
+    numbers = (1, 2, 4, 5)
+    rows = [row for n in numbers for row in it.take("imu", imu(n, at_s=float(n)), 0.0, n)]
+    assert [row.gap for row in rows] == [True, False, True, False]
+
+
 def test_devices_are_joined_apart():
     it = fusion(by_device=True)
     rows = taken(

@@ -213,6 +213,31 @@ def test_a_missing_number_is_a_gap(model):
     assert inference.samples.dropped == {"gap": 6}
 
 
+def test_a_window_around_a_silence_says_so_as_long_as_it_holds_it(model):
+    """The source of messages of many devices cannot know whether something is missing or only late."""
+    inference, faults = Inference(model), []
+    for nth in range(10):
+        at_s = nth * 2 / 50 + (60.0 if nth >= 3 else 0.0)
+        block = Block(samples(2, nth), 50.0, NAMES, "wrist", time_s=at_s)
+        faults += [prediction.fault for prediction in inference.push(block, live=True)]
+    assert faults == ["jitter", "jitter", None, None]  # the seventh of 20 samples came a minute late
+    assert inference.noticed == {"jitter": 1}
+
+
+@pytest.mark.parametrize("lost", ["a number", "a sample"])
+def test_what_is_known_to_be_missing_is_no_jitter_and_no_wrong_rate(model, lost):
+    inference = Inference(model)
+    for nth in range(400):
+        values = samples(5, nth)
+        if nth % 100 > 20 and lost == "a sample":
+            values[:] = np.nan
+        if nth % 100 < 20 or lost == "a sample":
+            block = Block(values, 50.0, NAMES, "wrist", time_s=nth / 10)
+            list(inference.push(block, nth, live=True))
+    assert inference.noticed.keys() <= {"not_a_number"}
+    assert (inference.samples.balanced, inference.troubled) == (True, {})
+
+
 def test_a_prediction_says_what_was_wrong_with_its_sensor(model):
     inference = Inference(model, sensor=SensorSettings(stuck_s=1.0))
     same = np.ones((25, 3), np.float32)

@@ -95,10 +95,35 @@ def test_a_jump_in_time_is_jitter_and_a_gap_that_the_source_admits_is_not():
         assert it.feed(noise(5)) == []
     it.at_s += 3.0
     assert it.feed(noise(5)) == ["jitter"]
+    for _ in range(18):  # as long as a window of 100 may hold the jump
+        assert it.feed(noise(5)) == []
+        assert it.device.fault == "jitter"
+    assert it.feed(noise(10)) == []
     assert it.feed(noise(5)) == []
     assert it.device.fault is None
     it.at_s += 30.0
     assert it.feed(noise(5), gap=True) == []
+    assert it.device.fault is None
+
+
+def test_after_a_gap_no_window_holds_the_jump_before_it():
+    it = Watching()
+    it.feed(noise(5))
+    it.at_s += 3.0
+    assert it.feed(noise(5)) == ["jitter"]
+    assert it.feed(noise(5), gap=True) == []
+    assert (it.device.fault, it.watch.troubled) == (None, {})
+
+
+def test_of_two_faults_the_one_that_stays_is_still_told():
+    it = Watching(stuck_s=2.0)
+    same = np.ones((25, 2), np.float32)
+    assert list(chain.from_iterable(it.feed(same) for _ in range(6))) == ["stuck"]
+    it.at_s += 9.0
+    assert it.feed(same) == ["jitter"]
+    for _ in range(4):
+        assert it.feed(same) == []
+    assert (it.device.fault, it.watch.troubled["cellar"]) == ("stuck", "stuck: no change for 2 s")
 
 
 def test_zero_switches_a_check_off():
