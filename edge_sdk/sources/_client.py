@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import ssl
 import time
+from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from edge_sdk.errors import one_line
-from edge_sdk.sources._request import MAX_HEAD_BYTES, Head, Refused, reply
+from edge_sdk.sources._request import MAX_HEAD_BYTES, Head, Refused, refused
 
 if TYPE_CHECKING:
     from edge_sdk.sources._server import Server
 
-_LOG = logging.getLogger("edgeml")
 _HANDSHAKE_S = 10.0
 #: How long a client that was refused may go on sending until it has read why.
 _LINGER_S = 2.0
@@ -38,16 +36,17 @@ class Client(asyncio.BufferedProtocol):
 
     Attributes:
         deadline_s: monotonic time at which the server's patience ends.
+        reserved: bytes of memory for the body that it sends.
     """
 
     def __init__(self, server: Server) -> None:
         self.deadline_s = _NEVER
+        self.reserved = 0
         self._server = server
         self._state = _State.HEAD
         self._buffer = bytearray()
         self._head: Head | None = None
-        self._reserved = 0
-        self._choked = self._is_last = False
+        self._choked = self._resting = self._is_last = False
         self._transport: asyncio.Transport | None = None
         self._greeting: asyncio.Task[None] | None = None
 
@@ -80,11 +79,7 @@ class Client(asyncio.BufferedProtocol):
         if not self._buffer and self._state is _State.HEAD:
             self._be_done_in(self._server.limits.timeout_s)
         self._buffer += self._server.scratch[:nbytes]
-        if self.waits or self._choked:
-            if len(self._buffer) > MAX_HEAD_BYTES and self._transport:
-                self._transport.pause_reading()
-        else:
-            self._advance()
+        self._go_on()
 
     def eof_received(self) -> bool:
         """The client sends nothing more; true where it may still wait for an answer."""
@@ -99,8 +94,7 @@ class Client(asyncio.BufferedProtocol):
         """It is gone; what it sent before is not."""
         if error is not None and not self.waits and (self._buffer or self._head):
             self._server.note("cut", "a request broke off")
-        self._server.bodies_bytes -= self._reserved
-        self._reserved = 0
+        self.release()
         self._transport = None
         self._server.forget(self)
 
@@ -112,7 +106,7 @@ class Client(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """It does again."""
         self._choked = False
-        self._resume()
+        self._go_on()
 
     def answer(self, text: bytes) -> None:
         """The pipeline has its request."""
@@ -120,7 +114,12 @@ class Client(asyncio.BufferedProtocol):
             return
         assert self._head is not None
         self._write(text, self._head.keep_alive and not self._is_last)
-        self._resume()
+        self._go_on()
+
+    def release(self) -> None:
+        """Its body is not read any more."""
+        self._server.bodies_bytes -= self.reserved
+        self.reserved = 0
 
     def expire(self) -> None:
         """Its time is over."""
@@ -161,19 +160,38 @@ class Client(asyncio.BufferedProtocol):
                 self._server.forget(self)
                 sock.close()
 
-    def _advance(self) -> None:
-        """Deal with everything that is complete."""
+    def _go_on(self) -> None:
+        """Deal with one request, where it is complete, and read on unless enough has come for now."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if not self._is_busy and self._advance() and self._buffer:
+            # Others first: a client may send many at once that are answered at once.
+            self._resting = True
+            asyncio.get_running_loop().call_soon(self._wake)
+        if self._transport.is_closing():
+            return
+        if self._is_busy and len(self._buffer) > MAX_HEAD_BYTES:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    @property
+    def _is_busy(self) -> bool:
+        return self.waits or self._choked or self._resting
+
+    def _wake(self) -> None:
+        self._resting = False
+        self._go_on()
+
+    def _advance(self) -> bool:
+        """Whether a request was answered at once."""
         try:
-            while not self._choked:
-                if self._state is _State.HEAD and not self._read_head():
-                    return
-                if self._state is not _State.BODY or not self._read_body():
-                    return
+            if self._state is _State.HEAD and not self._read_head():
+                return False
+            return self._state is _State.BODY and self._read_body()
         except Refused as refusal:
             self._refuse(refusal)
-        except Exception as error:  # noqa: BLE001 - a bug that one request shows must not hurt the others
-            _LOG.error("http: a request failed unexpectedly: %s: %s", type(error).__name__, one_line(error))
-            self._refuse(Refused(500, "this message makes the gateway fail", reason="failed"))
+        return False
 
     def _read_head(self) -> bool:
         while self._buffer[:2] == b"\r\n":  # some clients send one after a body
@@ -184,7 +202,7 @@ class Client(asyncio.BufferedProtocol):
         if end < 0:
             return False
         head = Head.parse(bytes(self._buffer[:end]))
-        self._server.desk.admit(head)
+        self._server.door.admit(head)
         length = head.length
         if length is None:
             raise Refused(411, "expected a content-length")
@@ -192,35 +210,29 @@ class Client(asyncio.BufferedProtocol):
             raise Refused(
                 413, f"a body of more than {self._server.limits.body_bytes} bytes", reason="oversized"
             )
-        self._server.reserve(length)
-        self._reserved, self._head, self._state = length, head, _State.BODY
+        self._server.reserve(self, length)
+        self.reserved, self._head, self._state = length, head, _State.BODY
         del self._buffer[: end + 4]
         if head.expects and len(self._buffer) < length and self._transport:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return True
 
     def _read_body(self) -> bool:
-        """Whether the next request may be looked at."""
-        head, length = self._head, self._reserved
+        """Whether it was answered at once, because it cannot be taken now."""
+        head, length = self._head, self.reserved
         assert head is not None
         if len(self._buffer) < length:
             return False
         body = bytes(self._buffer[:length])
         del self._buffer[:length]
         try:
-            taken = self._server.desk.take(head, body)
-            if not isinstance(taken, bytes):
-                taken.client, taken.size = self, length
-                self._server.hand_over(taken)
-                self._reserved, self._state, self.deadline_s = 0, _State.WAITING, _NEVER
-                return False
+            self._server.hand_over(self, head, body)
         except Refused as refusal:
-            self._note(refusal)
-            taken = reply(refusal.status, {"taken": 0, "error": refusal.why}, refusal.header)
-        self._server.bodies_bytes -= length
-        self._reserved = 0
-        self._write(taken, head.keep_alive)
-        return True
+            self.release()
+            self._write(refused(refusal), head.keep_alive)
+            return True
+        self.reserved, self._state, self.deadline_s = 0, _State.WAITING, _NEVER
+        return False
 
     def _write(self, text: bytes, keep_alive: bool) -> None:
         """Answer a request that was read to its end."""
@@ -237,24 +249,18 @@ class Client(asyncio.BufferedProtocol):
         """Answer a request that was not read to its end; what comes after it cannot be told from it."""
         assert self._transport is not None
         self._note(refusal)
-        self._server.bodies_bytes -= self._reserved
-        self._reserved, self._head, self._state = 0, None, _State.LINGERING
+        self.release()
+        self._head, self._state = None, _State.LINGERING
         self._buffer.clear()
-        self._transport.write(
-            reply(refusal.status, {"taken": 0, "error": refusal.why}, refusal.header, close=True)
-        )
+        self._transport.write(refused(refusal, close=True))
         self._be_done_in(_LINGER_S)
         if self._transport.can_write_eof():
-            self._transport.write_eof()
+            with suppress(OSError):  # it has gone
+                self._transport.write_eof()
 
     def _note(self, refusal: Refused) -> None:
         if refusal.reason:
             self._server.note(refusal.reason, f"{refusal.status}: {refusal.why}")
-
-    def _resume(self) -> None:
-        if self._transport and not self._transport.is_closing():
-            self._transport.resume_reading()
-            self._advance()
 
     def _be_done_in(self, timeout_s: float) -> None:
         self.deadline_s = time.monotonic() + timeout_s

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from edge_sdk.blocks import Block, Fault
 from edge_sdk.contract import Input
+from edge_sdk.errors import one_line
 from edge_sdk.sources._door import Door
 from edge_sdk.sources._payload import Format, Payloads
-from edge_sdk.sources._request import Head, Refused, busy, reply
+from edge_sdk.sources._request import Head, reply
 from edge_sdk.sources._seen import Seen
 from edge_sdk.sources._server import Parcel
+
+_LOG = logging.getLogger("edgeml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class Layout:
 
 
 class Desk:
-    """Turns requests into parcels, in the server's thread.
+    """Unpacks requests, in the thread that reads the source: a long message must not keep the server waiting.
 
     Args:
         door: who may post, and where.
@@ -49,57 +54,51 @@ class Desk:
     """
 
     def __init__(self, door: Door, layout: Layout, wanted: Input | None, device: str) -> None:
-        self._door, self._device = door, device
-        self._usual, self._raw = layout.payloads(str(door), wanted)
+        self._where, self._device = str(door), device
+        self._usual, self._raw = layout.payloads(self._where, wanted)
         self._seen = Seen()
 
-    def admit(self, head: Head) -> None:
-        """See whether the body is worth reading.
-
-        Raises:
-            Refused: it is not.
-        """
-        self._door.admit(head)
-        if head.headers.get("content-encoding", "identity") != "identity":
-            raise Refused(415, "expected a body that is not compressed")
-        if self._payloads(head) is None:
-            raise Refused(415, "raw numbers need the option channels, or a model that names them")
-
-    def take(self, head: Head, body: bytes) -> Parcel | bytes:
-        """What is in a request, or the answer where there is nothing to be taken.
-
-        Raises:
-            Refused: the same request is on its way.
-        """
-        payloads = self._payloads(head)
-        assert payloads is not None
-        items = list(payloads.blocks(self._door.device_of(head), body))
+    def unpack(self, parcel: Parcel) -> Iterator[Block | Fault]:
+        """What is in a parcel; once all of it was taken, the parcel has its answer."""
+        if parcel.head is None:
+            yield from parcel.faults
+            return
+        items = self._items(parcel.head, parcel.device, parcel.body)
+        key = parcel.head.headers.get("idempotency-key")
+        request = items[0].device, key or "", parcel.body
+        if key and request in self._seen:
+            parcel.answer = reply(200, {"taken": 0, "repeated": True})
+            return
         taken = refused = 0
         error = ""
         for item in items:
             if isinstance(item, Fault):
                 refused += item.samples
-                error = error or item.detail.removeprefix(f"{self._door}: ")
+                error = error or item.detail.removeprefix(f"{self._where}: ")
             else:
-                item.device = item.device or self._device
                 taken += len(item.samples)
-        if not taken:
-            items = items or [Fault("garbage", detail=f"{self._door}: a message without samples")]
-            facts = {"taken": 0, "refused": refused, "error": error or "no samples"}
-            return Parcel(items, reply(400, facts))
-        facts = {"taken": taken, "refused": refused, "error": error} if error else {"taken": taken}
-        parcel = Parcel(items, reply(202, facts))
-        if key := head.headers.get("idempotency-key"):
-            device = next(item.device for item in items if isinstance(item, Block))
-            known = self._seen.was_taken(device, key, body)
-            if known:
-                return reply(200, {"taken": 0, "repeated": True})
-            if known is False:
-                raise busy("the same request is on its way")
-            parcel.begun = lambda: self._seen.expect(device, key, body)
-            parcel.taken = lambda: self._seen.confirm(device, key, body)
-        return parcel
+            yield item
+        facts: dict[str, Any] = {"taken": taken}
+        if error:
+            facts |= {"refused": refused, "error": error}
+        parcel.answer = reply(202 if taken else 400, facts)
+        if key and taken:
+            self._seen.add(request)
 
-    def _payloads(self, head: Head) -> Payloads | None:
+    def _items(self, head: Head, device: str, body: bytes) -> list[Block | Fault]:
+        """At least one."""
         kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return self._raw if kind == "application/octet-stream" else self._usual
+        payloads = self._raw if kind == "application/octet-stream" else self._usual
+        if payloads is None:
+            detail = "raw numbers need the option channels, or a model that names them"
+            return [Fault("garbage", detail=detail, device=device)]
+        try:
+            items = list(payloads.blocks(device, body))
+        except Exception as error:  # noqa: BLE001 - a bug that one message shows must not hurt the others
+            _LOG.error(
+                "%s: a message made it fail: %s: %s", self._where, type(error).__name__, one_line(error)
+            )
+            return [Fault("failed", detail="this message makes the gateway fail", device=device)]
+        for item in items:
+            item.device = item.device or self._device
+        return items or [Fault("garbage", detail="no samples", device=device)]

@@ -86,7 +86,7 @@ class Door:
         """Let a request in.
 
         Raises:
-            Refused: no token or a wrong one, another path or method.
+            Refused: no token or a wrong one, another path or method, a compressed body.
         """
         if self.authorization is not None:
             given = _digest(head.headers.get("authorization", ""))
@@ -97,6 +97,8 @@ class Door:
             raise Refused(404, f"expected /{'/'.join((*self.path, 'DEVICE'))}")
         if head.method != "POST":
             raise Refused(405, "expected POST", "Allow: POST")
+        if head.headers.get("content-encoding", "identity") != "identity":
+            raise Refused(415, "expected a body that is not compressed")
 
     def device_of(self, head: Head) -> str:
         """Who posts, as the path of a request says; empty where it does not."""

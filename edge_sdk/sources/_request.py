@@ -102,6 +102,11 @@ def reply(status: int, facts: dict[str, Any], header: str = "", *, close: bool =
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
+def refused(refusal: Refused, *, close: bool = False) -> bytes:
+    """The answer to what was refused."""
+    return reply(refusal.status, {"taken": 0, "error": refusal.why}, refusal.header, close=close)
+
+
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 

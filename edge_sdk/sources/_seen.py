@@ -17,25 +17,18 @@ class Seen:
     """
 
     def __init__(self) -> None:
-        self._devices: OrderedDict[str, OrderedDict[int, bool]] = OrderedDict()
+        self._devices: OrderedDict[str, OrderedDict[int, None]] = OrderedDict()
 
-    def was_taken(self, device: str, key: str, body: bytes) -> bool | None:
-        """True for what was taken, False for what is on its way, None for what is new."""
-        keys = self._devices.get(device)
-        return None if keys is None else keys.get(hash((key, body)))
+    def __contains__(self, request: tuple[str, str, bytes]) -> bool:
+        device, *named = request
+        return hash(tuple(named)) in self._devices.get(device, ())
 
-    def expect(self, device: str, key: str, body: bytes) -> None:
-        """It is on its way."""
-        self._note(device, hash((key, body)), taken=False)
-
-    def confirm(self, device: str, key: str, body: bytes) -> None:
-        """It was taken."""
-        self._note(device, hash((key, body)), taken=True)
-
-    def _note(self, device: str, key: int, *, taken: bool) -> None:
+    def add(self, request: tuple[str, str, bytes]) -> None:
+        """Device, key and message of what was taken."""
+        device, *named = request
         keys = self._devices.setdefault(device, OrderedDict())
         self._devices.move_to_end(device)
-        keys[key] = taken
+        keys[hash(tuple(named))] = None
         if len(keys) > KEYS_PER_DEVICE:
             keys.popitem(last=False)
         if len(self._devices) > _DEVICES:

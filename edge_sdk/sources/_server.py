@@ -6,17 +6,16 @@ import asyncio
 import logging
 import queue
 import socket
-import ssl
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
 
-from edge_sdk.blocks import Block, Fault
+from edge_sdk.blocks import Fault
 from edge_sdk.sources._client import Client
+from edge_sdk.sources._door import Door
 from edge_sdk.sources._request import Head, Refused, busy
 
 _LOG = logging.getLogger("edgeml")
@@ -35,7 +34,7 @@ class Limits:
 
     Attributes:
         connections: open at a time; one more closes the one that has been of no use for the longest.
-        waiting: requests that may wait for the pipeline.
+        waiting: requests that may wait for the pipeline; of one device, a quarter of that.
         body_bytes: of one request.
         timeout_s: for a whole request to come, s.
         idle_s: between two requests of a connection, s.
@@ -50,33 +49,23 @@ class Limits:
 
 @dataclass(slots=True, eq=False)
 class Parcel:
-    """What came with one request, on its way to the pipeline.
+    """What came with one request, or was noticed, on its way to the pipeline.
 
     Attributes:
-        items: blocks and faults.
-        answer: what to say when the pipeline has them.
-        begun: called in the server's thread when it is on its way.
-        taken: called there when the pipeline has it.
-        size: bytes that it holds.
         client: who waits for the answer.
+        head: of the request.
+        body: its message.
+        device: who sent it, where the path says so.
+        faults: what was noticed.
+        answer: what to say when the pipeline has it.
     """
 
-    items: Sequence[Block | Fault]
-    answer: bytes = b""
-    begun: Callable[[], None] = lambda: None
-    taken: Callable[[], None] = lambda: None
-    size: int = 0
     client: Client | None = None
-
-
-class Desk(Protocol):
-    """Knows what a request means; called in the server's thread."""
-
-    def admit(self, head: Head) -> None:
-        """Raise `Refused` where the body is not worth reading."""
-
-    def take(self, head: Head, body: bytes) -> Parcel | bytes:
-        """What the pipeline is to have, or the answer; raises `Refused`."""
+    head: Head | None = None
+    body: bytes = b""
+    device: str = ""
+    faults: Sequence[Fault] = ()
+    answer: bytes = b""
 
 
 class Server:
@@ -84,27 +73,26 @@ class Server:
 
     Args:
         listener: bound and listening.
-        context: of TLS; None speaks plain HTTP.
         limits: what it allows.
-        desk: sees each head before the body is read, and makes a parcel of both.
+        door: sees each head before the body is read.
     """
 
     def __init__(
         self,
         listener: socket.socket,
-        context: ssl.SSLContext | None,
         limits: Limits,
-        desk: Desk,
+        door: Door,
     ) -> None:
-        self.limits, self.desk = limits, desk
+        self.limits, self.door = limits, door
         self.parcels: queue.SimpleQueue[Parcel | None] = queue.SimpleQueue()
         #: Where every connection reads into; there is one thread.
         self.scratch = memoryview(bytearray(_CHUNK_BYTES))
         self.bodies_bytes = 0
-        self._listener, self._context = listener, context
+        self._listener = listener
         #: The one that was of use the longest ago comes first.
         self._clients: dict[Client, None] = {}
         self._waiting = 0
+        self._waiting_of: Counter[str] = Counter()
         self._notes: Counter[str] = Counter()
         self._details: dict[str, str] = {}
         self._done: deque[Parcel] = deque()
@@ -136,17 +124,29 @@ class Server:
         self._notes[reason] += 1
         self._details[reason] = detail
 
-    def hand_over(self, parcel: Parcel) -> None:
-        """Put a parcel before the pipeline.
+    def hand_over(self, client: Client, head: Head, body: bytes) -> None:
+        """Put a request before the pipeline.
 
         Raises:
-            Refused: too many wait there.
+            Refused: too many wait there, or too many of this device.
         """
-        if self._waiting >= self.limits.waiting:
-            raise busy("the pipeline is busy")
-        self._waiting += 1
-        parcel.begun()
-        self.parcels.put(parcel)
+        device = self.door.device_of(head)
+        if device and self._waiting_of[device] >= max(1, self.limits.waiting // 4):
+            raise busy("too many requests of this device wait for the pipeline")
+        self._put(Parcel(client, head, body, device))
+
+    def reserve(self, client: Client, count: int) -> None:
+        """Memory for a body; who sends theirs and was of use the longest ago has to give it up.
+
+        Raises:
+            Refused: it holds what waits for the pipeline.
+        """
+        while self.bodies_bytes + count > _MAX_BODIES_BYTES:
+            sender = next((c for c in self._clients if c.reserved and c is not client), None)
+            if sender is None:
+                raise busy("the pipeline is busy with large messages")
+            self._evict(sender)
+        self.bodies_bytes += count
 
     def was_useful(self, client: Client) -> None:
         """It brought a request: others are closed before it."""
@@ -196,7 +196,7 @@ class Server:
             self._make_room()
             client = Client(self)
             self._clients[client] = None
-            client.welcome(loop, sock, self._context)
+            client.welcome(loop, sock, self.door.context)
             await asyncio.sleep(0)  # a flood of connections must not keep the others from being heard
 
     async def _sweep(self) -> None:
@@ -211,33 +211,37 @@ class Server:
     def _tell(self) -> None:
         for reason, count in list(self._notes.items()):
             detail = f"{count} × {self._details[reason]}" if count > 1 else self._details[reason]
-            self.hand_over(Parcel([Fault(reason, detail=f"http: {detail}")]))
+            self._put(Parcel(faults=[Fault(reason, detail=f"http: {detail}")]))
             del self._notes[reason]
+
+    def _put(self, parcel: Parcel) -> None:
+        if self._waiting >= self.limits.waiting:
+            raise busy("the pipeline is busy")
+        self._waiting += 1
+        self._waiting_of[parcel.device] += 1
+        self.parcels.put(parcel)
 
     def _make_room(self) -> None:
         while len(self._clients) >= self.limits.connections:
             useless = next((c for c in self._clients if not c.waits), None)
             if useless is None:
                 return  # everyone waits for the pipeline; `waiting` bounds them
-            self.forget(useless)
-            useless.abort()
+            self._evict(useless)
+
+    def _evict(self, client: Client) -> None:
+        """Its connection and its memory are for others."""
+        self.forget(client)
+        client.release()
+        client.abort()
 
     def _answer(self) -> None:
         with self._lock:
             parcels, self._done = self._done, deque()
         for parcel in parcels:
             self._waiting -= 1
-            self.bodies_bytes -= parcel.size
-            parcel.taken()
+            self._waiting_of[parcel.device] -= 1
+            if not self._waiting_of[parcel.device]:
+                del self._waiting_of[parcel.device]
+            self.bodies_bytes -= len(parcel.body)
             if parcel.client:
                 parcel.client.answer(parcel.answer)
-
-    def reserve(self, count: int) -> None:
-        """Memory for a body.
-
-        Raises:
-            Refused: others have it all.
-        """
-        if self.bodies_bytes + count > _MAX_BODIES_BYTES:
-            raise busy("too much is being sent at once")
-        self.bodies_bytes += count

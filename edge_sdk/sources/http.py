@@ -96,7 +96,7 @@ class Source(Closing):
 
     def __iter__(self) -> Iterator[Block | Fault]:
         desk = Desk(self._door, self._layout, self._expected, self._device)
-        server = Server(self._listener, self._door.context, self._limits, desk)
+        server = Server(self._listener, self._limits, self._door)
         self._server = server
         server.thread.start()
         try:
@@ -107,7 +107,7 @@ class Source(Closing):
                     continue
                 if parcel is None:
                     break
-                yield from parcel.items
+                yield from desk.unpack(parcel)
                 server.done(parcel)
         finally:
             server.stop()

@@ -337,11 +337,9 @@ def test_a_busy_pipeline_is_a_503_and_nothing_is_lost(device):
             status, said = one.post("/readings/late", b"")
             return status == 503 and said["error"] == "the pipeline is busy"
 
-        # An empty message waits as well, so that it is answered only when there is no room for it.
+        wait_for(lambda: reading.source._server._waiting == 3)
         assert is_full()
         assert 1 <= int(one.headers["Retry-After"]) <= 3
-        status, said = one.post("/readings/w2", b"1,2", Idempotency_Key="a")
-        assert (status, said["error"]) == (503, "the same request is on its way")
         reading.gate.set()
         for sock in socks:
             assert everything(sock).startswith(b"HTTP/1.1 202")
@@ -414,6 +412,71 @@ def test_a_client_that_reads_no_answers_is_not_read_from_for_ever():
         sock.connect(("127.0.0.1", reading.port))
         with pytest.raises(ConnectionError):  # TimeoutError where the server does not hang up
             send()
+
+
+def test_requests_that_come_too_early_are_left_in_the_network():
+    """A client may send many at once; what was read of them must not grow while they are answered."""
+    request = whole("w1", b"1,2", close=False)
+    with Reading() as reading, socket.create_connection(("127.0.0.1", reading.port), timeout=10) as sock:
+        taken, sent = 0, 0
+        sock.setblocking(False)
+        while taken < 300:  # each answer would let a further chunk in
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    sent += sock.send(request * 1000)
+            with contextlib.suppress(BlockingIOError):
+                taken += sock.recv(100_000).count(b"HTTP/1.1 202")
+        (client,) = reading.source._server._clients
+        assert len(client._buffer) < 50_000
+        assert sent - taken * len(request) > 100_000  # more would have come
+
+
+def test_a_long_message_does_not_keep_the_others_waiting(device):
+    with Reading(max_bytes=1 << 19) as reading:
+        many = threading.Thread(target=device(reading.port).post, args=("/readings/w1", b"1,2\n" * 131072))
+        many.start()
+        wait_for(lambda: reading.source._server._waiting == 1)
+        assert raw(reading.port, b"hello\r\n\r\n").startswith(b"HTTP/1.1 400")
+        assert not reading.blocks  # it was answered while the message was read
+        many.join()
+    assert sum(len(block.samples) for block in reading.blocks) == 131072
+
+
+def test_large_messages_that_do_not_end_leave_room_for_others(device):
+    head = b"POST /readings/w HTTP/1.1\r\nContent-Length: 262144\r\nExpect: 100-continue\r\n\r\n"
+    with Reading() as reading, contextlib.ExitStack() as open_:
+        hanging = []
+        for _ in range(64):  # together all the memory there is
+            address = ("127.0.0.1", reading.port)
+            hanging.append(open_.enter_context(socket.create_connection(address, timeout=10)))
+            hanging[-1].sendall(head)
+            assert hanging[-1].recv(4096).startswith(b"HTTP/1.1 100 ")
+        assert device(reading.port).post("/readings/w1", b"1,2") == (202, {"taken": 1})
+        assert everything(hanging[0]) == b""
+        for sock in hanging[1:]:
+            sock.sendall(b"1" * 262144)
+            assert sock.recv(4096).startswith(b"HTTP/1.1 400")
+
+
+def test_one_device_cannot_fill_the_room_of_all(device):
+    with Reading(waiting=8) as reading, contextlib.ExitStack() as open_:
+        reading.gate.clear()
+        flood = [
+            open_.enter_context(socket.create_connection(("127.0.0.1", reading.port), timeout=10))
+            for _ in range(5)
+        ]
+        for sock in flood:
+            sock.sendall(whole("noisy", b"1,2"))
+        assert [everything(sock)[9:12] for sock in flood[2:]] == [b"503"] * 3
+        quiet = [
+            open_.enter_context(socket.create_connection(("127.0.0.1", reading.port), timeout=10))
+            for _ in range(6)
+        ]
+        for i, sock in enumerate(quiet):
+            sock.sendall(whole(f"quiet{i}", b"1,2"))
+        wait_for(lambda: reading.source._server._waiting == 8)
+        reading.gate.set()
+        assert [everything(sock)[9:12] for sock in (*flood[:2], *quiet)] == [b"202"] * 8
 
 
 def test_a_thousand_devices_over_a_few_connections():
