@@ -147,7 +147,7 @@ class Lane:
 
     def passed(self, letter_id: int, low: int) -> bool:
         """Whether it is settled, given `low`."""
-        return letter_id < low or letter_id in self._settled
+        return letter_id < low or letter_id in self._settled or self._gave_up(letter_id)
 
     def recover(self, cursor: int, last_id: int, owed: int) -> None:
         """Rows after a cursor wait on disk."""
@@ -214,6 +214,15 @@ class Lane:
         """What is owed and in memory, oldest first."""
         taken = [letter for letter in self._taken if letter.id not in self._settled]
         return [*taken, *self._front, *self._back, *self._held]
+
+    def _gave_up(self, letter_id: int) -> bool:
+        """Whether it was dropped: it is neither among the older ones, on disk, nor among those in memory."""
+        older = self._disk_until - 1 if self._disk_from < self._disk_until else 0
+        for queue in (self._taken, self._front):
+            if queue:
+                older = max(older, queue[-1].id)
+        newer = next((queue[0].id for queue in (self._back, self._held) if queue), self._memory.last_id + 1)
+        return older < letter_id < newer
 
     def _poll(self, limit: int) -> list[Letter]:
         taken: list[Letter] = []
