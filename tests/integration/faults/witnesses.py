@@ -116,11 +116,13 @@ class Hook:
 
     Attributes:
         usual: what it does with a request; None takes it.
+        slow_s: how long that takes, s.
         refused: what it was told to do something else with, and did not take.
     """
 
     def __init__(self) -> None:
         self.usual: Behaviour | None = None
+        self.slow_s = 0.0
         self.refused: list[Arrival] = []
         self._next: deque[Behaviour] = deque()
         self._all: list[Arrival] = []
@@ -165,6 +167,7 @@ class Hook:
         if behaviour is not None:
             self.refused.append(arrival)
             return behaviour(server, sock)
+        server.stopping.wait(self.slow_s)
         self._taken.append(arrival)
         return answer(204)(server, sock)
 
