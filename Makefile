@@ -77,6 +77,6 @@ clean:
 
 .venv-device/ready: pyproject.toml uv.lock .tools/ready
 	UV_PROJECT_ENVIRONMENT=.venv-device $(UV) sync --locked --python $(DEVICE_PYTHON) \
-	    --extra tflite-runtime --extra image --group test --compile-bytecode
+	    --extra tflite-runtime --extra image --extra gateway --group test --compile-bytecode
 	$(UV) pip install --quiet --python .venv-device/bin/python --compile-bytecode 'numpy==1.24.4'
 	touch $@

@@ -127,7 +127,7 @@ class Assembly:
         lanes = {} if running.outbox is None else {lane.name: lane for lane in running.outbox.lanes}
         deliveries = []
         for name, part in zip(names, pipeline.sinks, strict=True):
-            opener = self._opener("sinks", part.sink, part.options, self.runs)
+            opener = self._opener("sinks", part.sink, _sink_options(pipeline, part), self.runs)
             kind = delivery_of(pipeline, part)
             shelf = (
                 OutboxShelf(lanes[name])
@@ -193,6 +193,18 @@ def delivery_of(pipeline: Pipeline, part: To) -> str:
         if "delivery" in checked:
             return str(checked["delivery"])
     return str(getattr(plugin, "delivery", "direct"))
+
+
+def _sink_options(pipeline: Pipeline, part: To) -> dict[str, Any]:
+    """A sink's own, and the pipeline's ``max_age_s`` where the sink looks at it, too."""
+    options = dict(part.options)
+    if (
+        part.max_age_s
+        and isinstance(part.sink, str)
+        and "max_age_s" in plugins.options_of(pipeline.plugin(part))
+    ):
+        options["max_age_s"] = part.max_age_s
+    return options
 
 
 def outbox_file(folder: Path, device: str, from_file: bool) -> Path:

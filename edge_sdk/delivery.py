@@ -234,7 +234,7 @@ class Actuation(Delivery):
     max_age_s = 1.0
 
     def _patience_s(self) -> float | None:
-        return self.max_age_s
+        return max(self.max_age_s, float(getattr(self._sink, "holds_s", 0.0)))
 
     def _idle(self) -> None:
         self._make_safe()

@@ -175,12 +175,12 @@ class Feed:
             self.name,
             self._source is not None or self._over,
             sum(len(outlet.edge) for outlet in self.outlets),
-            self._samples,
             None if self._heard_s is None else now - self._heard_s,
             len(self._numbers),
             self.faults.copy(),
             self._reopened,
             problem,
+            self._samples,
         )
 
     def note(self, fault: Fault) -> None:

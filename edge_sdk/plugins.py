@@ -55,7 +55,8 @@ class Sink(Protocol):
     - ``max_age_s`` on the class: older predictions are dropped, unless the pipeline says otherwise;
     - ``begin(run)``: is told about each `edge_sdk.runs.Run` after it was opened;
     - ``safe()``, an actuator's: goes to the state in which nothing can happen. It is called when the
-      predictions for it stop for longer than ``max_age_s``, when the run ends, and when writing failed;
+      predictions for it stop for longer than ``max_age_s`` (and than its ``holds_s``, where it has one), when
+      the run ends, and when writing failed;
     - ``idle()``: is called about once a second while nothing is to be written, so that a lost connection
       is noticed before the next prediction; raises as `write` does;
     - ``location_is_path`` and ``preflight`` as a source may.

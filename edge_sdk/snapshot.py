@@ -24,23 +24,23 @@ class SourceState:
         name: as in the books.
         connected: it is open and was not lost since.
         waiting: blocks on their way to the model.
-        samples: that came so far.
         silent_s: since its last block, s; None before the first.
         devices: device ids that it serves now.
         faults: counted by reason.
         reopened: how often it was lost.
         problem: why it is not connected, or what is wrong with its data now; one line.
+        samples: that came so far.
     """
 
     name: str
     connected: bool = False
     waiting: int = 0
-    samples: int = 0
     silent_s: float | None = None
     devices: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     reopened: int = 0
     problem: str | None = None
+    samples: int = 0
 
 
 @dataclass(slots=True)
