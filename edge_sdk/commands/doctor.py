@@ -43,6 +43,20 @@ _EXTRAS = {
     "ethos": (("ethosu.vela",), "edgeml inspect --board ethos-u55"),
     "demo": (("seglearn",), "edgeml demo"),
     "image": (("PIL",), "PNG recordings"),
+    "mqtt": (("paho.mqtt",), "mqtt: sources and sinks"),
+    "http": (("urllib3",), "https: webhooks"),
+    "postgres": (("psycopg",), "postgres: sinks"),
+    "notify": (("apprise",), "notify: mail, chat and others"),
+    "i2c": (("smbus2",), "i2c: sensors"),
+    "gpio": (("gpiod",), "gpio: actuators"),
+    "view": (("rich",), "the live view of edgeml run"),
+}
+#: Where the kernel shows what can be read and driven, and the group that may, by its usual name.
+_DEVICES = {
+    "serial ports": (("ttyACM*", "ttyUSB*", "ttyAMA*"), "dialout"),
+    "i2c buses": (("i2c-*",), "i2c"),
+    "gpio chips": (("gpiochip*",), "gpio"),
+    "iio devices": (("iio:device*",), "iio"),
 }
 
 
@@ -203,10 +217,6 @@ def _surroundings() -> list[Finding]:
     synced = ClockState().synced()
     cache = Path(cache_folder())
     writable = os.access(next(p for p in (cache, *cache.parents) if p.exists()), os.W_OK)
-    ports = sorted(
-        str(port) for pattern in ("ttyACM*", "ttyUSB*", "ttyAMA*") for port in Path("/dev").glob(pattern)
-    )
-    locked = [port for port in ports if not os.access(port, os.R_OK | os.W_OK)]
     return [
         Finding(
             "disk",
@@ -226,12 +236,18 @@ def _surroundings() -> list[Finding]:
             str(cache),
             None if writable else "not writable: every start verifies the model again; set XDG_CACHE_HOME",
         ),
-        Finding(
-            "serial ports",
-            "warning" if locked else "ok",
-            ", ".join(ports) or "none",
-            f"no access to {', '.join(locked)}: sudo usermod -aG dialout $USER, then log in again"
-            if locked
-            else None,
-        ),
+        *(_device_files(part, *kind) for part, kind in _DEVICES.items()),
     ]
+
+
+def _device_files(part: str, patterns: tuple[str, ...], group: str) -> Finding:
+    files = sorted(str(file) for pattern in patterns for file in Path("/dev").glob(pattern))
+    locked = [file for file in files if not os.access(file, os.R_OK | os.W_OK)]
+    return Finding(
+        part,
+        "warning" if locked else "ok",
+        ", ".join(files) or "none",
+        f"no access to {', '.join(locked)}: sudo usermod -aG {group} $USER, then log in again"
+        if locked
+        else None,
+    )
