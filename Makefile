@@ -51,7 +51,8 @@ matrix: .venv/dev environments
 # The device part as a device has it: no TensorFlow, the oldest numpy, and both TFLite runtimes in turn.
 device: .venv-device/ready
 	.venv-device/bin/pytest tests/unit/edge_sdk $(wildcard tests/integration/test_run*.py) $(PYTEST_ARGS)
-	EDGEML_RUNTIME=tflite_runtime .venv-device/bin/pytest tests/unit/edge_sdk/test_model.py \
+	EDGEML_RUNTIME=tflite_runtime .venv-device/bin/pytest $(wildcard tests/unit/edge_sdk/test_model*.py) \
+	    tests/unit/edge_sdk/test_runtimes.py \
 	    tests/unit/edge_sdk/test_verify.py tests/unit/edge_sdk/test_inference.py $(wildcard tests/integration/test_run*.py) $(PYTEST_ARGS)
 
 wheel: .tools/ready

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge_sdk.blocks import Block, Fault, ticks
-    from edge_sdk.config import Config, From, To
+    from edge_sdk.config import Config, From, ModelFile, To
     from edge_sdk.contract import Contract, DecisionSettings
     from edge_sdk.decision import Decision
     from edge_sdk.errors import (
@@ -38,12 +38,13 @@ if TYPE_CHECKING:
     from edge_sdk.plugins import open_sink, open_source
     from edge_sdk.prediction import Prediction
     from edge_sdk.schema import read_contract
+    from edge_sdk.tensors import State
     from edge_sdk.windows import Windows
 
 #: Where each public name lives. Looked up on first use, so that a device pays only for what it uses.
 _HOMES = {
     "blocks": ("Block", "Fault", "ticks"),
-    "config": ("Config", "From", "To"),
+    "config": ("Config", "From", "ModelFile", "To"),
     "contract": ("Contract", "DecisionSettings"),
     "decision": ("Decision",),
     "errors": (
@@ -56,6 +57,7 @@ _HOMES = {
     "plugins": ("open_sink", "open_source"),
     "prediction": ("Prediction",),
     "schema": ("read_contract",),
+    "tensors": ("State",),
     "windows": ("Windows",),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -77,12 +79,14 @@ __all__ = [
     "Ledger",
     "Model",
     "ModelError",
+    "ModelFile",
     "Pipeline",
     "Prediction",
     "Rejected",
     "Report",
     "Retry",
     "SpecError",
+    "State",
     "To",
     "Windows",
     "open_sink",

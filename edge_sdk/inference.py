@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from edge_sdk.windows import Windows
 
 if TYPE_CHECKING:
     from edge_sdk.model import Model
+    from edge_sdk.tensors import State
 
 
 @dataclass(slots=True)
@@ -37,7 +38,7 @@ class _Device:
     decision: Decision
     sequence: int
     watched: Watched = field(default_factory=Watched)
-    state: Any = None
+    state: State | None = None
     number: int | None = None
 
 
@@ -51,6 +52,7 @@ class _Due:
     wall_s: float = 0.0
     fault: str | None = None
     arrived_s: float = 0.0
+    state: State | None = None
 
 
 class Inference:
@@ -108,7 +110,7 @@ class Inference:
         self._rate_hz: float | None = None
         """The rate that was checked last."""
         #: How many windows go through one invoke at most.
-        self.batch = 1 if self._stateful else model.max_batch
+        self.batch = model.max_batch
         self._stack: NDArray[np.float32] | None = None
         self._due: list[_Due] = []
         self._stacked = 0
@@ -163,7 +165,7 @@ class Inference:
             self._stack[self._stacked] = window
             self._stacked += 1
             times = (block.time_s + at_s, block.wall_s + at_s)
-            self._due.append(_Due(device, False, *times, device.watched.fault, arrived_s))
+            self._due.append(_Due(device, False, *times, device.watched.fault, arrived_s, device.state))
             if self._stacked == self.batch:
                 yield from self.flush()
 
@@ -174,7 +176,8 @@ class Inference:
         if self._stack is None or not stacked:
             return
         self.invokes += 1
-        predictions = iter(self.model.run_batch(self._stack[:stacked]))
+        states = [each.state for each in due if not each.is_break] if self._stateful else None
+        predictions = iter(self.model.run_batch(self._stack[:stacked], states))
         for each in due:
             if each.is_break:
                 each.device.decision.reset()

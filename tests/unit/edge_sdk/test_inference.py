@@ -9,6 +9,7 @@ from edge_sdk import Block, DecisionSettings, Fault, Model, SpecError
 from edge_sdk.inference import Inference
 from edge_sdk.roster import RosterSettings
 from edge_sdk.watch import SensorSettings
+from tests import kinds
 
 NAMES = ("ax", "ay", "az")
 
@@ -261,3 +262,34 @@ def test_what_memory_a_device_takes_is_about_what_it_says(model):
     each = (tracemalloc.get_traced_memory()[0] - before) / len(blocks)
     tracemalloc.stop()
     assert 0.5 * inference.device_bytes < each < 1.2 * inference.device_bytes, (each, inference.device_bytes)
+
+
+@pytest.fixture(scope="module")
+def streaming(tmp_path_factory):
+    """The mean of a sample and the three before it, which its stream remembers."""
+    kind = kinds.MovingAverage()
+    file = tmp_path_factory.mktemp("streaming") / "s.tflite"
+    with Model.load(kinds.write(file, kind.flatbuffer(), kind.contract())) as loaded:
+        yield loaded
+
+
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_each_device_has_a_state_of_its_own_also_in_batches(streaming, data):
+    inference, expected, got = Inference(streaming), {}, {}
+    since_break: dict[str, list] = {}
+    for _ in range(data.draw(st.integers(1, 25))):
+        device, gap = data.draw(st.sampled_from("abcd")), data.draw(st.booleans())
+        values = np.random.default_rng(data.draw(st.integers(0, 99))).normal(size=(2, 2)).astype(np.float32)
+        if gap:
+            since_break[device] = []
+        since_break.setdefault(device, []).append(values)
+        stream = np.concatenate(since_break[device])
+        expected.setdefault(device, []).extend(kinds.MovingAverage().expected(stream)[-2:])
+        for prediction in inference.gather(Block(values, 50.0, ("u", "v"), device, gap=gap)):
+            got.setdefault(prediction.device, []).append(prediction.outputs)
+    for prediction in inference.flush():
+        got.setdefault(prediction.device, []).append(prediction.outputs)
+    assert set(got) == set(expected)
+    for device, outputs in expected.items():
+        np.testing.assert_allclose(got[device], outputs, atol=1e-5)
