@@ -20,25 +20,27 @@ _COPY_AT = (4096, 8192)
 _BYTES = 12288
 _CRC = struct.Struct("<I")
 _FIXED = struct.Struct("<IQQQ")  # lanes, turn, last id, open
-_LANE_FIELDS = 5
+_LANE_FIELDS = 6
 #: Lanes of one file, in use or former: a bit each of a signed 64-bit number.
 MOST_LANES = 63
 
 
 @dataclass(frozen=True, slots=True)
 class LaneFigures:
-    """One lane: letters offered and settled ever, its cursor, and how many its sink works on."""
+    """One lane: letters offered and settled ever, its cursor, how many its sink works on, its bit's place."""
 
     offered: int
     settled: int
     cursor: int
     held: int
+    slot: int
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
     """What the books of the process before say; `left_open` when it did not close them."""
 
+    key: bytes
     last_id: int
     left_open: bool
     lanes: dict[int, LaneFigures]
@@ -86,7 +88,7 @@ class Books:
         names = []
         for name, lane in lanes:
             names.append(name_code(name))
-            self.figures += [lane.offered, lane.settled, lane.cursor, lane.held]
+            self.figures += [lane.offered, lane.settled, lane.cursor, lane.held, lane.slot]
         self._names = struct.pack(f"<{len(names)}Q", *names)
         self._layout = struct.Struct(f"<Q{len(self.figures)}Q")
         self._count = struct.pack("<I", len(names))
@@ -145,8 +147,8 @@ def _copy(content: bytes, at: int) -> tuple[int, Figures] | None:
     if count > MOST_LANES or crc != zlib.crc32(content[at + 4 : at + 4 + length]):
         return None
     values = struct.unpack_from(f"<{_LANE_FIELDS * count}Q", content, at + 4 + _FIXED.size)
-    lanes = {values[4 * count + n]: LaneFigures(*values[4 * n : 4 * n + 4]) for n in range(count)}
-    return turn, Figures(last_id, bool(is_open), lanes)
+    lanes = {values[5 * count + n]: LaneFigures(*values[5 * n : 5 * n + 5]) for n in range(count)}
+    return turn, Figures(content[16:32], last_id, bool(is_open), lanes)
 
 
 def _locked(path: Path) -> int:

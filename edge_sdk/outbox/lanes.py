@@ -200,15 +200,16 @@ class Lane:
         self._memory.note(self, passed=len(mine))
         return mine
 
-    def lose_disk(self, reason: str) -> int:
-        """What was only on the disk is gone; returns how many."""
+    def lose_disk(self, reason: str) -> tuple[int, int]:
+        """What was only on the disk is gone; returns from which id to before which."""
+        lost = self._disk_from, self._disk_until
         gone, self._on_disk, self._disk_from = self._on_disk, 0, self._disk_until
         self._reading = None
         if gone:
             self.account.dropped[reason] += gone
             self.account.queued -= gone
             self._memory.note(self, passed=gone)
-        return gone
+        return lost
 
     def in_memory(self) -> list[Letter]:
         """What is owed and in memory, oldest first."""

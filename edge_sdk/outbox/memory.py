@@ -12,13 +12,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from edge_sdk.edges import Doorbell
-from edge_sdk.outbox.books import Books
+from edge_sdk.outbox.books import Books, LaneFigures
 from edge_sdk.outbox.lanes import Lane
 from edge_sdk.outbox.letters import Dead, Letter, OutboxSettings, encode
 
 #: Letters, those that do not hold, and the id after the last one that was looked at.
 Page = tuple[list[Letter], list[Dead], int]
-_FIGURES_A_LANE = 4
+_FIGURES_A_LANE = 5
 
 
 class Memory:
@@ -79,10 +79,9 @@ class Memory:
 
     def begin(self, key: bytes) -> None:
         """Open the books of a database with what the lanes owe now."""
-        from edge_sdk.outbox.books import LaneFigures
-
         figures = [
-            (lane.name, LaneFigures(len(lane), 0, max(0, lane.low - 1), lane.held)) for lane in self.lanes
+            (lane.name, LaneFigures(len(lane), 0, max(0, lane.low - 1), lane.held, lane.slot))
+            for lane in self.lanes
         ]
         self._at = {lane: 2 + _FIGURES_A_LANE * n for n, lane in enumerate(self.lanes)}
         self._books.begin(key, self.last_id, figures)
@@ -213,12 +212,15 @@ class Memory:
         self.changed.notify_all()
         return [lane for lane in self.lanes if lane.release(self.last_id)]
 
-    def lose_disk(self, reason: str) -> None:
-        """The database is gone: what was only there is lost, everything else is to be written again."""
+    def lose_disk(self, reason: str) -> dict[Lane, tuple[int, int]]:
+        """The database is gone: what was only there is lost, everything else is to be written again.
+
+        Returns:
+            From which id to before which was lost, by lane.
+        """
         self.epoch += 1
         self.deletions.clear()
-        for lane in self.lanes:
-            lane.lose_disk(reason)
+        ranges = {lane: lane.lose_disk(reason) for lane in self.lanes}
         letters: dict[int, Letter] = {}
         for lane in self.lanes:
             for letter in lane.in_memory():
@@ -235,6 +237,7 @@ class Memory:
         )
         self.lost += self.owed - owed
         self.owed = owed
+        return ranges
 
     def recount(self) -> None:
         """Rows were missing: what no lane owes any more is lost, if it was not delivered."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_sdk.errors import DeviceError, Fatal, Retry
+from edge_sdk.outbox.books import MOST_LANES
 from edge_sdk.outbox.letters import Dead, Durability, Letter, checksum, encode
 
 SCHEMA = 1
@@ -195,6 +196,12 @@ class Store:
                 if self.facts.dead_bytes > max_bytes:
                     self.exhume(rowid, size)
 
+    def dead_body(self, rowid: int) -> bytes:
+        """A dead letter's bytes; empty when it is gone."""
+        with translated(self.path):
+            found = self._writer.execute("SELECT body FROM dead WHERE rowid = ?", (rowid,)).fetchone()
+        return bytes(found[0]) if found else b""
+
     def exhume(self, rowid: int, size: int) -> None:
         """Delete one dead letter."""
         gone = self._writer.execute("DELETE FROM dead WHERE rowid = ?", (rowid,)).rowcount
@@ -211,6 +218,51 @@ class Store:
         )
         for sink in moved:
             self.sinks[sink.name] = SinkRow(sink.name, sink.slot, sink.cursor, sink.owed)
+
+    def add_sink(self, name: str, slot: int) -> None:
+        """A sink that may be there already, with its own bit where that is free."""
+        taken = {sink.slot for sink in self.sinks.values()}
+        if name not in self.sinks:
+            slot = slot if slot not in taken else next(n for n in range(MOST_LANES) if n not in taken)
+            self.save_sinks([SinkRow(name, slot, self.facts.last_id, 0)])
+
+    def settle_passed(self) -> None:
+        """Take the bits of sinks that have passed a row out of it, so that cursors can go back."""
+        for letter_id, wanted, put_s, body in self._writer.execute(
+            "SELECT id, wanted, put_s, body FROM letters WHERE id <= ?",
+            (max((sink.cursor for sink in self.sinks.values()), default=0),),
+        ).fetchall():
+            sinks = self.sinks.values()
+            owed = wanted & ~sum(1 << sink.slot for sink in sinks if letter_id <= sink.cursor)
+            self._writer.execute(
+                "UPDATE letters SET wanted = ?, crc = ? WHERE id = ?",
+                (owed, checksum(letter_id, owed, put_s, body), letter_id),
+            )
+
+    def owe(self, row: Row, bit: int) -> bool:
+        """Owe a row to a sink; False when it is owed already."""
+        found = self._writer.execute("SELECT wanted FROM letters WHERE id = ?", (row.id,)).fetchone()
+        wanted = found[0] if found else 0
+        if wanted & bit:
+            return False
+        self._writer.execute(
+            "INSERT OR REPLACE INTO letters VALUES (?, ?, ?, ?, ?)",
+            (row.id, wanted | bit, row.put_s, checksum(row.id, wanted | bit, row.put_s, row.body), row.body),
+        )
+        return True
+
+    def recount(self) -> None:
+        """Make cursors and counts of what the rows say."""
+        execute = self._writer.execute
+        execute("DELETE FROM letters WHERE wanted = 0")
+        self.facts.rows, newest = execute("SELECT count(*), coalesce(max(id), 0) FROM letters").fetchone()
+        self.facts.last_id = max(self.facts.last_id, newest)
+        for sink in list(self.sinks.values()):
+            oldest, owed = execute(
+                "SELECT min(id), count(*) FROM letters WHERE wanted & ?", (1 << sink.slot,)
+            ).fetchone()
+            cursor = self.facts.last_id if oldest is None else oldest - 1
+            self.save_sinks([SinkRow(sink.name, sink.slot, cursor, owed)])
 
     def forget_sink(self, name: str) -> None:
         """Remove a sink that owes nothing."""
@@ -244,7 +296,7 @@ class Store:
         with self._read_lock, translated(self.path):
             if self._reader is None:
                 self._reader = sqlite3.connect(
-                    f"file:{_quoted(self.path)}?mode=rw", uri=True, timeout=_BUSY_S,
+                    f"file:{quoted(self.path)}?mode=rw", uri=True, timeout=_BUSY_S,
                     isolation_level=None, check_same_thread=False,
                 )  # fmt: skip
             cursor = self._reader.execute(
@@ -390,7 +442,8 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return facts.st_dev, facts.st_ino
 
 
-def _quoted(path: Path) -> str:
+def quoted(path: Path) -> str:
+    """A path as SQLite's URIs want it."""
     from urllib.parse import quote
 
     return quote(os.fsencode(path.absolute()))

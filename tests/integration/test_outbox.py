@@ -181,7 +181,7 @@ def test_a_file_that_breaks_while_it_is_used_is_begun_anew_from_memory(tmp_path,
     for sequence in range(300):
         outbox.put(prediction(sequence), 0.0, outbox.lanes)
     outbox.sync()
-    outbox._store._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    outbox._writer.store._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     damage(tmp_path / "o.db")
     for sequence in range(300, 400):
         outbox.put(prediction(sequence), 0.0, outbox.lanes)

@@ -35,7 +35,7 @@ def main(folder: Path, mode: str, seed: int) -> None:
     durability: Any = mode if mode in {"none", "batch", "each"} else "batch"
     choice = OutboxSettings(folder / "o.db", durability=durability, commit_s=0.005, commit_rows=16)
     with Outbox(choice, NAMES) as outbox:
-        writer = outbox._store._writer
+        writer = outbox._writer.store._writer
         if mode == "off":
             writer.execute("PRAGMA synchronous=OFF")
         writer.execute("PRAGMA wal_autocheckpoint=20")  # many in a short record
