@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,8 @@ class Origin:
     source: str
 
 
+#: A part of a web hook's path that is so long, who knows it may post there.
+_SECRET = r"/[^/]{16,}(?=/|$)"
 ORIGIN_FIELDS = ("device", "source")
 
 
@@ -249,8 +252,14 @@ def name_of(part: Any) -> str:
     if isinstance(part, str):
         if part.startswith("notify:"):  # what follows the service is a secret of most of them
             return ":".join(part.split(":", 2)[:2])
-        return re.sub(r"^(\w+:(?://)?)[^/@?]*@", r"\1", part.partition("?")[0])
+        shown = re.sub(r"^(\w+:(?://)?)[^/@?]*@", r"\1", part.partition("?")[0])
+        return re.sub(_SECRET, _veiled, shown) if shown.startswith("http") else shown
     return str(getattr(part, "__qualname__", None) or getattr(part, "name", None) or type(part).__name__)
+
+
+def _veiled(match: re.Match[str]) -> str:
+    """The same for the same secret, so that the outbox knows its sink again."""
+    return f"/…{zlib.crc32(match[0].encode()):08x}"
 
 
 def distinct(names: Sequence[str]) -> list[str]:

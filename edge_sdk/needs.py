@@ -113,6 +113,8 @@ def needs_of(pipeline: Pipeline, file: Path, name: str, user: str | None) -> Nee
         elif group == "sinks" and is_path:
             _write(needs, name_of(url), Path(location), name, user)
         needs.variables += [options[option] for option in options if option.endswith("_env")]
+        values = [line.partition(":")[2].strip() for line in options.get("header", ())]
+        needs.variables += [value[1:] for value in values if value.startswith("$")]
         reads |= {
             f"{name_of(url)}: {option}": Path(value)
             for option, value in options.items()

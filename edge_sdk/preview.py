@@ -36,7 +36,10 @@ def preview(pipeline: Pipeline) -> dict[str, Any]:
     settings = pipeline.outbox_settings
     sinks = [_sink_facts(pipeline, part, models) for part in pipeline.sinks]
     kept = settings is not None and any(sink["delivery"] == "outbox" for sink in sinks)
-    described = [_model_facts(pipeline, model) for model in models]
+    described = [
+        {**_model_facts(pipeline, model), "when": file.when}
+        for model, file in zip(models, pipeline.models, strict=True)
+    ]
     return {
         "device": pipeline.device,
         "model": described[0],

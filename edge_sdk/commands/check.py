@@ -32,7 +32,20 @@ def command(config: Path, as_json: bool) -> None:
 
 def describe(preview: dict[str, Any]) -> str:
     """A preview as lines for people."""
-    model = preview["model"]
+    lines = [line for model in preview["models"] for line in _model(model)]
+    lines.append(f"device   {preview['device']}")
+    lines += [f"source   {part['url']}{_options(part)}" for part in preview["sources"]]
+    if preview["fusion"]:
+        lines.append(f"         joined on {preview['fusion']['clock'] or preview['sources'][0]['name']}")
+    lines += [f"sink     {part['url']}{_options(part)}" for part in preview["sinks"]]
+    if (outbox := preview["outbox"]) is not None:
+        lines.append(
+            f"outbox   {outbox['file']}  up to {outbox['max_bytes'] / 1e6:.0f} MB, {outbox['durability']}"
+        )
+    return "\n".join(lines)
+
+
+def _model(model: dict[str, Any]) -> list[str]:
     rate = f" at {model['rate_hz']:g} Hz" if model["rate_hz"] else ""
     lines = [
         f"model    {model['name']}  {model['digest'][:19]}  {model['runtime']}",
@@ -42,18 +55,19 @@ def describe(preview: dict[str, Any]) -> str:
         lines.append(f"         channels {', '.join(model['channels'])}")
     if model["labels"]:
         lines.append(f"         labels {', '.join(model['labels'])}")
-    settings = preview["decision"]
+    if model["when"]:
+        lines.append(f"         when {model['when']}")
+    settings = model["decision"]
     lines.append(
-        f"events   from score {settings['threshold']:g}, over {settings['smooth']} windows, "
+        f"         events from score {settings['threshold']:g}, over {settings['smooth']} windows, "
         f"held {settings['hold_s']:g} s"
     )
-    lines.append(f"device   {preview['device']}")
-    lines += [f"source   {part['url']}{_options(part)}" for part in preview["sources"]]
-    lines += [f"sink     {part['url']}{_options(part)}" for part in preview["sinks"]]
-    return "\n".join(lines)
+    return lines
 
 
 def _options(part: dict[str, Any]) -> str:
+    kind = {"actuator": "actuator", "outbox": "kept in the outbox"}.get(part.get("delivery", ""))
     facts = {**part["options"], "when": part.get("when")}
     shown = ", ".join(f"{name} = {value}" for name, value in facts.items() if value is not None)
+    shown = ", ".join(filter(None, (kind, shown)))
     return f"  ({shown})" if shown else ""

@@ -44,7 +44,6 @@ _EXTRAS = {
     "demo": (("seglearn",), "edgeml demo"),
     "image": (("PIL",), "PNG recordings"),
     "mqtt": (("paho.mqtt",), "mqtt: sources and sinks"),
-    "http": (("urllib3",), "https: webhooks"),
     "postgres": (("psycopg",), "postgres: sinks"),
     "notify": (("apprise",), "notify: mail, chat and others"),
     "i2c": (("smbus2",), "i2c: sensors"),

@@ -189,7 +189,7 @@ class Payloads:
         return self._json(value)
 
     def _raw(self, data: bytes) -> _Message:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             numbers = np.frombuffer(data, self._dtype).astype(np.float32) * np.float32(self._scale)
         return _Message([numbers.reshape(-1, len(self._known))], self._known)
 
@@ -260,7 +260,7 @@ def _decoded(text: bytes) -> Any:
 
 def _numbers(values: Any) -> NDArray[np.float32]:
     """float32 of at most two axes; null becomes NaN, and what float32 cannot hold infinite."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         numbers = np.array(values, np.float32)
     if numbers.ndim > 2 or isinstance(values, str):
         raise _UnreadableError("text, or lists in lists in lists")

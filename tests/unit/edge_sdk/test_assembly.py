@@ -27,6 +27,10 @@ def test_what_is_said_to_be_a_file_is_an_option(group):
     [
         ("mqtt://user:secret@broker/plant", "mqtt://broker/plant"),
         ("https://host/hook?token_env=X", "https://host/hook"),
+        (
+            "https://hooks.example/services/T012/abcdefghijklmnopqrst",
+            "https://hooks.example/services/T012/…8f559e15",
+        ),
         ("notify:tgram://123:TOKEN/42", "notify:tgram"),
         (print, "print"),
     ],

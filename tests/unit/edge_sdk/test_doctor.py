@@ -83,7 +83,7 @@ def test_an_unknown_one_is_an_error_with_the_nearest(doctor):
 def test_an_extra_whose_package_lies_in_an_absent_one_is_missing(doctor):
     findings = json.loads(doctor("--json").stdout)["findings"]
     extras = {finding["part"]: finding for finding in findings if finding["part"].startswith("extra ")}
-    named = "train convert ethos demo image mqtt http postgres notify i2c gpio view"
+    named = "train convert ethos demo image mqtt postgres notify i2c gpio view"
     assert set(extras) == {f"extra {name}" for name in named.split()}
     for finding in extras.values():
         assert (finding["state"] == "ok") == (finding["remedy"] is None)
