@@ -14,13 +14,14 @@ import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edge_sdk.blocks import boottime_s
 from tests.exposition import parse
 from tests.integration.broker import wait_for
 from tests.integration.faults.oracle import DEVICE, HOP, RATE_HZ, Story
 
+T = TypeVar("T")
 ROOT = Path(__file__).parents[3]
 
 
@@ -44,11 +45,10 @@ def config(
     return "\n".join(tables)
 
 
-def together(scenario: Callable[[Any], None], cases: Iterable[Any]) -> None:
-    """Run a scenario with each case, all at once: most of their time they wait."""
-    with ThreadPoolExecutor() as pool:
-        for done in [pool.submit(scenario, case) for case in cases]:
-            done.result()
+def together(scenario: Callable[[Any], T], cases: Iterable[Any]) -> list[T]:
+    """What a scenario returns for each case, all run at once: most of their time they wait."""
+    with ThreadPoolExecutor(16) as pool:
+        return list(pool.map(scenario, cases))
 
 
 def _table(head: str, keys: Mapping[str, Any]) -> str:

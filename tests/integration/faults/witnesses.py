@@ -213,21 +213,28 @@ class Rows:
 
 
 class Lines:
-    """A file of JSON lines."""
+    """A file of JSON lines that grows."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._read = 0
+        self._arrivals: list[Arrival] = []
+        self._lock = threading.Lock()
 
     @property
     def arrivals(self) -> list[Arrival]:
-        if not self.path.exists():
-            return []
-        whole = self.path.read_bytes().rpartition(b"\n")[0]
-        return [Arrival(json.loads(line)) for line in whole.splitlines()]
+        with self._lock:
+            if self.path.exists():
+                with self.path.open("rb") as file:
+                    file.seek(self._read)
+                    whole, newline, _ = file.read().rpartition(b"\n")
+                self._read += len(whole) + len(newline)
+                self._arrivals += [Arrival(json.loads(line)) for line in whole.splitlines()]
+            return list(self._arrivals)
 
     @property
     def count(self) -> int:
-        return self.path.read_bytes().count(b"\n") if self.path.exists() else 0
+        return len(self.arrivals)
 
 
 class Port:
