@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -415,3 +416,17 @@ def test_names_that_are_not_text_and_numbers_of_numpy_survive(tmp_path):
         assert (back.score, back.outputs.shape, back.device) == (0.5, (2, 3), "d\\ud800")
         assert json.dumps(back.as_dict())
         assert (letter.current, letter.arrived_s) == (False, None)
+
+
+def test_the_documented_example_and_settings_hold(tmp_path, monkeypatch):
+    import re
+    import tomllib
+
+    page = (Path(__file__).parents[2] / "docs" / "outbox.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "outbox.md", "exec"), {})
+    (table,) = re.findall(r"^```toml\n(.*?)^```", page, re.M | re.S)
+    options = tomllib.loads(table)["outbox"]
+    chosen = OutboxSettings(**{**options, "file": Path(options["file"])})
+    assert chosen == OutboxSettings(Path("press-7.outbox")), "the defaults, as the page says"

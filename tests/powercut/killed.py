@@ -28,6 +28,7 @@ def main(folder: Path, seed: int, first: int, durability: Any) -> None:
         for letter in letters:
             say("got", lane.name, letter.prediction.sequence)
         lane.acknowledge(letters)
+        say("acked", lane.name, *(letter.prediction.sequence for letter in letters))
         return bool(letters)
 
     def serve(lane: Lane) -> None:
