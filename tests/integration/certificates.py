@@ -50,14 +50,12 @@ class Authority:
         request = ("req", "-x509", *_KEY, "-subj", f"/CN={name}", "-extensions", "root")
         self._openssl(*request, "-days", "2", "-keyout", self._key, "-out", self.cert)
 
-    def issue(
-        self, name: str, host: str = "IP:127.0.0.1", *, start: str | None = None, end: str | None = None
-    ) -> Identity:
+    def issue(self, name: str, *hosts: str, start: str | None = None, end: str | None = None) -> Identity:
         """A certificate.
 
         Args:
             name: its common name.
-            host: its alternative name.
+            hosts: its alternative names, such as ``DNS:localhost``; default: ``IP:127.0.0.1``.
             start: first moment at which it is valid, ``20400101000000Z``; default: now.
             end: last one.
         """
@@ -66,7 +64,7 @@ class Authority:
         self._openssl("req", "-new", *_KEY, "-subj", f"/CN={name}", "-keyout", made.key, "-out", request)
         extensions.write_text(
             "basicConstraints=critical,CA:FALSE\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
-            f"subjectAltName={host}\n"
+            f"subjectAltName={','.join(hosts or ('IP:127.0.0.1',))}\n"
         )
         dates = ["-startdate", start] if start else []
         dates += ["-enddate", end] if end else ["-days", "2"]

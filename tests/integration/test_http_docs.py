@@ -15,7 +15,7 @@ from edge_sdk.config import Config
 from edge_sdk.errors import Retry
 from edge_sdk.plugins import check_url
 from edge_sdk.recordings import Signal
-from tests.integration.authority import Authority
+from tests.integration.certificates import Authority
 from tests.models import contract, write_model
 
 pytestmark = pytest.mark.integration
@@ -47,7 +47,7 @@ class Gateway:
 
 def test_the_sample_configuration_is_one(tmp_path, monkeypatch):
     write_model(tmp_path / "motion.tflite")
-    mine = Authority(tmp_path / "ca").sign("gateway")
+    mine = Authority(tmp_path).issue("gateway")
     mine.cert.rename(tmp_path / "gateway.pem")
     mine.key.rename(tmp_path / "gateway.key")
     (tmp_path / "devices.token").write_text("a token\n")

@@ -14,7 +14,7 @@ import pytest
 from edge_sdk import ConfigError, Prediction, Retry, open_sink
 from edge_sdk.errors import Rejected
 from tests.integration import http_server as web
-from tests.integration.authority import Authority
+from tests.integration.certificates import Authority
 from tests.integration.broker import wait_for
 
 pytestmark = pytest.mark.integration
@@ -28,7 +28,7 @@ def server():
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority") / "ca")
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 def predictions(n, device="press-7"):
@@ -265,9 +265,9 @@ def serving(certificate):
 
 
 def test_tls_with_an_authority_of_its_own(authority, tmp_path):
-    good = serving(authority.sign("good", "IP:127.0.0.1", "DNS:localhost"))
+    good = serving(authority.issue("good", "IP:127.0.0.1", "DNS:localhost"))
     with web.web_server(good) as server:
-        with sink_to(server, scheme="https", ca=str(authority.ca), timeout_s=10) as sink:
+        with sink_to(server, scheme="https", ca=str(authority.cert), timeout_s=10) as sink:
             sink.idle()
             sink.write(predictions(3))
         assert len(server.requests) == 3
@@ -276,9 +276,9 @@ def test_tls_with_an_authority_of_its_own(authority, tmp_path):
             sink.write(predictions(1))
         assert "certificate is not trusted" in str(caught.value)
         assert "ca=FILE" in str(caught.value)
-        other = Authority(tmp_path / "other", "somebody-else")
+        other = Authority(tmp_path, "somebody-else")
         with (
-            sink_to(server, scheme="https", ca=str(other.ca), timeout_s=10) as sink,
+            sink_to(server, scheme="https", ca=str(other.cert), timeout_s=10) as sink,
             pytest.raises(Retry, match="not trusted"),
         ):
             sink.write(predictions(1))
@@ -291,17 +291,21 @@ def test_tls_with_an_authority_of_its_own(authority, tmp_path):
         (("DNS:elsewhere",), {}, "not trusted: expected one made out to 127.0.0.1.*write the name"),
         (
             ("IP:127.0.0.1",),
-            {"begins": "20500101000000Z"},
+            {"start": "20500101000000Z", "end": "20510101000000Z"},
             "not trusted.*found certificate is not yet valid; ",
         ),
-        (("IP:127.0.0.1",), {"ends": "20200201000000Z"}, "not trusted.*found certificate has expired; "),
+        (
+            ("IP:127.0.0.1",),
+            {"start": "20200101000000Z", "end": "20200201000000Z"},
+            "not trusted.*found certificate has expired; ",
+        ),
     ],
 )
 def test_a_certificate_for_another_name_or_time_is_a_retry(authority, names, dates, found):
     # A clock in 1970 sees every certificate as the one of 2050 is seen here.
-    with web.web_server(serving(authority.sign("bad", *names, **dates))) as server:
+    with web.web_server(serving(authority.issue("bad", *names, **dates))) as server:
         with (
-            sink_to(server, scheme="https", ca=str(authority.ca), timeout_s=10) as sink,
+            sink_to(server, scheme="https", ca=str(authority.cert), timeout_s=10) as sink,
             pytest.raises(Retry, match=found),
         ):
             sink.write(predictions(1))
@@ -309,12 +313,12 @@ def test_a_certificate_for_another_name_or_time_is_a_retry(authority, names, dat
 
 
 def test_client_certificates(authority):
-    context = serving(authority.sign("server", "IP:127.0.0.1"))
+    context = serving(authority.issue("server", "IP:127.0.0.1"))
     context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(authority.ca)
-    mine = authority.sign("press-7")
+    context.load_verify_locations(authority.cert)
+    mine = authority.issue("press-7")
     with web.web_server(context) as server:
-        options = {"scheme": "https", "ca": str(authority.ca), "timeout_s": 10}
+        options = {"scheme": "https", "ca": str(authority.cert), "timeout_s": 10}
         with sink_to(server, cert=str(mine.cert), key=str(mine.key), **options) as sink:
             sink.write(predictions(1))
         assert len(server.requests) == 1
@@ -343,7 +347,7 @@ def test_tls_to_a_server_without_it_and_the_other_way_round(server, authority):
             sink.write(predictions(1))
         thread.join()
     with (
-        web.web_server(serving(authority.sign("tls", "IP:127.0.0.1"))) as secure,
+        web.web_server(serving(authority.issue("tls", "IP:127.0.0.1"))) as secure,
         sink_to(secure) as sink,
         pytest.raises(Retry, match="broke off|does not answer in HTTP"),
     ):
@@ -351,11 +355,11 @@ def test_tls_to_a_server_without_it_and_the_other_way_round(server, authority):
 
 
 def test_a_tls_server_that_trickles_is_given_up_in_time(authority):
-    with web.web_server(serving(authority.sign("slow", "IP:127.0.0.1"))) as server:
+    with web.web_server(serving(authority.issue("slow", "IP:127.0.0.1"))) as server:
         server.then(web.drip(web.head(200, 9999) + b"x" * 9999))
         began = time.monotonic()
         with (
-            sink_to(server, scheme="https", ca=str(authority.ca), timeout_s=1) as sink,
+            sink_to(server, scheme="https", ca=str(authority.cert), timeout_s=1) as sink,
             pytest.raises(Retry, match="did not answer"),
         ):
             sink.write(predictions(1))

@@ -20,7 +20,7 @@ import pytest
 from edge_sdk import Block, ConfigError, Fault, Retry, open_source
 from edge_sdk.errors import Fatal
 from edge_sdk.plugins import check_url
-from tests.integration.authority import Authority
+from tests.integration.certificates import Authority
 from tests.integration.broker import wait_for
 
 pytestmark = pytest.mark.integration
@@ -284,9 +284,9 @@ def test_other_machines_are_let_in_only_with_a_token(monkeypatch):
 
 
 def test_tls(device, tmp_path, monkeypatch):
-    authority = Authority(tmp_path / "ca")
-    mine = authority.sign("gateway", "IP:127.0.0.1")
-    context = ssl.create_default_context(cafile=authority.ca)
+    authority = Authority(tmp_path)
+    mine = authority.issue("gateway", "IP:127.0.0.1")
+    context = ssl.create_default_context(cafile=authority.cert)
     monkeypatch.setenv("DEVICE_TOKEN", "s3cret")
     options = {"cert": str(mine.cert), "key": str(mine.key), "token_env": "DEVICE_TOKEN"}
     with Reading("127.0.0.1:0/readings", **options) as reading:

@@ -89,7 +89,7 @@ def test_a_broker_that_asks_for_a_certificate_of_this_client(tmp_path, authority
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
-        ({"host": "DNS:broker.local"}, "made out to 127.0.0.1.*write the name"),
+        ({"hosts": ("DNS:broker.local",)}, "made out to 127.0.0.1.*write the name"),
         # What a clock that says 1970 sees: a certificate of its future.
         ({"start": "20400101000000Z", "end": "20410101000000Z"}, "not yet valid.*clock"),
         ({"start": "20200101000000Z", "end": "20210101000000Z"}, "valid on 2.*expired"),
@@ -98,7 +98,8 @@ def test_a_broker_that_asks_for_a_certificate_of_this_client(tmp_path, authority
 def test_a_certificate_that_is_not_believed_is_a_retry_that_says_what_to_do(
     tmp_path, authority, facts, message
 ):
-    identity = authority.issue(f"wrong{len(str(facts))}", **facts)
+    facts = dict(facts)
+    identity = authority.issue(f"wrong{len(str(facts))}", *facts.pop("hosts", ()), **facts)
     with serving(tmp_path, authority, identity) as broker:
         for open_it in (open_sink, open_source):
             with pytest.raises(Retry, match=f"is not trusted.*{message}"):
