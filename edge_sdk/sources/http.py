@@ -13,10 +13,10 @@ from edge_sdk.blocks import Block, Fault
 from edge_sdk.closing import Closing
 from edge_sdk.contract import Input
 from edge_sdk.errors import Retry, one_line
-from edge_sdk.sources._desk import Desk, Layout
-from edge_sdk.sources._door import Door
+from edge_sdk.posting.desk import Desk, Layout
+from edge_sdk.posting.door import Door
+from edge_sdk.posting.server import Limits, Server
 from edge_sdk.sources._payload import Format
-from edge_sdk.sources._server import Limits, Server
 
 _POLL_S = 0.2
 _END_S = 0.7

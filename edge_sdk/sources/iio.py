@@ -17,11 +17,11 @@ from edge_sdk.blocks import Block, Fault
 from edge_sdk.closing import Closing
 from edge_sdk.contract import Input
 from edge_sdk.errors import ConfigError, Retry
-from edge_sdk.sources import _iio
-from edge_sdk.sources._iio import Channel
-from edge_sdk.sources._iio_buffer import Buffer, Track
-from edge_sdk.sources._iio_settings import Attributes, BufferSettings, ensure_rate
-from edge_sdk.sources._iio_values import Formula, Readings
+from edge_sdk.iio import device as kernel
+from edge_sdk.iio.buffer import Buffer, Track
+from edge_sdk.iio.device import Channel
+from edge_sdk.iio.settings import Attributes, BufferSettings, ensure_rate
+from edge_sdk.iio.values import Formula, Readings
 from edge_sdk.sources._polled import Polled, settled_rate_hz
 from edge_sdk.sources._quantities import columns
 
@@ -77,7 +77,7 @@ class Source(Closing):
         self._expected: Input | None = None
         self._closing = threading.Event()
         self._polled: Polled | None = None
-        self._folder = _iio.find(location)
+        self._folder = kernel.find(location)
 
     @classmethod
     def preflight(cls, location: str, wanted: Input | None, **options: Any) -> None:
@@ -100,7 +100,7 @@ class Source(Closing):
         self._expected = wanted
 
     def __iter__(self) -> Iterator[Block | Fault]:
-        with _iio.while_there(self._url, self._folder):
+        with kernel.while_there(self._url, self._folder):
             picked, formula, wanted = self._plan()
         if self._buffers(picked):
             yield from self._scans(picked, formula, wanted)
@@ -113,7 +113,7 @@ class Source(Closing):
 
     def _plan(self) -> tuple[list[Channel], Formula, BufferSettings]:
         """Which channels are read, how their numbers become values, and how often."""
-        there = _iio.channels(self._folder)
+        there = kernel.channels(self._folder)
         if not there:
             raise Retry(f"{self._url}: no channel to read", found=str(self._folder))
         chosen = columns(self._url, [(c.name, c.unit) for c in there], self._expected, **self._names)
@@ -129,12 +129,12 @@ class Source(Closing):
         if self._mode != "auto":
             return self._mode == "buffer"
         trigger = self._folder / "trigger/current_trigger"
-        missing = {channel.element for channel in picked} - set(_iio.scan_order(self._folder))
+        missing = {channel.element for channel in picked} - set(kernel.scan_order(self._folder))
         ready = (
             not missing
             and os.access(Path("/dev") / self._folder.name, os.R_OK)
             and os.access(self._folder / "buffer/enable", os.W_OK)
-            and bool(self._trigger or not trigger.exists() or _iio.text(trigger))
+            and bool(self._trigger or not trigger.exists() or kernel.text(trigger))
         )
         _LOG.info("%s: reading %s", self._url, "the kernel's buffer" if ready else "each sample from sysfs")
         return ready
@@ -146,7 +146,7 @@ class Source(Closing):
         polled = Polled(self._url, wanted.rate_hz, formula.names, self._device, self._closing)
         self._polled = polled
         try:
-            with _iio.while_there(self._url, self._folder):
+            with kernel.while_there(self._url, self._folder):
                 ensure_rate(attributes, self._folder, [channel.element for channel in picked], wanted)
                 opened = Readings(self._url, self._folder, picked)
             with opened as readings:
@@ -157,7 +157,7 @@ class Source(Closing):
     def _scans(
         self, picked: Sequence[Channel], formula: Formula, wanted: BufferSettings
     ) -> Iterator[Block | Fault]:
-        with _iio.while_there(self._url, self._folder):
+        with kernel.while_there(self._url, self._folder):
             opened = Buffer(self._url, self._folder, [channel.element for channel in picked], wanted)
         with opened as buffer:
             track = Track(buffer, formula.names, self._device)

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from edge_sdk.config import Config
 from edge_sdk.contract import Channel, Input
 from edge_sdk.errors import ConfigError, Retry, UnknownNameError
+from edge_sdk.iio import device as kernel
+from edge_sdk.iio.device import SampleType, Scan
 from edge_sdk.pipeline import Pipeline
 from edge_sdk.plugins import check_url
-from edge_sdk.sources import _chips, _iio, i2c
-from edge_sdk.sources._iio import SampleType, Scan
+from edge_sdk.sources import _chips, i2c
 from edge_sdk.sources._quantities import _SPELLINGS, _UNITS, canonical, columns, conversion
 
 
@@ -230,14 +231,14 @@ class TestScan:
 class TestSysfs:
     def test_a_name_with_the_kernels_nul(self, tmp_path):
         (tmp_path / "current_timestamp_clock").write_bytes(b"boottime\n\0")
-        assert _iio.text(tmp_path / "current_timestamp_clock") == "boottime"
-        assert _iio.text(tmp_path / "absent") == ""
+        assert kernel.text(tmp_path / "current_timestamp_clock") == "boottime"
+        assert kernel.text(tmp_path / "absent") == ""
 
     def test_a_mistake_is_none_where_the_device_is_gone(self, tmp_path):
-        with pytest.raises(Retry, match="the device is gone"), _iio.while_there("iio:x", tmp_path):
+        with pytest.raises(Retry, match="the device is gone"), kernel.while_there("iio:x", tmp_path):
             raise ConfigError("no channel")
         (tmp_path / "name").touch()
-        with pytest.raises(ConfigError, match="no channel"), _iio.while_there("iio:x", tmp_path):
+        with pytest.raises(ConfigError, match="no channel"), kernel.while_there("iio:x", tmp_path):
             raise ConfigError("no channel")
 
 
@@ -362,7 +363,7 @@ class TestDocument:
         rows = re.findall(
             r"^\| `.*?\| (.*?) \| (`.*?) \|$", self.page.split("| kernel |")[1].split("\n\n")[0], re.M
         )
-        assert {unit for units, _ in rows for unit in units.split(", ")} == set(_iio._UNITS.values())
+        assert {unit for units, _ in rows for unit in units.split(", ")} == set(kernel._UNITS.values())
         for units, targets in rows:
             for target in re.findall("`(.*?)`", targets):
                 assert any(_UNITS[unit][0] == _UNITS[target][0] for unit in units.split(", ")), target

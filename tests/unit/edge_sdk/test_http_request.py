@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edge_sdk.sources._door import Door
-from edge_sdk.sources._request import Head, Refused, reply
-from edge_sdk.sources._seen import KEYS_PER_DEVICE, Seen
+from edge_sdk.posting.door import Door
+from edge_sdk.posting.request import Head, Refused, reply
+from edge_sdk.posting.seen import KEYS_PER_DEVICE, Seen
 
 DOOR = Door.build("127.0.0.1:0/plant/readings", "", "", "", "")
 TOKEN = st.text("abcdefghijklmnopqrstuvwxyzABC!#$%&'*+-.^_`|~0123456789", min_size=1, max_size=20)

@@ -10,11 +10,11 @@ from typing import Any
 from edge_sdk.blocks import Block, Fault
 from edge_sdk.contract import Input
 from edge_sdk.errors import one_line
-from edge_sdk.sources._door import Door
+from edge_sdk.posting.door import Door
+from edge_sdk.posting.request import Head, reply
+from edge_sdk.posting.seen import Seen
+from edge_sdk.posting.server import Parcel
 from edge_sdk.sources._payload import Format, Payloads
-from edge_sdk.sources._request import Head, reply
-from edge_sdk.sources._seen import Seen
-from edge_sdk.sources._server import Parcel
 
 _LOG = logging.getLogger("edgeml")
 

@@ -10,10 +10,10 @@ from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from edge_sdk.sources._request import MAX_HEAD_BYTES, Head, Refused, refused
+from edge_sdk.posting.request import MAX_HEAD_BYTES, Head, Refused, refused
 
 if TYPE_CHECKING:
-    from edge_sdk.sources._server import Server
+    from edge_sdk.posting.server import Server
 
 _HANDSHAKE_S = 10.0
 #: How long a client that was refused may go on sending until it has read why.

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from edge_sdk.blocks import Block, Fault, boottime_s
 from edge_sdk.closing import Closing
 from edge_sdk.errors import ConfigError, DeviceError, Fatal, Retry, one_line
-from edge_sdk.sources._iio import Channel, SampleType, Scan, sample_type, scan_order, text
-from edge_sdk.sources._iio_settings import Attributes, BufferSettings, settle_rate, triggers
+from edge_sdk.iio.device import Channel, SampleType, Scan, sample_type, scan_order, text
+from edge_sdk.iio.settings import Attributes, BufferSettings, settle_rate, triggers
 
 _POLL_S = 0.1
 #: A reader is woken for so much of a second at once: 10 ms.

@@ -14,8 +14,8 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from edge_sdk.errors import ConfigError, DeviceError, Fatal, Retry
+from edge_sdk.posting.request import Head, Refused
 from edge_sdk.secret import read_secret
-from edge_sdk.sources._request import Head, Refused
 
 _PORT = 8080
 _BACKLOG = 512

@@ -14,9 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from edge_sdk.blocks import Fault
-from edge_sdk.sources._client import Client
-from edge_sdk.sources._door import Door
-from edge_sdk.sources._request import Head, Refused, busy
+from edge_sdk.posting.client import Client
+from edge_sdk.posting.door import Door
+from edge_sdk.posting.request import Head, Refused, busy
 
 _LOG = logging.getLogger("edgeml")
 #: Read at a time; what comes too early from one connection is no more than twice that.

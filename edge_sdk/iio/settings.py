@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_sdk.errors import ConfigError, DeviceError, Fatal, Retry, one_line
-from edge_sdk.sources._iio import DEVICES, text
+from edge_sdk.iio.device import DEVICES, text
 
 _LOG = logging.getLogger("edgeml")
 #: How far a device's own rate may be from what was asked where no contract says it.

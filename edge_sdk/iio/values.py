@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge_sdk.closing import Closing
 from edge_sdk.errors import ConfigError, Retry
-from edge_sdk.sources._iio import Channel
+from edge_sdk.iio.device import Channel
 from edge_sdk.sources._quantities import Columns
 
 #: How often a device is looked for in sysfs, s.
