@@ -98,7 +98,9 @@ class Books:
         self._map.flush()
 
     def save(self) -> None:
-        """Write `figures`; a microsecond."""
+        """Write `figures`; a microsecond. Nothing after `close`: a sink that hung may still acknowledge."""
+        if self._file < 0:
+            return
         self._turn += 1
         body = self._count + self._layout.pack(self._turn, *self.figures) + self._names
         at = _COPY_AT[self._turn & 1]

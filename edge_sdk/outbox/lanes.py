@@ -140,6 +140,10 @@ class Lane:
         """Letters that the sink is working on."""
         return len(self._taken)
 
+    def works_on(self) -> set[int]:
+        """Ids of the letters that the sink is working on."""
+        return {letter.id for letter in self._taken}
+
     @property
     def on_disk(self) -> int:
         """Rows owed that are not in memory."""
@@ -185,7 +189,7 @@ class Lane:
     def drop(self, ids: set[int], reason: str) -> set[int]:
         """Give up what is not taken of some letters, the oldest; returns which it owed."""
         low = self.low
-        taken = {letter.id for letter in self._taken}
+        taken = self.works_on()
         mine = {i for i in ids if not self.passed(i, low) and i not in taken}
         if not mine:
             return mine

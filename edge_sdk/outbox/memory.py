@@ -41,6 +41,8 @@ class Memory:
         urgent: the writer is to commit now.
         idle: the writer sleeps for longer than a commit window.
         closing: nothing is let in any more.
+        waiting: callers of `put` that wait for room.
+        stalled: one of them waited in vain since the last commit.
         bytes: of the letters in memory; `fresh_bytes` of those that are not on the disk.
         used_bytes: of the database.
         problem: why the disk cannot be written now.
@@ -68,7 +70,8 @@ class Memory:
         self.writing = 0
         self.urgent = False
         self.idle = False
-        self.closing = False
+        self.closing = self.stalled = False
+        self.waiting = 0
         self.problem: str | None = None
         self.owed = 0
         self.lost = 0
@@ -123,8 +126,9 @@ class Memory:
 
     def drop_oldest_fresh(self) -> bool:
         """Give up the oldest letter that is only here and that no sink is working on; False without one."""
+        busy = set().union(*(lane.works_on() for lane in self.lanes))
         for letter in self.fresh.values():
-            if not any(letter in lane._taken for lane in self.lanes if letter.wanted & lane.bit):
+            if letter.id not in busy:
                 self.drop([(letter.id, letter.wanted)], "overflow")
                 return True
         return False
@@ -138,6 +142,8 @@ class Memory:
                 self.lose(letter.id)
             if all(other.passed(letter.id, low) for other, low in others if letter.wanted & other.bit):
                 self._complete(letter.id)
+        if self.waiting:
+            self.changed.notify_all()
 
     def drop(self, rows: Sequence[tuple[int, int]], reason: str) -> None:
         """Give up letters, the oldest, for every lane that is not working on them."""

@@ -175,27 +175,33 @@ class Outbox(Closing):
         return quota and memory.make_room()
 
     def _wait_for_room(self, size: int) -> str | None:
-        """Room as `when_full` says; the reason where there is none."""
+        """Room as `when_full` says; the reason where there is none. The lock is held."""
         memory, policy = self._memory, self.settings.when_full
-        if not memory.closing and size * 2 <= self.settings.max_bytes:
-            patience_s = None if policy == "block" else _PATIENCE_S if memory.problem is None else 0.0
-            deadline = None if patience_s is None else time.monotonic() + patience_s
-            full_of_bytes = policy == "drop_newest" and memory.make_room()
-            while not full_of_bytes and not self._has_room(size) and not memory.closing:
-                if memory.problem is not None and policy != "block":
-                    break
-                self._writer.ring()
-                if not memory.changed.wait(
-                    None if deadline is None else max(0.0, deadline - time.monotonic())
-                ):
-                    break
-            while policy == "drop_oldest" and not self._has_room(size) and memory.drop_oldest_fresh():
-                pass
+        if size * 2 <= self.settings.max_bytes and (policy == "block" or not memory.stalled):
+            self._wait_while_full(size, None if policy == "block" else _PATIENCE_S)
         if memory.closing:
             return "stopped"
+        while policy == "drop_oldest" and not memory.make_room() and memory.drop_oldest_fresh():
+            pass
         if self._has_room(size):
             return None
-        return "overflow" if not memory.make_room() else "quota"
+        return "quota" if memory.make_room() else "overflow"
+
+    def _wait_while_full(self, size: int, patience_s: float | None) -> None:
+        """Wait for the writer, and with ``block`` for the sinks."""
+        memory = self._memory
+        deadline = None if patience_s is None else time.monotonic() + patience_s
+        memory.waiting += 1
+        while not self._has_room(size) and not memory.closing and not self._writer.finished:
+            # A disk that fails makes no room, nor does one that works where bytes are what is short.
+            if patience_s is not None and (memory.problem is not None or memory.make_room()):
+                break
+            if memory.fresh or memory.moved:
+                self._writer.ring()
+            if not memory.changed.wait(None if deadline is None else max(0.0, deadline - time.monotonic())):
+                memory.stalled = True
+                break
+        memory.waiting -= 1
 
     def _is_due(self, held: bool) -> bool:
         """Whether the writer must be told of a new letter."""

@@ -194,7 +194,7 @@ class Writer:
         with memory.lock:
             if memory.problem is not None:
                 _LOG.warning("%s: written again", self._path)
-            memory.problem = None
+            memory.problem, memory.stalled = None, False
             woken = memory.stored(batch)
             for reason, rows in itertools.groupby(dropped, key=lambda row: row[0]):
                 memory.drop([(letter_id, wanted) for _, letter_id, wanted in rows], reason)
@@ -265,7 +265,7 @@ class Writer:
         settings, memory = self._settings, self.memory
         too_old_s = float("-inf") if settings.max_age_s is None else self.clock_s() - settings.max_age_s
         with memory.lock:
-            busy = {letter.id for lane in self._served for letter in lane._taken}
+            busy = set().union(*(lane.works_on() for lane in self._served))
             lows = [(lane.bit, lane.low) for lane in self._served]
         dropped: list[tuple[str, int, int]] = []
         after = 0

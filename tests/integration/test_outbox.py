@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import resource
 import sqlite3
 import stat
@@ -430,3 +431,59 @@ def test_the_documented_example_and_settings_hold(tmp_path, monkeypatch):
     options = tomllib.loads(table)["outbox"]
     chosen = OutboxSettings(**{**options, "file": Path(options["file"])})
     assert chosen == OutboxSettings(Path("press-7.outbox")), "the defaults, as the page says"
+
+
+def serve_badly(lane, seed, got):
+    """Takes, fails, acknowledges a part, rejects."""
+    chance = random.Random(seed)
+    while letters := lane.take(chance.randrange(1, 50)):
+        if chance.random() < 0.7:
+            part = letters[: chance.randrange(len(letters)) + 1]
+            time.sleep(0.001 * seed)
+            lane.acknowledge(part)
+            got += [letter.prediction.sequence for letter in part]
+            if len(part) < len(letters) and chance.random() < 0.1:
+                lane.reject(letters[len(part)], "rejected", "no")
+        lane.rewind()
+
+
+@pytest.mark.parametrize("when_full", ["drop_oldest", "drop_newest", "block"])
+def test_fast_models_slow_sinks_and_a_tiny_quota_add_up(tmp_path, when_full):
+    """Two models put, two sinks take, fail and take again, rows are dropped under them all the time."""
+    lost, got, firsts, puts = [], {name: [] for name in NAMES}, (0, 1_000_000), 1500
+    outbox = opened(
+        tmp_path, on_lost=lost.append, when_full=when_full, max_bytes=80_000, memory_rows=40, commit_s=0.002
+    )
+
+    def put(first):
+        for sequence in range(first, first + puts):
+            outbox.put(prediction(sequence), 0.0, outbox.lanes)
+
+    sinks = [
+        threading.Thread(target=serve_badly, args=[lane, n, got[lane.name]])
+        for n, lane in enumerate(outbox.lanes, 1)
+    ]
+    models = [threading.Thread(target=put, args=[first]) for first in firsts]
+    for thread in [*sinks, *models]:
+        thread.start()
+    for thread in models:
+        thread.join(60)
+    for lane in outbox.lanes:
+        lane.close()
+    for thread in sinks:
+        thread.join(60)
+    for lane in outbox.lanes:
+        account, delivered = lane.account, got[lane.name]
+        assert (account.offered, account.queued, account.balanced) == (2 * puts, 0, True)
+        assert len(delivered) == len(set(delivered)) == account.delivered
+        for first in firsts:
+            mine = [i for i in delivered if first <= i < first + puts]
+            assert mine == sorted(mine)
+        assert set(account.dropped) <= {"rejected"} | (
+            set() if when_full == "block" else {"quota", "overflow"}
+        )
+    assert outbox.owed() == 0
+    assert sum(lost) == outbox.lost() == 2 * puts - len(set(got["mqtt"]) & set(got["http"]))
+    outbox.sync()
+    assert outbox.state().rows == 0
+    outbox.close()
