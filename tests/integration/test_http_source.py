@@ -20,8 +20,8 @@ import pytest
 from edge_sdk import Block, ConfigError, Fault, Retry, open_source
 from edge_sdk.errors import Fatal
 from edge_sdk.plugins import check_url
-from tests.integration.certificates import Authority
 from tests.integration.broker import wait_for
+from tests.integration.certificates import Authority
 
 pytestmark = pytest.mark.integration
 
