@@ -24,7 +24,7 @@ from edge_sdk.plugins import Sink
 from edge_sdk.running import Running
 from edge_sdk.runs import Run
 from edge_sdk.thinking import Thinking
-from edge_sdk.waiting import MemoryShelf, OutboxShelf
+from edge_sdk.waiting import MemoryShelf, OutboxShelf, Shelf
 
 if TYPE_CHECKING:
     from edge_sdk.model import Model
@@ -132,11 +132,10 @@ class Assembly:
         for name, part in zip(names, pipeline.sinks, strict=True):
             opener = self._opener("sinks", part.sink, _sink_options(pipeline, part), self.runs)
             kind = delivery_of(pipeline, part)
-            shelf = (
-                OutboxShelf(lanes[name])
-                if name in lanes
-                else MemoryShelf(pipeline.sink_edge(part), running.books)
-            )
+            shelf: Shelf = MemoryShelf(pipeline.sink_edge(part), running.books)
+            if running.outbox is not None and name in lanes:
+                max_age_s = part.max_age_s or getattr(pipeline.plugin(part), "max_age_s", None)
+                shelf = OutboxShelf(running.outbox, lanes[name], max_age_s)
             delivery = (Actuation if kind == "actuator" else Delivery)(
                 name, kind, opener, shelf, running.failed
             )

@@ -12,7 +12,7 @@ from edge_sdk.errors import Rejected, one_line
 from edge_sdk.ledger import SinkAccount
 
 if TYPE_CHECKING:
-    from edge_sdk.outbox import Lane, Letter
+    from edge_sdk.outbox import Lane, Letter, Outbox
     from edge_sdk.prediction import Prediction
 
 
@@ -155,10 +155,16 @@ class MemoryShelf:
 
 
 class OutboxShelf:
-    """A lane of the outbox: what waits survives the run."""
+    """A lane of the outbox: what waits survives the run.
 
-    def __init__(self, lane: Lane) -> None:
-        self.lane = lane
+    Args:
+        outbox: which.
+        lane: the sink's.
+        max_age_s: what is older is given up instead of taken; None leaves that to the outbox.
+    """
+
+    def __init__(self, outbox: Outbox, lane: Lane, max_age_s: float | None = None) -> None:
+        self._outbox, self.lane, self._max_age_s = outbox, lane, max_age_s
         self._closed = self._abandoned = False
 
     @property
@@ -175,8 +181,16 @@ class OutboxShelf:
         return len(self.lane)
 
     def take(self, limit: int, timeout_s: float | None) -> Sequence[Item]:
-        """The oldest letters."""
-        return self.lane.take(limit, timeout_s)
+        """The oldest letters that are not too old."""
+        while letters := self.lane.take(limit, timeout_s):
+            fresh = [letter for letter in letters if not self._is_old(letter)]
+            if len(fresh) == len(letters):
+                return letters
+            for letter in letters[: len(letters) - len(fresh)]:  # those that were put first are the oldest
+                self.lane.reject(letter, "max_age", "too old for its sink")
+            if fresh:
+                return fresh
+        return letters
 
     def settle(self, items: Sequence[Letter]) -> bool:
         """The sink has them."""
@@ -190,7 +204,7 @@ class OutboxShelf:
             self.lane.reject(item, "rejected", one_line(error))
 
     def expire(self, item: Letter) -> None:
-        """To the dead letters; the outbox has an age of its own, so this is rare."""
+        """To the dead letters."""
         if not self._abandoned:
             self.lane.reject(item, "max_age", "too old for its sink")
 
@@ -202,6 +216,9 @@ class OutboxShelf:
         """What waits can still be taken; the rest stays on disk."""
         self._closed = True
         self.lane.close()
+
+    def _is_old(self, letter: Letter) -> bool:
+        return self._max_age_s is not None and self._outbox.age_s(letter) > self._max_age_s
 
     def abandon(self) -> None:
         """What the sink still does counts no more: it will be delivered again."""

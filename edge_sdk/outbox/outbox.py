@@ -13,7 +13,7 @@ from edge_sdk.outbox.lanes import Lane
 from edge_sdk.outbox.letters import Dead, Letter, OutboxSettings, decode, size_of
 from edge_sdk.outbox.memory import Page
 from edge_sdk.outbox.recovery import open_books, open_outbox
-from edge_sdk.outbox.store import Corrupt
+from edge_sdk.outbox.verdicts import Corrupt
 from edge_sdk.outbox.writer import Writer
 from edge_sdk.prediction import Prediction
 from edge_sdk.snapshot import OutboxState
@@ -97,6 +97,10 @@ class Outbox(Closing):
         """A direct sink gave up the same prediction: it is not queued any more; False when it was lost."""
         with self._memory.lock:
             return self._memory.note_lost(letter)
+
+    def age_s(self, letter: Letter) -> float:
+        """How long ago it was put, s of powered time."""
+        return self._writer.clock_s() - letter.put_s
 
     def owes(self, letter: Letter) -> bool:
         """Whether a sink is still to have it."""

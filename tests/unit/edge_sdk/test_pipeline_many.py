@@ -407,3 +407,16 @@ def test_a_model_that_hangs_makes_no_progress(model, monkeypatch):
     hang.set()
     running.join(20)
     assert len(progress) == 1
+
+
+def test_what_is_too_old_for_a_sink_is_a_dead_letter_and_no_delivery(model, tmp_path):
+    file = tmp_path / "p.outbox"
+    first = checked(Pipeline(model, [blocks()], [Away(fails=10_000)], outbox={"file": str(file)}).run())
+    time.sleep(0.3)
+    late = Away()
+    again = checked(
+        Pipeline(model, [blocks(1)], [To(late, max_age_s=0.25)], outbox={"file": str(file)}).run()
+    )
+    account = again.ledger.sinks["Away"]
+    assert account.carried == first.predictions == account.dropped["max_age"]
+    assert {run_id for _, run_id, _ in late.got} == {again.run_id}
