@@ -24,12 +24,16 @@ class Samples:
 
     def add(self, other: Samples) -> None:
         """Count another account's samples here, too."""
-        self.read += other.read
-        self.used += other.used
-        self.pending += other.pending
-        for reason, count in other.dropped.items():
+        for reason, count in tuple(other.dropped.items()):
             if count:
                 self.dropped[reason] += count
+        self.used += other.used
+        self.pending += other.pending
+        self.read += other.read
+
+    def settle(self) -> None:
+        """Count what is on its way through a model as pending: a look in the middle of a run is not exact."""
+        self.pending = self.read - self.used - sum(self.dropped.values())
 
     @property
     def balanced(self) -> bool:

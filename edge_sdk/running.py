@@ -172,7 +172,7 @@ class Running:
             and all(delivery.tried.is_set() for delivery in self.deliveries),
             progress=self._progress,
             clock_synced=self._clock.synced(),
-            ledger=self.ledger(),
+            ledger=self._settled_ledger(),
             sources=[feed.state() for feed in self.feeds],
             models=[model.state() for model in self.models],
             sinks=[delivery.state() for delivery in self.deliveries],
@@ -182,9 +182,9 @@ class Running:
 
     def ledger(self) -> Ledger:
         """The books so far."""
-        ledger = Ledger(predictions=self.books.predictions, lost=self.books.lost)
+        ledger = Ledger(queued=self._owed(), lost=self.books.lost)
+        ledger.predictions = self.books.predictions  # last: what comes meanwhile must not be missing there
         ledger.sinks = {delivery.name: delivery.shelf.account for delivery in self.deliveries}
-        ledger.queued = self._owed()
         ledger.delivered = ledger.predictions - ledger.lost - ledger.queued
         for nth, model in enumerate(self.models):
             samples = Samples()
@@ -196,12 +196,19 @@ class Running:
             if len(self.models) > 1:
                 ledger.models[model.name] = samples
             if model.fusion is not None:
-                ledger.fusion = model.fusion.samples
+                ledger.fusion = ledger.fusion or Samples()
+                ledger.fusion.add(model.fusion.samples)
                 ledger.faults += model.fusion.faults
         for feed in self.feeds:
             ledger.faults += feed.faults
         if self.outbox is not None:
             ledger.lost_in_crash = dict(self.outbox.recovered.lost_in_crash)
+        return ledger
+
+    def _settled_ledger(self) -> Ledger:
+        ledger = self.ledger()
+        for samples in (ledger.samples, *ledger.models.values(), *filter(None, [ledger.fusion])):
+            samples.settle()
         return ledger
 
     def _owed(self) -> int:
