@@ -150,7 +150,7 @@ class _Writer:
 def _replay_owed(file: Path, sink: str | None, writer: _Writer) -> None:
     from edge_sdk.outbox import Outbox, OutboxSettings
     from edge_sdk.outbox.reading import Reading
-    from edge_sdk.outbox.store import Corrupt
+    from edge_sdk.outbox.verdicts import Corrupt
 
     try:
         with Reading(file) as reading:
@@ -185,7 +185,8 @@ def _replay_dead(file: Path, sink: str | None, writer: _Writer) -> None:
     from edge_sdk.outbox.letters import decode
     from edge_sdk.outbox.reading import Reading
     from edge_sdk.outbox.recovery import open_books
-    from edge_sdk.outbox.store import Corrupt, Store
+    from edge_sdk.outbox.store import Store
+    from edge_sdk.outbox.verdicts import Corrupt
 
     try:
         with Reading(file) as reading:
@@ -207,7 +208,7 @@ def _replay_dead(file: Path, sink: str | None, writer: _Writer) -> None:
 def _exported(file: Path, sink: str | None, dead: bool) -> Generator[dict[str, Any]]:
     """Predictions as dictionaries; dead letters with what was wrong with them."""
     from edge_sdk.outbox.reading import Reading
-    from edge_sdk.outbox.store import Corrupt
+    from edge_sdk.outbox.verdicts import Corrupt
 
     unreadable = 0
     try:

@@ -12,7 +12,8 @@ from typing import Any
 from edge_sdk.errors import Fatal
 from edge_sdk.outbox.books import Figures, name_code, read_figures
 from edge_sdk.outbox.letters import Dead
-from edge_sdk.outbox.store import APPLICATION_ID, Corrupt, Facts, Row, SinkRow, quoted, translated
+from edge_sdk.outbox.store import APPLICATION_ID, Facts, Row, SinkRow, quoted
+from edge_sdk.outbox.verdicts import Corrupt, translated
 
 
 class Reading(contextlib.AbstractContextManager["Reading"]):

@@ -18,7 +18,8 @@ from edge_sdk.outbox.books import MOST_LANES, Books, Figures, name_code, read_fi
 from edge_sdk.outbox.lanes import Lane
 from edge_sdk.outbox.letters import Durability, OutboxSettings, Recovered
 from edge_sdk.outbox.memory import Memory
-from edge_sdk.outbox.store import Corrupt, Row, SinkRow, Store
+from edge_sdk.outbox.store import Row, SinkRow, Store
+from edge_sdk.outbox.verdicts import Corrupt
 
 _LOG = logging.getLogger("edgeml")
 #: Ids that are left out after a database was lost.

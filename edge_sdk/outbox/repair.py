@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edge_sdk.errors import Fatal
-from edge_sdk.outbox.books import Books, LaneFigures, name_code, read_figures
-from edge_sdk.outbox.letters import Dead
+from edge_sdk.outbox.books import MOST_LANES, Books, LaneFigures, name_code, read_figures
+from edge_sdk.outbox.letters import Dead, checksum
 from edge_sdk.outbox.reading import Reading
-from edge_sdk.outbox.recovery import Gap, move_away, note_gaps, open_books, open_store, read_gaps
+from edge_sdk.outbox.recovery import Gap, move_away, note_gaps, open_books, read_gaps
 from edge_sdk.outbox.salvage import salvage
-from edge_sdk.outbox.store import Corrupt, Store
+from edge_sdk.outbox.store import Row, SinkRow, Store
+from edge_sdk.outbox.verdicts import Corrupt
 
 _LOG = logging.getLogger("edgeml")
 #: For a damaged file of which nobody knows what was owed.
@@ -39,6 +40,55 @@ class Repaired:
     dead: int = 0
 
 
+class Mending(Store):
+    """A database whose rows and cursors are set right."""
+
+    def add_sink(self, name: str, slot: int) -> None:
+        """A sink that may be there already, with its own bit where that is free."""
+        taken = {sink.slot for sink in self.sinks.values()}
+        if name not in self.sinks:
+            slot = slot if slot not in taken else next(n for n in range(MOST_LANES) if n not in taken)
+            self.save_sinks([SinkRow(name, slot, self.facts.last_id, 0)])
+
+    def settle_passed(self) -> None:
+        """Take the bits of sinks that have passed a row out of it, so that cursors can go back."""
+        for letter_id, wanted, put_s, body in self._writer.execute(
+            "SELECT id, wanted, put_s, body FROM letters WHERE id <= ?",
+            (max((sink.cursor for sink in self.sinks.values()), default=0),),
+        ).fetchall():
+            sinks = self.sinks.values()
+            owed = wanted & ~sum(1 << sink.slot for sink in sinks if letter_id <= sink.cursor)
+            self._writer.execute(
+                "UPDATE letters SET wanted = ?, crc = ? WHERE id = ?",
+                (owed, checksum(letter_id, owed, put_s, body), letter_id),
+            )
+
+    def owe(self, row: Row, bit: int) -> bool:
+        """Owe a row to a sink; False when it is owed already."""
+        found = self._writer.execute("SELECT wanted FROM letters WHERE id = ?", (row.id,)).fetchone()
+        wanted = found[0] if found else 0
+        if wanted & bit:
+            return False
+        self._writer.execute(
+            "INSERT OR REPLACE INTO letters VALUES (?, ?, ?, ?, ?)",
+            (row.id, wanted | bit, row.put_s, checksum(row.id, wanted | bit, row.put_s, row.body), row.body),
+        )
+        return True
+
+    def recount(self) -> None:
+        """Make cursors and counts of what the rows say."""
+        execute = self._writer.execute
+        execute("DELETE FROM letters WHERE wanted = 0")
+        self.facts.rows, newest = execute("SELECT count(*), coalesce(max(id), 0) FROM letters").fetchone()
+        self.facts.last_id = max(self.facts.last_id, newest)
+        for sink in list(self.sinks.values()):
+            oldest, owed = execute(
+                "SELECT min(id), count(*) FROM letters WHERE wanted & ?", (1 << sink.slot,)
+            ).fetchone()
+            cursor = self.facts.last_id if oldest is None else oldest - 1
+            self.save_sinks([SinkRow(sink.name, sink.slot, cursor, owed)])
+
+
 def repair(path: Path) -> Repaired:
     """Put aside a damaged outbox, and salvage what was put aside.
 
@@ -60,7 +110,7 @@ def repair(path: Path) -> Repaired:
         done = Repaired()
         sources = [path] if aside else _put_aside(outbox)
         if sources:
-            store, _, _ = open_store(outbox, "batch")
+            store = Mending(outbox, "batch")
             try:
                 _bring_back(store, books, sources, done)
                 store.tidy()
@@ -70,6 +120,10 @@ def repair(path: Path) -> Repaired:
             moved = move_away(source, source.with_name(f"{outbox.name}.repaired"))
             done.files.append(str(moved))
         return done
+    except Corrupt as error:
+        raise Fatal(
+            f"{outbox}: is damaged too", found=error, remedy=f"first: edgeml outbox repair {outbox}"
+        ) from error
     finally:
         books.close(remove=not outbox.exists())
 
@@ -97,7 +151,7 @@ def _put_aside_if_damaged(outbox: Path) -> None:
         note_gaps(moved, gaps)
 
 
-def _bring_back(store: Store, books: Books, sources: Sequence[Path], done: Repaired) -> None:
+def _bring_back(store: Mending, books: Books, sources: Sequence[Path], done: Repaired) -> None:
     figures = read_figures(books.found, None)
     known = figures if figures and figures.key == store.facts.key else None
     with store.transaction():

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_sdk.errors import DeviceError, Fatal, Retry
-from edge_sdk.outbox.books import MOST_LANES
+from edge_sdk.errors import Fatal
 from edge_sdk.outbox.letters import Dead, Durability, Letter, checksum, encode
+from edge_sdk.outbox.verdicts import Corrupt, translated
 
 SCHEMA = 1
 #: "edgo", in the file's header: tells an outbox from somebody's database.
@@ -37,10 +37,6 @@ _TABLES = (
 _BUSY_S = 1.0
 #: Bodies that are read at a time, bytes.
 _PAGE_BYTES = 1 << 20
-
-
-class Corrupt(Exception):  # noqa: N818 - says what the file is, not what failed
-    """The file is no database any more, or a part of it is not."""
 
 
 @dataclass(slots=True)
@@ -219,51 +215,6 @@ class Store:
         for sink in moved:
             self.sinks[sink.name] = SinkRow(sink.name, sink.slot, sink.cursor, sink.owed)
 
-    def add_sink(self, name: str, slot: int) -> None:
-        """A sink that may be there already, with its own bit where that is free."""
-        taken = {sink.slot for sink in self.sinks.values()}
-        if name not in self.sinks:
-            slot = slot if slot not in taken else next(n for n in range(MOST_LANES) if n not in taken)
-            self.save_sinks([SinkRow(name, slot, self.facts.last_id, 0)])
-
-    def settle_passed(self) -> None:
-        """Take the bits of sinks that have passed a row out of it, so that cursors can go back."""
-        for letter_id, wanted, put_s, body in self._writer.execute(
-            "SELECT id, wanted, put_s, body FROM letters WHERE id <= ?",
-            (max((sink.cursor for sink in self.sinks.values()), default=0),),
-        ).fetchall():
-            sinks = self.sinks.values()
-            owed = wanted & ~sum(1 << sink.slot for sink in sinks if letter_id <= sink.cursor)
-            self._writer.execute(
-                "UPDATE letters SET wanted = ?, crc = ? WHERE id = ?",
-                (owed, checksum(letter_id, owed, put_s, body), letter_id),
-            )
-
-    def owe(self, row: Row, bit: int) -> bool:
-        """Owe a row to a sink; False when it is owed already."""
-        found = self._writer.execute("SELECT wanted FROM letters WHERE id = ?", (row.id,)).fetchone()
-        wanted = found[0] if found else 0
-        if wanted & bit:
-            return False
-        self._writer.execute(
-            "INSERT OR REPLACE INTO letters VALUES (?, ?, ?, ?, ?)",
-            (row.id, wanted | bit, row.put_s, checksum(row.id, wanted | bit, row.put_s, row.body), row.body),
-        )
-        return True
-
-    def recount(self) -> None:
-        """Make cursors and counts of what the rows say."""
-        execute = self._writer.execute
-        execute("DELETE FROM letters WHERE wanted = 0")
-        self.facts.rows, newest = execute("SELECT count(*), coalesce(max(id), 0) FROM letters").fetchone()
-        self.facts.last_id = max(self.facts.last_id, newest)
-        for sink in list(self.sinks.values()):
-            oldest, owed = execute(
-                "SELECT min(id), count(*) FROM letters WHERE wanted & ?", (1 << sink.slot,)
-            ).fetchone()
-            cursor = self.facts.last_id if oldest is None else oldest - 1
-            self.save_sinks([SinkRow(sink.name, sink.slot, cursor, owed)])
-
     def forget_sink(self, name: str) -> None:
         """Remove a sink that owes nothing."""
         self._writer.execute("DELETE FROM sinks WHERE name = ?", (name,))
@@ -396,33 +347,6 @@ class Store:
 
     def _file_bytes(self) -> int:
         return self.path.stat().st_size
-
-
-@contextlib.contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """SQLite's errors as edgeml's: `Corrupt`, `Fatal` for what only a person can mend, else `Retry`."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _verdict(path, error) from error
-
-
-def _verdict(path: Path, error: sqlite3.Error) -> Corrupt | DeviceError:
-    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-    # In a file of ours a missing table is damage, too.
-    gone = code == sqlite3.SQLITE_ERROR and str(error).startswith(("no such", "malformed"))
-    if gone or code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_MISMATCH}:
-        return Corrupt(str(error))
-    if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}:
-        return Fatal(
-            f"{path}: cannot be written", found=error, remedy="choose a folder that this user may write"
-        )
-    remedies = {
-        sqlite3.SQLITE_BUSY: "another program holds it",
-        sqlite3.SQLITE_LOCKED: "another program holds it",
-        sqlite3.SQLITE_FULL: "free some space",
-    }
-    return Retry(f"{path}: cannot be written now", found=error, remedy=remedies.get(code))
 
 
 def _cut_to_nothing(path: Path) -> bool:

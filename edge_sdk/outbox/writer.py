@@ -13,7 +13,8 @@ from edge_sdk.errors import DeviceError, Retry, one_line
 from edge_sdk.outbox.lanes import Lane
 from edge_sdk.outbox.letters import Letter
 from edge_sdk.outbox.recovery import Gap, Opened, boot_id, move_away, moved_line, note_gaps, open_store
-from edge_sdk.outbox.store import Corrupt, SinkRow, Store
+from edge_sdk.outbox.store import SinkRow, Store
+from edge_sdk.outbox.verdicts import Corrupt
 
 _LOG = logging.getLogger("edgeml")
 #: Rows of one transaction, and about their bytes.
