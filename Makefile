@@ -31,16 +31,17 @@ lint: .venv/dev
 	$(RUN)/lint-imports
 
 unit: .venv/dev
-	$(RUN)/pytest tests/unit tests/docs $(PYTEST_ARGS)
+	$(RUN)/pytest tests/unit tests/docs -n 2 $(PYTEST_ARGS)
 
 # Each conversion is a process of its own, so two at a time; what belongs to one model stays together.
 conversion: .venv/dev environments
 	tools/debian-packages
 	$(RUN)/pytest tests/integration/converters -n 2 --dist loadscope $(PYTEST_ARGS)
 
+# These wait for brokers, sensors and processes more than they compute: three at a time, a file in one piece.
 integration: .venv/dev
 	tools/debian-packages
-	$(RUN)/pytest tests/integration tests/e2e --ignore tests/integration/converters $(PYTEST_ARGS)
+	$(RUN)/pytest tests/integration tests/e2e --ignore tests/integration/converters -n 3 --dist loadfile $(PYTEST_ARGS)
 
 environments: .venv/dev
 	tools/loader-environments
@@ -50,10 +51,11 @@ matrix: .venv/dev environments
 
 # The device part as a device has it: no TensorFlow, the oldest numpy, and both TFLite runtimes in turn.
 device: .venv-device/ready
-	.venv-device/bin/pytest tests/unit/edge_sdk $(wildcard tests/integration/test_run*.py) $(PYTEST_ARGS)
+	.venv-device/bin/pytest tests/unit/edge_sdk $(wildcard tests/integration/test_run*.py) -n 2 $(PYTEST_ARGS)
 	EDGEML_RUNTIME=tflite_runtime .venv-device/bin/pytest $(wildcard tests/unit/edge_sdk/test_model*.py) \
 	    tests/unit/edge_sdk/test_runtimes.py \
-	    tests/unit/edge_sdk/test_verify.py tests/unit/edge_sdk/test_inference.py $(wildcard tests/integration/test_run*.py) $(PYTEST_ARGS)
+	    tests/unit/edge_sdk/test_verify.py tests/unit/edge_sdk/test_inference.py \
+	    $(wildcard tests/integration/test_run*.py) -n 2 $(PYTEST_ARGS)
 
 wheel: .tools/ready
 	$(UV) build --wheel --out-dir dist
