@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from edge_sdk.edges import Doorbell
@@ -151,7 +151,7 @@ class Lane:
 
     def passed(self, letter_id: int, low: int) -> bool:
         """Whether it is settled, given `low`."""
-        return letter_id < low or letter_id in self._settled or self._gave_up(letter_id)
+        return letter_id < low or letter_id in self._settled or self._is_nowhere(letter_id)
 
     def recover(self, cursor: int, last_id: int, owed: int) -> None:
         """Rows after a cursor wait on disk."""
@@ -186,8 +186,8 @@ class Lane:
             self._disk_until = letter.id + 1
             self._on_disk += 1
 
-    def drop(self, ids: set[int], reason: str) -> set[int]:
-        """Give up what is not taken of some letters, the oldest; returns which it owed."""
+    def drop(self, ids: set[int], reason: str, spared: Iterable[int] = ()) -> set[int]:
+        """Give up what is not taken of some letters, the oldest but those `spared`; returns which it owed."""
         low = self.low
         taken = self.works_on()
         mine = {i for i in ids if not self.passed(i, low) and i not in taken}
@@ -197,8 +197,14 @@ class Lane:
         for queue in (self._front, self._back, self._held):
             found += _remove(queue, mine, last)
         self._on_disk = max(0, self._on_disk - (len(mine) - found))
+        on_disk = [i for i in mine if self._disk_from <= i < self._disk_until]
+        if on_disk:
+            kept = [i for i in spared if self._disk_from <= i <= max(on_disk)]
+            self._disk_from = min(kept, default=max(on_disk) + 1)
         if self._reading is not None:
             self._reading |= mine
+        self._settled |= {i for i in mine if not self._is_nowhere(i)}  # holes among what is owed
+        self._forget_passed()
         self.account.dropped[reason] += len(mine)
         self.account.queued -= len(mine)
         self._memory.note(self, passed=len(mine))
@@ -220,14 +226,14 @@ class Lane:
         taken = [letter for letter in self._taken if letter.id not in self._settled]
         return [*taken, *self._front, *self._back, *self._held]
 
-    def _gave_up(self, letter_id: int) -> bool:
-        """Whether it was dropped: it is neither among the older ones, on disk, nor among those in memory."""
-        older = self._disk_until - 1 if self._disk_from < self._disk_until else 0
+    def _is_nowhere(self, letter_id: int) -> bool:
+        """Whether it lies between what is owed: it was dropped, or never wanted."""
         for queue in (self._taken, self._front):
-            if queue:
-                older = max(older, queue[-1].id)
-        newer = next((queue[0].id for queue in (self._back, self._held) if queue), self._memory.last_id + 1)
-        return older < letter_id < newer
+            if queue and queue[0].id <= letter_id <= queue[-1].id:
+                return False
+        if self._disk_from <= letter_id < self._disk_until:
+            return False
+        return letter_id < next((q[0].id for q in (self._back, self._held) if q), self._memory.last_id + 1)
 
     def _poll(self, limit: int) -> list[Letter]:
         taken: list[Letter] = []
@@ -261,7 +267,7 @@ class Lane:
                 return True  # the file was replaced meanwhile: these rows are gone
             letters = [letter for letter in letters if letter.id not in dropped]
             damaged = [dead for dead in damaged if dead.letter_id not in dropped]
-            self._disk_from = min(after, until)
+            self._disk_from = max(self._disk_from, min(after, until))
             self._front.extend(letters)
             self._on_disk -= len(letters) + len(damaged)
             if damaged:
@@ -300,12 +306,16 @@ class Lane:
             while taken and taken[0].id in self._settled:
                 self._settled.discard(taken.popleft().id)
                 passed += 1
-        if self._settled:  # some were taken back around them
-            low = self.low
-            self._settled = {i for i in self._settled if i >= low}
+        self._forget_passed()
         self.account.queued -= len(settled)
         self._memory.note(self, passed=passed)
         return settled
+
+    def _forget_passed(self) -> None:
+        """Settled out of order, and meanwhile the older ones are settled, too."""
+        if self._settled:
+            low = self.low
+            self._settled = {i for i in self._settled if i >= low}
 
 
 def _remove(queue: deque[Letter], ids: set[int], last: int) -> int:

@@ -145,12 +145,12 @@ class Memory:
         if self.waiting:
             self.changed.notify_all()
 
-    def drop(self, rows: Sequence[tuple[int, int]], reason: str) -> None:
-        """Give up letters, the oldest, for every lane that is not working on them."""
+    def drop(self, rows: Sequence[tuple[int, int]], reason: str, spared: Iterable[int] = ()) -> None:
+        """Give up letters, the oldest but those `spared`, for every lane that is not working on them."""
         dropped: set[int] = set()
         for lane in self.lanes:
             mine = {i for i, wanted in rows if wanted & lane.bit}
-            dropped |= lane.drop(mine, reason) if mine else set()
+            dropped |= lane.drop(mine, reason, spared) if mine else set()
         for letter_id in dropped:
             self.lose(letter_id)
         for letter_id, wanted in rows:

@@ -121,9 +121,8 @@ def repair(path: Path) -> Repaired:
             done.files.append(str(moved))
         return done
     except Corrupt as error:
-        raise Fatal(
-            f"{outbox}: is damaged too", found=error, remedy=f"first: edgeml outbox repair {outbox}"
-        ) from error
+        remedy = f"first: edgeml outbox repair {outbox}"
+        raise Fatal(f"{outbox}: is damaged too", found=error, remedy=remedy) from error
     finally:
         books.close(remove=not outbox.exists())
 

@@ -6,6 +6,7 @@ import itertools
 import logging
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from edge_sdk.backoff import Backoff
 from edge_sdk.blocks import boottime_s
@@ -25,6 +26,14 @@ SPILL_AFTER = 2.0
 _CLOCK_S = 600.0
 #: The part of `max_bytes` that dead letters may take.
 _DEAD_SHARE = 8
+
+
+@dataclass(slots=True)
+class Trimmed:
+    """Reason, id and wanted of each row that was deleted, oldest first; ids between them that were not."""
+
+    dropped: list[tuple[str, int, int]] = field(default_factory=list)
+    spared: set[int] = field(default_factory=set)
 
 
 class Writer:
@@ -168,7 +177,7 @@ class Writer:
                 written = store.insert(batch)
                 store.delete(deletions)
                 store.bury(dead, self._settings.max_bytes // _DEAD_SHARE)
-                dropped = self._trim(store, sinks)
+                trimmed = self._trim(store, sinks)
                 store.save_sinks(sinks)
                 store.facts.last_id = last_id
                 self._stamp(store)
@@ -184,12 +193,10 @@ class Writer:
             self._note_problem(error, asked)
         else:
             self.written_bytes += written
-            self._note_commit(store, batch, dropped, asked if not more else -1)
+            self._note_commit(store, batch, trimmed, asked if not more else -1)
         memory.announce()
 
-    def _note_commit(
-        self, store: Store, batch: Sequence[Letter], dropped: Sequence[tuple[str, int, int]], asked: int
-    ) -> None:
+    def _note_commit(self, store: Store, batch: Sequence[Letter], trimmed: Trimmed, asked: int) -> None:
         memory = self.memory
         oldest = store.oldest(0, 1)
         with memory.lock:
@@ -197,8 +204,8 @@ class Writer:
                 _LOG.warning("%s: written again", self._path)
             memory.problem, memory.stalled = None, False
             woken = memory.stored(batch)
-            for reason, rows in itertools.groupby(dropped, key=lambda row: row[0]):
-                memory.drop([(letter_id, wanted) for _, letter_id, wanted in rows], reason)
+            for reason, rows in itertools.groupby(trimmed.dropped, key=lambda row: row[0]):
+                memory.drop([(letter_id, wanted) for _, letter_id, wanted in rows], reason, trimmed.spared)
             memory.used_bytes = store.used_bytes
             self.oldest_s = oldest[0][2] if oldest else None
             self._spilling = store.facts.rows > 0
@@ -261,37 +268,36 @@ class Writer:
             note_gaps(moved, {lane.name: Gap(lane.slot, *ids, owed[lane]) for lane, ids in lost.items()})
         _LOG.error("%s", moved_line(self._path, why, moved))
 
-    def _trim(self, store: Store, sinks: Sequence[SinkRow]) -> list[tuple[str, int, int]]:
-        """Delete what is too old or too much, oldest first; returns reason, id and wanted of each row."""
-        settings, memory = self._settings, self.memory
+    def _trim(self, store: Store, sinks: Sequence[SinkRow]) -> Trimmed:
+        """Delete what is too old or too much, oldest first, but nothing that a sink is working on."""
+        settings, memory, trimmed = self._settings, self.memory, Trimmed()
         too_old_s = float("-inf") if settings.max_age_s is None else self.clock_s() - settings.max_age_s
         with memory.lock:
             busy = set().union(*(lane.works_on() for lane in self._served))
             lows = [(lane.bit, lane.low) for lane in self._served]
-        dropped: list[tuple[str, int, int]] = []
-        after = 0
         oldest_first = settings.when_full == "drop_oldest"
         former = any(lane.on_disk for lane in memory.lanes if lane not in self._served)
         too_much = (oldest_first or former) and store.measure() > settings.max_bytes
+        after = 0
         while rows := store.oldest(after, 64):
             if not too_much and rows[0][2] > too_old_s:
                 break
             chunk = []
             for letter_id, wanted, put_s in rows:
                 served = any(wanted & bit and letter_id >= low for bit, low in lows)
-                if letter_id in busy:
-                    continue
-                if put_s <= too_old_s:
+                if letter_id not in busy and put_s <= too_old_s:
                     chunk.append(("max_age", letter_id, wanted))
-                elif too_much and (oldest_first or not served):
+                elif letter_id not in busy and too_much and (oldest_first or not served):
                     chunk.append(("quota", letter_id, wanted))
+                else:
+                    trimmed.spared.add(letter_id)
             store.delete(letter_id for _, letter_id, _ in chunk)
-            dropped += chunk
+            trimmed.dropped += chunk
             after = rows[-1][0]
             too_much = too_much and store.measure() > settings.max_bytes
         for lane, sink in zip(memory.lanes, sinks, strict=True):
-            sink.owed -= sum(bool(wanted & lane.bit) and i > sink.cursor for _, i, wanted in dropped)
-        return dropped
+            sink.owed -= sum(bool(wanted & lane.bit) and i > sink.cursor for _, i, wanted in trimmed.dropped)
+        return trimmed
 
     def _stamp(self, store: Store) -> None:
         facts = store.facts

@@ -1,5 +1,6 @@
 """The outbox on a real disk, with real kills, full disks and damaged files."""
 
+import contextlib
 import json
 import os
 import random
@@ -104,6 +105,42 @@ def test_a_full_disk_is_waited_for_in_memory_and_said(tmp_path):
     outbox.close()
     with opened(tmp_path) as again:
         assert set(again.recovered.carried) == set(NAMES)
+
+
+@contextlib.contextmanager
+def full_disk(bytes_left):
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def test_a_full_disk_under_a_backlog_and_a_sink_that_hangs_gives_up_each_once(tmp_path):
+    """Rows on the disk, then letters that a sink works on, then those that memory has no room for."""
+    filled(tmp_path, 100)
+    outbox = opened(tmp_path, memory_rows=10)
+    mqtt, http = outbox.lanes
+    with full_disk(1):
+        everything(http)
+        for sequence in range(100, 110):
+            outbox.put(prediction(sequence), 0.0, outbox.lanes)
+        hung = http.take(1)
+        assert [letter.prediction.sequence for letter in hung] == [100]
+        for sequence in range(110, 150):
+            outbox.put(prediction(sequence), 0.0, outbox.lanes)
+        for lane in outbox.lanes:
+            assert lane.account.dropped == {"overflow": 40}
+            assert lane.account.balanced
+        assert (outbox.lost(), outbox.owed()) == (40, 10)
+    assert everything(mqtt) == [*range(101), *range(141, 150)]
+    http.acknowledge(hung)
+    assert everything(http) == list(range(141, 150))
+    assert (len(mqtt), len(http), outbox.lost(), outbox.owed()) == (0, 0, 40, 0)
+    outbox.sync()
+    assert outbox.state().rows == 0
+    outbox.close()
 
 
 def test_what_cannot_be_saved_at_the_end_is_lost_in_the_books(tmp_path):
