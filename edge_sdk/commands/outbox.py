@@ -67,7 +67,7 @@ def repair(file: Path, as_json: bool) -> None:
     else:
         for name in sorted({*done.salvaged, *lost}):
             click.echo(f"{name}: {done.salvaged[name]} predictions brought back, {lost.get(name, 0)} lost")
-        click.echo(f"read: {', '.join(done.files)}; they can be deleted")
+        click.echo(f"kept for you to delete: {', '.join(done.files)}")
 
 
 @command.command(epilog="\b\nExample:\n  edgeml outbox export outbox.db --format csv -o waiting.csv")

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edge_sdk.errors import Fatal
-from edge_sdk.outbox.books import MOST_LANES, Books, LaneFigures, name_code, read_figures
+from edge_sdk.outbox.books import MOST_LANES, Books, Figures, LaneFigures, name_code, read_figures
 from edge_sdk.outbox.letters import Dead, checksum
 from edge_sdk.outbox.reading import Reading
 from edge_sdk.outbox.recovery import Gap, move_away, note_gaps, open_books, read_gaps
-from edge_sdk.outbox.salvage import salvage
+from edge_sdk.outbox.salvage import salvage, salvage_names
 from edge_sdk.outbox.store import Row, SinkRow, Store
 from edge_sdk.outbox.verdicts import Corrupt
 
@@ -106,7 +106,7 @@ def repair(path: Path) -> Repaired:
     books = open_books(outbox)
     try:
         if outbox.exists() and not aside:
-            _put_aside_if_damaged(outbox)
+            _put_aside_if_damaged(outbox, books.found)
         done = Repaired()
         sources = [path] if aside else _put_aside(outbox)
         if sources:
@@ -124,7 +124,7 @@ def repair(path: Path) -> Repaired:
         remedy = f"first: edgeml outbox repair {outbox}"
         raise Fatal(f"{outbox}: is damaged too", found=error, remedy=remedy) from error
     finally:
-        books.close(remove=not outbox.exists())
+        books.close(remove=not books.figures and not books.found)
 
 
 def _put_aside(outbox: Path) -> list[Path]:
@@ -134,9 +134,9 @@ def _put_aside(outbox: Path) -> list[Path]:
     )
 
 
-def _put_aside_if_damaged(outbox: Path) -> None:
+def _put_aside_if_damaged(outbox: Path, books: bytes) -> None:
     """Read all of it, and move it away where SQLite or a checksum calls it damaged."""
-    gaps: dict[str, Gap] = {}
+    figures = read_figures(books, None)
     try:
         with Reading(outbox) as reading:
             last_id = max(reading.facts.last_id, reading.figures.last_id if reading.figures else 0)
@@ -144,10 +144,26 @@ def _put_aside_if_damaged(outbox: Path) -> None:
             if all(row.intact for row in reading.rows()) and reading.sound():
                 return
     except Corrupt as error:
+        if figures is None:
+            raise Fatal(
+                f"{outbox}: is no outbox", found=error, expected="its crash books beside it"
+            ) from error
         _LOG.warning("%s: %s", outbox, error)
+        gaps = _remembered(outbox, figures)
     moved = move_away(outbox)
-    if moved and gaps:
+    if moved:
         note_gaps(moved, gaps)
+
+
+def _remembered(outbox: Path, figures: Figures) -> dict[str, Gap]:
+    """What the crash books say that each sink is owed; they know a name when they see it."""
+    gaps = {}
+    for name in salvage_names(outbox):
+        lane = figures.lanes.get(name_code(name))
+        if lane is not None:
+            owed = max(0, lane.offered - lane.settled)
+            gaps[name] = Gap(lane.slot, lane.cursor + 1, figures.last_id + 1, owed)
+    return gaps
 
 
 def _bring_back(store: Mending, books: Books, sources: Sequence[Path], done: Repaired) -> None:

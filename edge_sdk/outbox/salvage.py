@@ -24,13 +24,20 @@ _LARGEST = 64 << 20
 def salvage(path: Path) -> Iterator[Row]:
     """Every row whose checksum holds, in the file and in its write-ahead log; one may come more than once.
 
-    A page's latest state is looked at last. Raises OSError where nothing can be read.
+    Raises OSError where nothing can be read.
     """
-    pages = _Pages(path)
-    for number, page in pages:
-        for row in _rows(page, number, pages):
-            if row.intact:
-                yield row
+    for number, values in _records(path):
+        if len(values) == 5 and values[0] is None:  # the id is the record's own number
+            _, wanted, put_s, crc, body = values
+            if isinstance(wanted, int) and isinstance(put_s, (int, float)) and isinstance(body, bytes):
+                row = Row(number, wanted, float(put_s), crc, body)
+                if row.intact:
+                    yield row
+
+
+def salvage_names(path: Path) -> set[str]:
+    """What may be names of sinks; whoever asks must know how to tell."""
+    return {values[0] for _, values in _records(path) if len(values) == 4 and isinstance(values[0], str)}
 
 
 class _Pages:
@@ -78,43 +85,38 @@ class _Pages:
             at += _FRAME_HEAD_BYTES + _PAGE_BYTES
 
 
-def _rows(page: bytes, number: int, pages: _Pages) -> Iterator[Row]:
-    """The records of a leaf page that look like letters."""
-    head = 100 if number == 1 else 0
-    if len(page) < _PAGE_BYTES or page[head] != _LEAF:
-        return
-    (cells,) = struct.unpack_from(">H", page, head + 3)
-    for n in range(min(cells, (_PAGE_BYTES - head - 8) // 2)):
-        (at,) = struct.unpack_from(">H", page, head + 8 + 2 * n)
-        try:
-            row = _row(page, at, pages)
-        except (IndexError, ValueError, struct.error):  # not a record of ours
+def _records(path: Path) -> Iterator[tuple[int, list[Any]]]:
+    """Number and columns of whatever looks like a record."""
+    pages = _Pages(path)
+    for number, page in pages:
+        head = 100 if number == 1 else 0
+        if len(page) < _PAGE_BYTES or page[head] != _LEAF:
             continue
-        if row is not None:
-            yield row
+        (cells,) = struct.unpack_from(">H", page, head + 3)
+        for n in range(min(cells, (_PAGE_BYTES - head - 8) // 2)):
+            (at,) = struct.unpack_from(">H", page, head + 8 + 2 * n)
+            try:
+                yield _record(page, at, pages)
+            except (IndexError, ValueError, struct.error):  # it only looked like one
+                continue
 
 
-def _row(page: bytes, at: int, pages: _Pages) -> Row | None:
+def _record(page: bytes, at: int, pages: _Pages) -> tuple[int, list[Any]]:
     length, at = _varint(page, at)
-    letter_id, at = _varint(page, at)
+    number, at = _varint(page, at)
     if length > _LARGEST:
-        return None
+        raise ValueError(f"{length} bytes")
     record = _payload(page, at, length, pages)
     head_bytes, place = _varint(record, 0)
     kinds = []
     while place < head_bytes:
         kind, place = _varint(record, place)
         kinds.append(kind)
-    if len(kinds) != 5 or kinds[0] != 0:  # the id is the row's own number
-        return None
     values: list[Any] = []
-    for kind in kinds[1:]:
+    for kind in kinds:
         value, place = _value(record, place, kind)
         values.append(value)
-    wanted, put_s, crc, body = values
-    if not (isinstance(wanted, int) and isinstance(crc, int) and isinstance(body, bytes)):
-        return None
-    return Row(letter_id, wanted, float(put_s), crc, body)
+    return number, values
 
 
 def _payload(page: bytes, at: int, length: int, pages: _Pages) -> bytes:
@@ -148,6 +150,8 @@ def _varint(content: bytes, at: int) -> tuple[int, int]:
 
 def _value(record: bytes, at: int, kind: int) -> tuple[Any, int]:
     """A column by its serial type, and where the next one begins."""
+    if kind == 0:
+        return None, at
     if kind < len(_INTEGER_BYTES):
         size = _INTEGER_BYTES[kind]
         return int.from_bytes(record[at : at + size], "big", signed=True), at + size
@@ -158,4 +162,5 @@ def _value(record: bytes, at: int, kind: int) -> tuple[Any, int]:
     size = (kind - 12) // 2
     if kind < 12 or len(record) < at + size:
         raise ValueError(f"serial type {kind}")
-    return record[at : at + size], at + size
+    content = record[at : at + size]
+    return content.decode() if kind % 2 else content, at + size

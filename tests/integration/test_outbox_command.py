@@ -134,14 +134,23 @@ def test_repair_brings_back_every_row_that_holds_and_none_twice(tmp_path, capsys
     assert "nothing is damaged" in capsys.readouterr().out
 
 
-def test_repair_finds_damage_that_no_run_has_met_yet(tmp_path, capsys):
+@pytest.mark.parametrize("damage", [header, inner_pages], ids=lambda damage: damage.__name__)
+def test_repair_finds_damage_that_no_run_has_met_yet(tmp_path, capsys, damage):
     filled(tmp_path, 500)
-    inner_pages(tmp_path / "o.db")
+    damage(tmp_path / "o.db")
     assert inspected(capsys, tmp_path / "o.db")["file"].endswith("o.db")
     assert edgeml("repair", tmp_path / "o.db") == 0
     assert "mqtt: 500 predictions brought back, 0 lost" in capsys.readouterr().out
     with opened(tmp_path) as outbox:
         assert [everything(lane) for lane in outbox.lanes] == [list(range(500))] * 2
+
+
+def test_repair_leaves_alone_what_never_was_an_outbox(tmp_path, capsys):
+    notes = tmp_path / "notes.txt"
+    notes.write_text("milk, bread")
+    assert edgeml("repair", notes) == 3
+    assert "is no outbox" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_a_damaged_file_is_inspected_and_not_exported(tmp_path, capsys):
