@@ -100,10 +100,10 @@ def measured(process: Process) -> Iterator[Measure]:
 
 
 @contextmanager
-def preloaded(library: Path, **variables: str) -> Iterator[None]:
-    """Processes that are started meanwhile have a library before all others, and these variables."""
+def environment(variables: Mapping[str, str], **more: str) -> Iterator[None]:
+    """Processes that are started meanwhile find these variables in their environment."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"LD_PRELOAD": str(library), **variables}.items():
+        for name, value in {**variables, **more}.items():
             patch.setenv(name, value)
         yield
 
