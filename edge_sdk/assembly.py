@@ -19,7 +19,6 @@ from edge_sdk.expression import Expression
 from edge_sdk.feed import Feed, Outlet
 from edge_sdk.fusion import Fusion
 from edge_sdk.inference import Inference
-from edge_sdk.outbox.letters import OutboxSettings
 from edge_sdk.plugins import Sink
 from edge_sdk.running import Running
 from edge_sdk.runs import Run
@@ -219,11 +218,6 @@ def outbox_file(folder: Path, device: str, from_file: bool) -> Path:
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "edgeml"
     state.mkdir(parents=True, exist_ok=True)
     return state / name
-
-
-def placed_outbox(settings: OutboxSettings, folder: Path) -> Path:
-    """A relative path begins at the pipeline's folder."""
-    return folder / settings.file
 
 
 def wanted_by(part: To, models: Sequence[Model]) -> Expression | None:
