@@ -26,6 +26,7 @@ class Oracle:
         self.heard = 0
         self.putting, self.put = set(), set()
         self.synced = -1
+        self.dropped = set()
         self.got, self.acked, self.lost = defaultdict(list), defaultdict(set), defaultdict(int)
 
     def size(self):
@@ -37,6 +38,8 @@ class Oracle:
             word, *more = line.split()
             if word == "got":
                 self.got[more[0]].append(int(more[1]))
+            elif word == "dropped":
+                self.dropped.add(tuple(more))
             elif word == "acked":
                 self.acked[more[0]].update(map(int, more[1:]))
             elif word == "lost":
@@ -78,6 +81,8 @@ def test_kills_lose_nothing_that_was_committed_and_invent_nothing(tmp_path, dura
                 oracle.acked[lane.name].update(oracle.got[lane.name][-len(letters) :])
                 lane.acknowledge(letters)
             assert lane.account.balanced
+            assert not lane.account.dropped
+    assert not oracle.dropped
     for name in NAMES:
         delivered = set(oracle.got[name])
         assert delivered <= oracle.putting, "nothing invented"

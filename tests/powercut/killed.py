@@ -36,7 +36,12 @@ def main(folder: Path, seed: int, first: int, durability: Any) -> None:
             pass
 
     choice = OutboxSettings(
-        folder / "o.db", durability=durability, commit_s=0.01, commit_rows=16, memory_rows=50
+        folder / "o.db",
+        durability=durability,
+        commit_s=0.01,
+        commit_rows=16,
+        memory_rows=50,
+        when_full="block",  # a disk that is slow for a second must not look like a loss
     )
     outbox = Outbox(choice, NAMES)
     for name in NAMES:
@@ -49,6 +54,9 @@ def main(folder: Path, seed: int, first: int, durability: Any) -> None:
         if sequence % 50 == 0:
             outbox.sync()
             say("synced", sequence)
+            for lane in outbox.lanes:
+                for reason in lane.account.dropped:
+                    say("dropped", lane.name, reason)
         if sequence % 100 == 0:
             deliver(outbox.lanes[1], 40, 0.0)
 
