@@ -52,6 +52,7 @@ class Oracle:
 
 
 def kill_after_a_while(folder, oracle, seed, durability, chance):
+    """Run it and kill it; returns what it had committed of its own."""
     first = max(oracle.putting, default=-1) + 1
     command = [sys.executable, "-m", "tests.powercut.killed", folder, str(seed), str(first), durability]
     process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
@@ -65,14 +66,14 @@ def kill_after_a_while(folder, oracle, seed, durability, chance):
         process.kill()
         process.wait()
     oracle.listen()
+    return {i for i in oracle.put if first <= i <= oracle.synced}
 
 
 @pytest.mark.parametrize("durability", ["batch", "each"])
 def test_kills_lose_nothing_that_was_committed_and_invent_nothing(tmp_path, durability):
     oracle, chance, synced = Oracle(tmp_path), random.Random(KILLS), set()
     for seed in range(KILLS):
-        kill_after_a_while(tmp_path, oracle, seed, durability, chance)
-        synced |= {i for i in oracle.put if max(oracle.putting) - 40 <= i <= oracle.synced} | {oracle.synced}
+        synced |= kill_after_a_while(tmp_path, oracle, seed, durability, chance)
     with Outbox(OutboxSettings(tmp_path / "o.db"), NAMES) as outbox:
         for lane in outbox.lanes:
             oracle.lost[lane.name] += outbox.recovered.lost_in_crash.get(lane.name, 0)
