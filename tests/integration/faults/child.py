@@ -7,6 +7,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -36,13 +37,19 @@ def config(
     """An edgeml.toml: the recording, again and again, or what is fed, through the model to some sinks."""
     recording = {"url": f"replay:{story.folder}/walk.npz", "speed": speed, "repeat": repeat, "block": HOP}
     tables = [
-        f'device = "{DEVICE}"\nstatus = "127.0.0.1:0"',
+        f'device = "{DEVICE}"\nstatus = "127.0.0.1:{free_port()}"',
         _table("[model]", {"file": str(story.folder / "m.tflite")}),
         _table("[[source]]", {"url": "stdin:"} if fed else recording),
         _table("[outbox]", {"file": "waiting.outbox", **(outbox or {})}),
         *(_table("[[sink]]", sink) for sink in sinks),
     ]
     return "\n".join(tables)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def together(scenario: Callable[[Any], T], cases: Iterable[Any]) -> list[T]:
@@ -62,6 +69,7 @@ class Child:
         self.folder, self.outbox = folder, folder / "waiting.outbox"
         self.log = folder / "log"
         (folder / "edgeml.toml").write_text(text)
+        (self._status,) = re.findall('status = "(.*)"', text)
         self._from = self.log.stat().st_size if self.log.exists() else 0
         self.begun_s, self._fed_s = boottime_s(), 0.0
         with self.log.open("ab") as log:
@@ -71,7 +79,7 @@ class Child:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"},
             )
 
     @property
@@ -86,18 +94,16 @@ class Child:
             return log.read().decode()
 
     def until(self, condition: Any, seconds: float = 30.0) -> None:
-        """Wait for something while it runs."""
+        """Wait for something while it runs; where it does not come, what every thread does is said."""
         try:
             wait_for(lambda: condition() or not self.running, seconds)
         except AssertionError as error:
-            raise AssertionError(f"{error}: {self.said[-3000:]}") from None
+            raise AssertionError(f"{error}: {self._stuck()}") from None
         assert self.running, self.said[-3000:]
 
     def metric(self, name: str) -> list[tuple[dict[str, str], float]]:
         """Labels and values of a metric, as it says now; nothing where it has none."""
-        self.until(lambda: "/health" in self.said)
-        (address,) = re.findall(r"http://([\d.:]+)/health", self.said)[-1:]
-        with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{self._status}/metrics", timeout=10) as answer:
             family = parse(answer.read().decode()).get(name)
         return [(labels, value) for _, labels, value in family.samples] if family else []
 
@@ -147,13 +153,18 @@ class Child:
         try:
             out, _ = self._process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"does not end: {self.said[-3000:]}") from None
+            raise AssertionError(f"does not end: {self._stuck()}") from None
         finally:
             if self.running:
                 self.kill()
         assert self._process.returncode == 0, self.said[-3000:]
         assert "Traceback" not in self.said, self.said[-3000:]
         return dict(json.loads(out))
+
+    def _stuck(self) -> str:
+        self.signal(signal.SIGABRT)
+        self._process.communicate()
+        return self.said[-12000:]
 
     def __enter__(self) -> Child:
         return self
