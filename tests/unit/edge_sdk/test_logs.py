@@ -49,7 +49,9 @@ def test_people_get_a_line_each():
     ]
 
 
-def test_json_has_what_a_machine_asks_for():
+def test_json_has_what_a_machine_asks_for(monkeypatch):
+    monkeypatch.setattr(LOG, "propagate", False)  # pytest's own record of it could not be handed on
+
     def say():
         threading.current_thread().name = "source serial:/dev/ttyACM0"
         try:
