@@ -246,7 +246,7 @@ def test_a_dead_sink_holds_back_nobody_behind_a_live_source(model, monkeypatch):
     monkeypatch.setattr("edge_sdk.running.DRAIN_S", 0.5)
     dead, alive = Plugin(*[Retry("no network")] * 1000), Plugin()
     pipeline = Pipeline(model, [Sensor()], [To(dead, queue=5), alive])
-    report = checked(pipeline.run(duration_s=0.5))
+    report = checked(pipeline.run(duration_s=1.5))
     assert report.ledger.sinks["Plugin#2"].delivered == report.predictions > 20
     assert report.ledger.sinks["Plugin#1"].dropped["overflow"] > 0
     assert report.ledger.queued + report.ledger.lost == report.predictions

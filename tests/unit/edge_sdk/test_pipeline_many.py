@@ -324,6 +324,28 @@ def test_a_thousand_devices_one_of_which_floods_share_fairly(model, monkeypatch)
     assert counts["flood"] > 0
 
 
+def test_before_a_slow_sink_a_flood_takes_no_room_from_the_others(model):
+    release, seen, all_of_them = threading.Event(), [], []
+    flood = [Block(NUMBERS[:8], 50.0, XYZ, "flood") for _ in range(500)]
+    quiet = [Block(NUMBERS[:8], 50.0, XYZ, f"device-{d:02d}") for d in range(60)]
+
+    def slow(prediction):
+        release.wait(20)
+        seen.append((prediction.device, prediction.sequence))
+
+    def fast(prediction):
+        all_of_them.append(prediction)
+        if len(all_of_them) == 999 + 60:  # the model has made all that there is
+            release.set()
+
+    source = From(Fleet(flood[:250] + quiet + flood[250:]), queue=1000)
+    report = checked(Pipeline(model, [source], [To(slow, queue=100, name="slow"), fast]).run())
+    assert {device for device, _ in seen} == {"flood", *(block.device for block in quiet)}
+    assert report.ledger.sinks["slow"].dropped["overflow"] == 999 + 60 - len(seen) > 800
+    of_the_flood = [sequence for device, sequence in seen if device == "flood"]
+    assert of_the_flood == sorted(of_the_flood)
+
+
 def test_a_source_that_goes_silent_is_noticed_and_one_that_hangs_too(model):
     class Hangs:
         live = True
@@ -366,15 +388,16 @@ def test_a_snapshot_is_true_at_any_moment(model):
             yield Block(NUMBERS[:4], 50.0, XYZ)
 
     pipeline = Pipeline(model, [sensor()], [lambda p: None, Away(fails=3)], outbox=False)
-    running = threading.Thread(target=lambda: pipeline.run(duration_s=1.0))
+    running = threading.Thread(target=pipeline.run)
     running.start()
     looks = []
-    while running.is_alive():
+    while len(looks) < 50 or looks[-1].models[0].windows <= 100 or looks[-1].sinks[1].retries < 3:
         now = pipeline.snapshot()
-        if now is not None:
+        if now is not None and now.models:
             looks.append(now)
         time.sleep(0.01)
-    assert len(looks) > 20
+    pipeline.stop()
+    running.join()
     assert looks[-1].ready
     assert [now.progress for now in looks] == sorted(now.progress for now in looks)
     assert looks[-1].progress > looks[0].progress
