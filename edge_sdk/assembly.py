@@ -126,12 +126,13 @@ class Assembly:
 
     def _deliveries(self, names: Sequence[str]) -> list[Delivery]:
         pipeline, running = self._pipeline, self._running
+        many = any(pipeline.has_many(part) for part in pipeline.sources)
         lanes = {} if running.outbox is None else {lane.name: lane for lane in running.outbox.lanes}
         deliveries = []
         for name, part in zip(names, pipeline.sinks, strict=True):
             opener = self._opener("sinks", part.sink, _sink_options(pipeline, part), self.runs)
             kind = delivery_of(pipeline, part)
-            shelf: Shelf = MemoryShelf(pipeline.sink_edge(part), running.books)
+            shelf: Shelf = MemoryShelf(pipeline.sink_edge(part), running.books, fair=many)
             if running.outbox is not None and name in lanes:
                 max_age_s = part.max_age_s or getattr(pipeline.plugin(part), "max_age_s", None)
                 shelf = OutboxShelf(running.outbox, lanes[name], max_age_s)

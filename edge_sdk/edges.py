@@ -260,8 +260,14 @@ class Junction(Generic[T]):
         self._edges.append(edge)
         return edge
 
-    def take(self, limit: int = 1, timeout_s: float | None = None) -> list[T] | None:
-        """What waits, an item of each edge in turn, at most `limit`; waits for the first.
+    def take(
+        self,
+        limit: int = 1,
+        timeout_s: float | None = None,
+        *,
+        weight: Callable[[T], int] = lambda item: 1,
+    ) -> list[T] | None:
+        """What waits, an item of each edge in turn, until they weigh `limit`; waits for the first.
 
         The items are the caller's at once: nothing is held.
 
@@ -271,8 +277,8 @@ class Junction(Generic[T]):
         taken: list[T] = []
         while True:
             with self._bell.lock:
-                while len(taken) < limit and self._pop(taken):
-                    pass
+                while limit > 0 and self._pop(taken):
+                    limit -= weight(taken[-1])
                 if taken:
                     return taken
                 if all(edge.closed for edge in self._edges):

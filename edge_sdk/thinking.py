@@ -23,7 +23,8 @@ from edge_sdk.waiting import MemoryShelf, OutboxShelf
 if TYPE_CHECKING:
     from edge_sdk.fusion import Fusion
 
-#: Arrivals that are read at a time where the model takes several windows at once.
+#: Arrivals that are read at a time where the model takes several windows at once. One that holds many windows
+#: counts as many: while they are looked at, nobody else's are.
 _AT_ONCE = 256
 #: How often idle devices are looked for, s.
 _SWEEP_S = 5.0
@@ -97,7 +98,7 @@ class Thinking:
     def _run(self) -> None:
         at_once = _AT_ONCE if self.inference.batch > 1 else 1
         try:
-            while (arrivals := self.junction.take(at_once, _SWEEP_S)) is not None:
+            while (arrivals := self.junction.take(at_once, _SWEEP_S, weight=self._windows)) is not None:
                 self._busy = True
                 self._take(arrivals)
                 self._busy = False
@@ -114,6 +115,10 @@ class Thinking:
             if self.fusion is not None:
                 self.fusion.finish()
             self.inference.finish()
+
+    def _windows(self, arrival: Arrival) -> int:
+        """How many windows are about in it, one at least."""
+        return 1 + arrival.samples // self.inference.model.hop
 
     def _take(self, arrivals: Sequence[Arrival]) -> None:
         """One invoke for each window where few wait, one for many where many do."""

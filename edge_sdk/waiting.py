@@ -64,12 +64,19 @@ class Shelf(Protocol):
 
 
 class MemoryShelf:
-    """Parcels in a bounded queue with a policy."""
+    """Parcels in a bounded queue with a policy.
 
-    def __init__(self, settings: EdgeSettings, books: Books) -> None:
+    Args:
+        settings: the policy.
+        books: of all predictions.
+        fair: devices share the queue, and none takes another's room; order then holds for each of them.
+    """
+
+    def __init__(self, settings: EdgeSettings, books: Books, *, fair: bool = False) -> None:
         self._books = books
         self._account = SinkAccount()
-        self._edge = Edge[Parcel](settings, self._dropped)
+        key = (lambda parcel: parcel.prediction.device) if fair else None
+        self._edge = Edge[Parcel](settings, self._dropped, key=key)
         self._because = "stopped"
         self._refused = 0
         self._abandoned = False

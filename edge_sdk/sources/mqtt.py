@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -16,6 +15,7 @@ from edge_sdk.brokeraccess import SHARED_OPTIONS, Protocol, access
 from edge_sdk.closing import Closing
 from edge_sdk.contract import Input
 from edge_sdk.errors import Retry
+from edge_sdk.sources._inbox import Inbox, Letter
 from edge_sdk.sources._payload import Format, Payloads
 from edge_sdk.sources._topics import DeviceNames
 
@@ -24,8 +24,8 @@ _POLL_S = 0.1
 _INBOX_BYTES = 32 << 20
 #: What the broker may send beyond max_bytes, so that an oversized message is counted and not only kept away.
 _ROOM_BYTES = 1 << 20
-#: Devices whose overflow is counted apart.
-_MAX_LOSERS = 4096
+#: Characters of a device's name that tell senders apart; longer ones are none.
+_SENDER = 129
 
 
 class Source(Closing):
@@ -113,7 +113,7 @@ class Source(Closing):
             timeout_s=timeout_s,
             protocol=protocol,
         )
-        self._qos, self._max_bytes, self._limit = qos, max_bytes, inbox
+        self._qos = qos
         self._names = DeviceNames(self.scheme, self._access.topic, device)
         self._options: dict[str, Any] = {
             "format": format,
@@ -127,10 +127,7 @@ class Source(Closing):
         self._expected: Input | None = None
         self._payloads: Payloads | None = None
         self._closing = threading.Event()
-        #: What waits to be read, and between, by device, the samples of what had no room there.
-        self._inbox: deque[_Letter | Counter[str]] = deque()
-        self._waiting_bytes = 0
-        self._lock = threading.Lock()
+        self._inbox = Inbox(inbox, _INBOX_BYTES, self._samples)
         reading = Reading(self._take_in, not clean, inbox, max_bytes + _ROOM_BYTES)
         self._connection = Connection(self._access, reading=reading)
 
@@ -178,19 +175,15 @@ class Source(Closing):
 
     def _next(self) -> Iterator[Block | Fault]:
         """What is in the next message; acknowledges it once that was taken."""
-        with self._lock:
-            letter = self._inbox.popleft()
-            if isinstance(letter, _Letter):
-                self._waiting_bytes -= len(letter.data)
-        if isinstance(letter, _Letter):
+        lost, letter = self._inbox.take()
+        for device, count in lost.items():
+            yield Fault("overflow", count, f"{self._access}: more came than could be read", device)
+        if letter is not None:
             yield from self._read(letter)
             if letter.qos:
                 self._connection.acknowledge(letter.mid, letter.qos)
-        else:
-            for device, count in letter.items():
-                yield Fault("overflow", count, f"{self._access}: more came than could be read", device)
 
-    def _read(self, letter: _Letter) -> Iterator[Block | Fault]:
+    def _read(self, letter: Letter) -> Iterator[Block | Fault]:
         if self._payloads is None:
             return
         samples = self._payloads.count
@@ -208,31 +201,18 @@ class Source(Closing):
             topic = message.topic
         except UnicodeDecodeError:
             topic = ""
-        letter = _Letter(topic, message.payload, message.mid, message.qos, message.retain)
-        with self._lock:
-            # Of what is acknowledged the broker was told how much it may send ahead. One that sends more, as
-            # mosquitto 2.0.11 does behind a backlog, is stopped by the bytes alone: it never repeats them.
-            room = letter.qos or len(self._inbox) < self._limit
-            if room and self._waiting_bytes + len(letter.data) <= _INBOX_BYTES:
-                self._waiting_bytes += len(letter.data)
-                self._inbox.append(letter)
-                return
-        self._overflow(letter)
-        if letter.qos:
-            self._connection.acknowledge(letter.mid, letter.qos)
+        sender = (self._names.of(topic) or "")[:_SENDER]
+        letter = Letter(sender, topic, message.payload, message.mid, message.qos, message.retain)
+        for gone in self._inbox.put(letter):
+            if gone.qos:
+                self._connection.acknowledge(gone.mid, gone.qos)
 
-    def _overflow(self, letter: _Letter) -> None:
-        """Count what is in a message that there is no room for, behind those that came before it."""
-        lost: Counter[str] = Counter()
+    def _samples(self, letter: Letter) -> Counter[str]:
+        """How many samples of which device a letter holds."""
+        found: Counter[str] = Counter()
         for item in self._read(letter):
-            lost[item.device] += item.samples if isinstance(item, Fault) else len(item.samples)
-        with self._lock:
-            last = self._inbox[-1] if self._inbox else None
-            if isinstance(last, _Letter) or last is None:
-                last = Counter()
-                self._inbox.append(last)
-            for device, count in lost.items():
-                last[device if device in last or len(last) < _MAX_LOSERS else ""] += count
+            found[item.device] += item.samples if isinstance(item, Fault) else len(item.samples)
+        return found
 
 
 class Secure(Source):  # noqa: D101 - it has the other's
@@ -242,14 +222,3 @@ class Secure(Source):  # noqa: D101 - it has the other's
 
 #: Options that `Payloads` takes as they are.
 _READING = frozenset({"format", "channels", "rate_hz", "dtype", "scale", "max_bytes"})
-
-
-@dataclass(slots=True)
-class _Letter:
-    """A message that waits to be read."""
-
-    topic: str
-    data: bytes
-    mid: int
-    qos: int
-    retained: bool

@@ -170,6 +170,15 @@ def test_a_junction_reads_its_edges_in_turn():
     assert fast.dropped["stopped"] == 9
 
 
+def test_a_junction_hands_out_so_much_at_a_time_by_weight():
+    junction = Junction()
+    edge = junction.edge(EdgeSettings("block", 100))
+    for weight in (1, 1, 50, 1, 1, 1, 1):
+        edge.put(weight)
+    taken = [junction.take(4, weight=lambda item: item) for _ in range(2)]
+    assert taken == [[1, 1, 50], [1, 1, 1, 1]]
+
+
 def test_a_junction_gives_up_waiting_and_goes_on_later():
     junction = Junction()
     edge = junction.edge(EdgeSettings())
