@@ -120,6 +120,7 @@ class Assembly:
             feed.expected = contract.input if contract and pipeline.fusion is None else None
             for file, thinking in zip(pipeline.models, running.models, strict=True):
                 wanted = wanted_from(file, name)
+                thinking.each_device = thinking.each_device or (feed.many and feed.live)
                 feed.outlets.append(Outlet(feed, thinking.junction, pipeline.source_edge(part), wanted))
             feeds.append(feed)
         return feeds

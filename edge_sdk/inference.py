@@ -205,9 +205,19 @@ class Inference:
         if device is not None:
             self._break(device, "gap")
 
-    def sweep(self) -> None:
-        """Forget the devices that are idle."""
-        self._devices.sweep(time.monotonic())
+    def sweep(self, *, each_device: bool = False) -> None:
+        """Forget the devices that are idle; notice those that are silent.
+
+        Args:
+            each_device: devices fall silent one by one, not with their source.
+        """
+        now = time.monotonic()
+        self._devices.sweep(now)
+        silence_s = self._watch.settings.silence_s
+        if each_device and silence_s:
+            for name, heard_s, device in self._devices.heard_before(now - silence_s):
+                for fault in self._watch.silent(device.watched, name, now - heard_s):
+                    self._note(fault)
 
     def finish(self) -> None:
         """The streams ended: what still waits for a full window is given up as ``tail``."""

@@ -84,6 +84,13 @@ class Roster(Generic[T]):
             if self._forget is not None:
                 self._forget(device, state)
 
+    def heard_before(self, then_s: float) -> Iterator[tuple[str, float, T]]:
+        """Devices that were last heard of before a time, each with when; looks only at those."""
+        for device, (heard_s, state) in self._devices.items():
+            if heard_s > then_s:
+                return
+            yield device, heard_s, state
+
     def __len__(self) -> int:
         return len(self._devices)
 

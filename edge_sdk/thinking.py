@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 #: Arrivals that are read at a time where the model takes several windows at once. One that holds many windows
 #: counts as many: while they are looked at, nobody else's are.
 _AT_ONCE = 256
-#: How often idle devices are looked for, s.
-_SWEEP_S = 5.0
+#: How often idle and silent devices are looked for, s.
+_SWEEP_S = 1.0
 #: Predictions that are kept to be shown.
 _SHOWN = 12
 
@@ -62,6 +62,8 @@ class Thinking:
         self.recent: deque[Prediction] = deque(maxlen=_SHOWN)
         #: Arrivals that were taken, and windows that went through, so far.
         self.taken = self.windows = 0
+        #: Some of its sources bring many devices, which fall silent one by one.
+        self.each_device = False
         #: It was asked to stop after this prediction.
         self.enough = False
         self._busy = self._offering = False
@@ -138,7 +140,7 @@ class Thinking:
         now = time.monotonic()
         if now - self._swept_s > _SWEEP_S:
             self._swept_s = now
-            self.inference.sweep()
+            self.inference.sweep(each_device=self.each_device)
 
     def _process(self, arrival: Arrival, *, together: bool) -> None:
         self._feed = arrival.feed

@@ -52,6 +52,7 @@ class Watched:
     """
 
     fault: str | None = None
+    span_s: float = 0.0
     latest: bytes = b""
     unchanged: int = 0
     started_s: float | None = None
@@ -124,13 +125,23 @@ class SensorWatch:
         if not count:
             return
         settings = self.settings
+        device.span_s = count / block.rate_hz
+        yield from self._turned(device, "silence", False, "", block.device)
         if block.gap:
             device.restart()
         if settings.stuck_s:
             stuck = self._stuck(device, samples, block.rate_hz)
-            yield from self._turned(device, "stuck", stuck, f"no change for {settings.stuck_s:g} s", block)
+            yield from self._turned(
+                device, "stuck", stuck, f"no change for {settings.stuck_s:g} s", block.device
+            )
         if live:
             yield from self._timing(device, block, count)
+
+    def silent(self, device: Watched, name: str, for_s: float) -> Iterator[Fault]:
+        """A fault when one of many devices has said nothing for so long, or for three of its blocks."""
+        if for_s > max(self.settings.silence_s, 3 * device.span_s):
+            detail = f"no sample for {self.settings.silence_s:g} s"
+            yield from self._turned(device, "silence", True, detail, name)
 
     def _timing(self, device: Watched, block: Block, count: int) -> Iterator[Fault]:
         off_s = 0.0 if device.started_s is None else block.time_s - device.next_s
@@ -138,7 +149,7 @@ class SensorWatch:
         if late:
             device.doubtful = self._window
         doubtful = device.doubtful > 0
-        yield from self._turned(device, "jitter", doubtful, f"{off_s:+.1f} s off its time", block)
+        yield from self._turned(device, "jitter", doubtful, f"{off_s:+.1f} s off its time", block.device)
         device.doubtful = max(0, device.doubtful - count)
         device.next_s = block.time_s + count / block.rate_hz
         if device.started_s is None or late:
@@ -148,7 +159,7 @@ class SensorWatch:
             rate_hz = device.counted / span_s
             wrong = abs(rate_hz - block.rate_hz) > self._tolerance * block.rate_hz
             detail = f"expected {block.rate_hz:g} Hz, measured {rate_hz:.4g} Hz"
-            yield from self._turned(device, "rate", wrong, detail, block)
+            yield from self._turned(device, "rate", wrong, detail, block.device)
             device.started_s, device.counted = block.time_s, 0
         device.counted += count
 
@@ -160,9 +171,7 @@ class SensorWatch:
             device.latest, device.unchanged = content[-len(content) // count :], 0
         return device.unchanged >= max(100, math.ceil(self.settings.stuck_s * rate_hz))
 
-    def _turned(
-        self, device: Watched, reason: str, holds: bool, detail: str, block: Block
-    ) -> Iterator[Fault]:
+    def _turned(self, device: Watched, reason: str, holds: bool, detail: str, name: str) -> Iterator[Fault]:
         """A fault when something begins, nothing while it lasts."""
         if holds == (reason in device.active):
             return
@@ -172,11 +181,11 @@ class SensorWatch:
             del device.active[reason]
         device.fault = min(device.active, default=None)
         if device.fault is None:
-            self.forget(block.device)
+            self.forget(name)
         else:
-            self.troubled[block.device] = f"{device.fault}: {device.active[device.fault]}"
+            self.troubled[name] = f"{device.fault}: {device.active[device.fault]}"
         if holds:
-            yield Fault(reason, 0, detail, block.device)
+            yield Fault(reason, 0, detail, name)
 
 
 def _limits(wanted: Input | None, margin: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -293,3 +293,33 @@ def test_each_device_has_a_state_of_its_own_also_in_batches(streaming, data):
     assert set(got) == set(expected)
     for device, outputs in expected.items():
         np.testing.assert_allclose(got[device], outputs, atol=1e-5)
+
+
+def test_one_of_many_devices_that_falls_silent_is_noticed_once_and_forgiven(model, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("edge_sdk.inference.time.monotonic", lambda: clock[0])
+    inference = Inference(model, sensor=SensorSettings(silence_s=5.0, jitter_s=0.0))
+
+    def send(device):
+        list(
+            inference.push(
+                Block(samples(100, int(clock[0])), 50.0, NAMES, device, time_s=clock[0]), live=True
+            )
+        )
+
+    send("a")
+    send("b")
+    for second in range(1, 20):
+        clock[0] = float(second)
+        if second % 2 == 0:
+            send("a")
+        inference.sweep(each_device=True)
+        # b sends two seconds a block, so three of them may pass
+        assert inference.troubled == ({"b": "silence: no sample for 5 s"} if second > 6 else {})
+    assert inference.noticed == {"silence": 1}
+    send("b")
+    assert inference.troubled == {}
+    inference.sweep(each_device=False)
+    clock[0] = 40.0
+    inference.sweep()
+    assert inference.noticed == {"silence": 1}
