@@ -298,7 +298,7 @@ def test_each_device_has_a_state_of_its_own_also_in_batches(streaming, data):
 def test_one_of_many_devices_that_falls_silent_is_noticed_once_and_forgiven(model, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("edge_sdk.inference.time.monotonic", lambda: clock[0])
-    inference = Inference(model, sensor=SensorSettings(silence_s=5.0, jitter_s=0.0))
+    inference = Inference(model, sensor=SensorSettings(jitter_s=0.0, rate_tolerance=0.0))
 
     def send(device):
         list(
