@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -93,12 +93,10 @@ class Server:
 
     def freeze(self) -> None:
         """Every process of it stops; the kernel still answers for its sockets."""
-        for process in self._processes():
-            os.kill(process, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        for process in self._processes():
-            os.kill(process, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def encrypt(self) -> Path:
         """Switch TLS on, with a certificate for localhost and 127.0.0.1; returns its authority's."""
@@ -115,6 +113,11 @@ class Server:
             while self.query("SHOW ssl") != [("on",)]:
                 time.sleep(0.02)
         return authority
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self._processes():
+            with suppress(ProcessLookupError):  # it was ending just then
+                os.kill(process, number)
 
     def _processes(self) -> list[int]:
         assert self._process is not None

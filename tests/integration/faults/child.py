@@ -22,6 +22,9 @@ from tests.exposition import parse
 from tests.integration.broker import wait_for
 from tests.integration.faults.oracle import DEVICE, HOP, RATE_HZ, Story
 
+#: After so long it ends by itself, should the tests have died, s.
+LONGEST_S = 300
+_RUN = [sys.executable, "-m", "edge_sdk", "run", "edgeml.toml", "--json"]
 T = TypeVar("T")
 ROOT = Path(__file__).parents[3]
 
@@ -65,7 +68,7 @@ def _table(head: str, keys: Mapping[str, Any]) -> str:
 class Child:
     """One run of a pipeline in a folder that has its edgeml.toml, its outbox and its log."""
 
-    def __init__(self, folder: Path, text: str, *arguments: str) -> None:
+    def __init__(self, folder: Path, text: str) -> None:
         self.folder, self.outbox = folder, folder / "waiting.outbox"
         self.log = folder / "log"
         (folder / "edgeml.toml").write_text(text)
@@ -74,7 +77,7 @@ class Child:
         self.begun_s, self._fed_s = boottime_s(), 0.0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "edge_sdk", "run", "edgeml.toml", "--json", *arguments],
+                [*_RUN, "--duration", str(LONGEST_S)],
                 cwd=folder,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
