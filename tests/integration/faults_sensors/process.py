@@ -49,8 +49,9 @@ class Process(Child):
     def connected(self, nth: int = 0) -> bool:
         return bool(self.source(nth)["connected"])
 
-    def fine(self) -> bool:
-        return bool(self.health()["health"] == "ok")
+    def has_read(self, samples: int) -> bool:
+        """Whether so many samples have reached the model, or were counted on the way."""
+        return int(self.health()["ledger"]["samples"]) >= samples
 
     def complains(self, *words: str) -> Callable[[], bool]:
         """Whether /health names a problem with all of these words, and is not `ok`."""
