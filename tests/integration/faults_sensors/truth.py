@@ -75,6 +75,11 @@ class Stream:
         self.hole()
         self._stretches[-1].lossy = True
 
+    @property
+    def stretches(self) -> list[NDArray[np.float32]]:
+        """float32 [n, channels] each, with a hole between each two."""
+        return [np.stack(stretch.rows) for stretch in self._stretches if stretch.rows]
+
     def check(self, model: Path, predictions: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
         """Every prediction is word for word what the model says about a window without a hole.
 

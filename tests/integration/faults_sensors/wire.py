@@ -27,6 +27,7 @@ class Sensor:
         link: the path at which it is found while it is plugged in, as in /dev/serial/by-id.
         rate_hz: samples a second.
         seed: of its samples.
+        columns: how many of the three channels it has.
 
     Attributes:
         stream: what it sent.
@@ -34,10 +35,10 @@ class Sensor:
         over: set when nobody will read any more.
     """
 
-    def __init__(self, link: Path, rate_hz: float = 100.0, seed: int = 0) -> None:
+    def __init__(self, link: Path, rate_hz: float = 100.0, seed: int = 0, columns: int = 3) -> None:
         self.link, self.rate_hz = link, rate_hz
         self.stream = Stream()
-        self._rows = samples(50_000, seed)
+        self._rows = samples(50_000, seed)[:, :columns]
         self._next = 0
         self._ends: tuple[int, int] | None = None
         self._last = self._rows[0]
