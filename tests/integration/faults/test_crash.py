@@ -4,6 +4,7 @@ import json
 import os
 import random
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -175,12 +176,14 @@ class Line:
         """The oracle's word about all runs of this line."""
         self.story.check(self.lines.arrivals, self.runs)
         check_order(self.lines.arrivals)
-        exact = 0
+        exact, again = 0, 0
         for name, witness in self.witnesses.items():
             arrivals = witness.arrivals
             self.story.check(arrivals)
             check_whole(arrivals, self.wanted(name))
-            assert repeats(arrivals, BATCH[name]) <= BATCH[name] * self.breaks
+            twice = repeats(arrivals, BATCH[name])
+            assert twice <= BATCH[name] * self.breaks
+            again += twice
             there = {arrival.name for arrival in arrivals}
             for owed, _ in self.killed.values():
                 missing = {arrival.name for arrival in owed[name]} - there
@@ -189,7 +192,9 @@ class Line:
             if self.lost.get(run_id) is not None:
                 exact += self.check_made(run_id)
         self.check_port()
-        return exact
+        arrived = sum(len(numbers) for numbers in firsts(self.witnesses["mqtt"].arrivals).values())
+        lost = sum(lost["mqtt"] for lost in self.lost.values() if lost and "mqtt" in lost)
+        return Counter(kills=share(), exact=exact, arrived=arrived, again=again, lost=lost)
 
     def check_made(self, run_id):
         """How many it made: each sink's figures, the file and the clock must agree on one number.
@@ -232,6 +237,11 @@ class Line:
         assert self.port.lines[0][1] == "STOP"
 
 
+def share():
+    """Kills of each of two pipelines."""
+    return -(-ROUNDS // 2)
+
+
 def pause(seconds):
     """The moment of a kill is the one thing here that is not waited for."""
     time.sleep(seconds)
@@ -242,13 +252,11 @@ def test_a_kill_at_any_moment(story, database, tmp_path):
     print(f"EDGEML_KILL_SEED={SEED}")
     with ExitStack() as stack, ThreadPoolExecutor() as pool:
         lines = [Line(story, database, tmp_path / name, name, stack) for name in ("a", "b")]
-        share = -(-ROUNDS // len(lines))
 
         def live(line):
-            for _ in range(share):
+            for _ in range(share()):
                 line.kill_one()
             line.finish()
             return line.check()
 
-        exact = sum(pool.map(live, lines))
-        print(f"{share * len(lines)} kills; what was made is known exactly for {exact}")
+        print(dict(sum(pool.map(live, lines), Counter())))

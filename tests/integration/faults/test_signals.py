@@ -26,7 +26,12 @@ def test_a_run_that_is_ended_or_reloaded_in_an_outage(story, tmp_path):
 def ended(story, folder):
     """SIGTERM: exit 0 at once, everything kept; the next run delivers it."""
     with outage(folder) as (broker, sinks):
-        text = config(story, *sinks, {"url": "jsonl:all.jsonl", "sync": "none"})
+        text = config(
+            story,
+            *sinks,
+            {"url": "jsonl:all.jsonl", "sync": "none"},
+            outbox={"commit_s": 60, "commit_rows": 1000},
+        )
         with Child(folder, text) as child:
             lines = Lines(folder / "all.jsonl")
             child.until(lambda: lines.count > BACKLOG)
