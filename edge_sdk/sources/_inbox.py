@@ -41,19 +41,27 @@ class Inbox:
         letters: of those that nobody acknowledges, so many may wait. Of the others the broker was told how
             much it may send ahead; one that sends more is stopped by the bytes alone.
         size: bytes that may wait.
-        samples: how many samples of which device are in a letter that is lost.
     """
 
-    def __init__(self, letters: int, size: int, samples: Callable[[Letter], Counter[str]]) -> None:
-        self._letters, self._size, self._samples = letters, size, samples
+    def __init__(self, letters: int, size: int) -> None:
+        self._letters, self._size = letters, size
         self._lock = threading.Lock()
         self._waiting = Fair[Letter](lambda letter: letter.sender)
         self._bytes = 0
         #: What was lost before the next letter of each sender.
         self._lost: dict[str, Counter[str]] = {}
 
-    def put(self, letter: Letter) -> list[Letter]:
-        """Take a letter in; returns those that were lost for it, which may be itself."""
+    def put(self, letter: Letter, samples: Callable[[Letter], Counter[str]]) -> list[Letter]:
+        """Take a letter in.
+
+        Args:
+            letter: it.
+            samples: how many samples of which device are in a letter that is lost; not kept, because two that
+                hold each other keep their descriptors, too.
+
+        Returns:
+            Those that were lost for it, which may be itself.
+        """
         gone = []
         with self._lock:
             self._waiting.append((0.0, letter))
@@ -61,7 +69,7 @@ class Inbox:
             while self._bytes > self._size or (not letter.qos and len(self._waiting) > self._letters):
                 gone.append(self._waiting.pop_surplus()[1])
                 self._bytes -= len(gone[-1].data)
-                self._note(gone[-1])
+                self._note(gone[-1], samples)
         return gone
 
     def take(self) -> tuple[Counter[str], Letter | None]:
@@ -76,9 +84,9 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._lost)
 
-    def _note(self, letter: Letter) -> None:
+    def _note(self, letter: Letter, samples: Callable[[Letter], Counter[str]]) -> None:
         """Count what is in it; whoever reads the sender's next one must know of it first."""
         sender = letter.sender if letter.sender in self._lost or len(self._lost) < _MOST else ""
         lost = self._lost.setdefault(sender, Counter())
-        for device, count in self._samples(letter).items():
+        for device, count in samples(letter).items():
             lost[device if device in lost or len(lost) < _MOST else ""] += count

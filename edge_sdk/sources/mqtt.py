@@ -127,7 +127,7 @@ class Source(Closing):
         self._expected: Input | None = None
         self._payloads: Payloads | None = None
         self._closing = threading.Event()
-        self._inbox = Inbox(inbox, _INBOX_BYTES, self._samples)
+        self._inbox = Inbox(inbox, _INBOX_BYTES)
         reading = Reading(self._take_in, not clean, inbox, max_bytes + _ROOM_BYTES)
         self._connection = Connection(self._access, reading=reading)
 
@@ -203,7 +203,7 @@ class Source(Closing):
             topic = ""
         sender = (self._names.of(topic) or "")[:_SENDER]
         letter = Letter(sender, topic, message.payload, message.mid, message.qos, message.retain)
-        for gone in self._inbox.put(letter):
+        for gone in self._inbox.put(letter, self._samples):
             if gone.qos:
                 self._connection.acknowledge(gone.mid, gone.qos)
 
