@@ -1,10 +1,11 @@
 """The wall clock is stepped, by a day and to 1970, under a running pipeline: only what people read moves."""
 
 import socket
+import sqlite3
 import ssl
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from itertools import pairwise
 
@@ -83,6 +84,15 @@ def manager(path):
             thread.join()
 
 
+@contextmanager
+def locked(database):
+    """Nobody else can write to it."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        yield
+        holder.execute("ROLLBACK")
+
+
 def decided(predictions):
     """The events that the times on the boot clock give."""
     decision = Decision(DecisionSettings(**DECISION), LABELS_XYZ)
@@ -117,6 +127,9 @@ ca = "{authority.cert}"
 url = "serial:{valve.link}"
 safe_line = "STOP"
 max_age_s = 30
+[[sink]]
+url = "sqlite:all.db"
+max_age_s = 60
 """
         text = PIPELINE.format(link=sensor.link) + sinks
         with environment(clock.variables, **notify), Process(tmp_path, text) as process:
@@ -124,7 +137,6 @@ max_age_s = 30
             sensor.greet()
             sensor.send(10.0, process.complains("certificate is not trusted", "1970-01-01"))
             assert not hook.requests
-            steps = [(time.monotonic(), BOOT - begun_s)]
             clock.step(0)
             sensor.send(15.0, lambda: hook.requests)
             for offset_s, then in (
@@ -134,11 +146,13 @@ max_age_s = 30
                 (0, answer(204)),
             ):
                 hook.then(then)
-                clock.step(offset_s)
-                steps.append((time.monotonic(), offset_s))
-                sensor.send(0.8)
+                with locked(tmp_path / "all.db"):
+                    sensor.send(0.2)  # something waits in memory, too
+                    clock.step(offset_s)
+                    sensor.send(0.3)
+                sensor.send(0.4)
             process.until(lambda: process.source()["silent_s"] > 0.2)
-            process.until(lambda: process.health()["sinks"][1]["queued"] == 0, 15.0)
+            process.until(lambda: not any(sink["queued"] for sink in process.health()["sinks"]), 15.0)
             ledger = process.end()
         commands = [line for _, line in valve.lines]
     predictions = stored(tmp_path / "all.jsonl")

@@ -324,6 +324,28 @@ def test_a_thousand_devices_one_of_which_floods_share_fairly(model, monkeypatch)
     assert counts["flood"] > 0
 
 
+def test_while_a_flood_is_looked_at_nobody_waits_for_all_of_it(model):
+    """Blocks that hold many windows are not taken by the hundred."""
+    begun, made = threading.Event(), []
+    large = np.tile(NUMBERS, (2, 1))
+
+    def fleet():
+        for _ in range(200):
+            yield Block(large, 50.0, XYZ, "flood")
+        begun.wait(20)
+        yield Block(NUMBERS[:8], 50.0, XYZ, "quiet")
+
+    def note(prediction):
+        begun.set()
+        if prediction.device == "quiet":
+            made.append(pipeline.snapshot().ledger.predictions)
+
+    pipeline = Pipeline(model, [Fleet(fleet())], [note])
+    report = checked(pipeline.run())
+    assert report.predictions == 200 * 200  # the last one is the quiet one's
+    assert made[0] < 30_000
+
+
 def test_before_a_slow_sink_a_flood_takes_no_room_from_the_others(model):
     release, seen, all_of_them = threading.Event(), [], []
     flood = [Block(NUMBERS[:8], 50.0, XYZ, "flood") for _ in range(500)]
