@@ -235,8 +235,12 @@ def test_what_a_killed_process_had_not_taken_comes_again(tmp_path, protocol):
 
 
 @pytest.mark.parametrize("qos", [1, 0])
-def test_a_reader_that_waits_is_waited_for_with_qos_1_and_counts_what_it_loses_with_qos_0(broker, qos):
-    with reading(broker, "plant/+", qos=qos, inbox=10) as reader, Device(broker.port) as device:
+def test_a_reader_that_waits_is_waited_for_with_qos_1_and_counts_what_it_loses_with_qos_0(tmp_path, qos):
+    with (
+        running_broker(tmp_path, "log_type all") as broker,
+        reading(broker, "plant/+", qos=qos, inbox=10) as reader,
+        Device(broker.port) as device,
+    ):
         reader.wait_until_subscribed(device, "plant/a")
         reader.may_go_on.clear()
         device.publish("plant/a", *(sample(i) for i in range(300)), qos=qos)
