@@ -243,7 +243,9 @@ class Feed:
             number = self._numbers.get(item.device, now)
             if number is None:
                 return self._put(Fault("too_many_devices", len(item.samples), device=item.device))
-            number[0] += 1
+            # No window spans a silence; of many devices it is the way here that was silent, and each may have
+            # all that it sent.
+            number[0] += 2 if self._silent and not self.many else 1
             arrival = Arrival(item, number[0], now, self)
             self._backoff.reset()
             self._heard_s, self._silent = now, False

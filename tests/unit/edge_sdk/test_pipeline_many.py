@@ -404,6 +404,23 @@ def test_a_source_that_goes_silent_is_noticed_and_one_that_hangs_too(model):
     assert report.ledger.faults["silence"] == 1
 
 
+@pytest.mark.parametrize("many", [False, True])
+def test_no_window_spans_a_silence_that_was_counted_unless_it_may_be_the_way_that_was_silent(model, many):
+    class Pauses(Fleet):
+        def __iter__(self):
+            yield from blocks(1, 6)
+            while not pipeline.snapshot().ledger.faults["silence"]:
+                time.sleep(0.05)
+            yield from blocks(1, 6)
+
+    Pauses.many = many
+    got = []
+    pipeline = Pipeline(model, [Pauses([])], [got.append], sensor={"silence_s": 0.5, "jitter_s": 0.3})
+    report = checked(pipeline.run(duration_s=20))
+    assert [prediction.fault for prediction in got] == (["jitter", "jitter"] if many else [])
+    assert report.ledger.faults == {"silence": 1, "jitter": 1} if many else {"silence": 1}
+
+
 def test_a_snapshot_is_true_at_any_moment(model):
     def sensor():
         for _ in ticks(500.0):
