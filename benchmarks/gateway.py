@@ -34,7 +34,7 @@ def rows(models: Mapping[str, Path]) -> list[Row]:
 def _rows(name: str, model: Model) -> list[Row]:
     shape = (DEVICES, model.window, model.channel_count)
     windows = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    blocks = [Block(window, 50.0, device=f"device-{i:04d}", gap=True) for i, window in enumerate(windows)]
+    blocks = [Block(window, 50.0, device=f"device-{i:04d}") for i, window in enumerate(windows)]
     loops = [Inference(model), Inference(model)]
     ways: dict[str, Callable[[], int]] = {
         "run": lambda: sum(1 for window in windows if model.run(window)),

@@ -126,20 +126,21 @@ class SensorWatch:
             return
         settings = self.settings
         device.span_s = count / block.rate_hz
-        yield from self._turned(device, "silence", False, "", block.device)
+        if "silence" in device.active:
+            yield from self._turned(device, "silence", False, "", block.device)
         if block.gap:
             device.restart()
         if settings.stuck_s:
             stuck = self._stuck(device, samples, block.rate_hz)
-            yield from self._turned(
-                device, "stuck", stuck, f"no change for {settings.stuck_s:g} s", block.device
-            )
+            if stuck != ("stuck" in device.active):
+                detail = f"no change for {settings.stuck_s:g} s"
+                yield from self._turned(device, "stuck", stuck, detail, block.device)
         if live:
             yield from self._timing(device, block, count)
 
     def silent(self, device: Watched, name: str, for_s: float) -> Iterator[Fault]:
         """A fault when one of many devices has said nothing for so long, or for three of its blocks."""
-        if for_s > max(self.settings.silence_s, 3 * device.span_s):
+        if "silence" not in device.active and for_s > max(self.settings.silence_s, 3 * device.span_s):
             detail = f"no sample for {self.settings.silence_s:g} s"
             yield from self._turned(device, "silence", True, detail, name)
 
@@ -149,7 +150,9 @@ class SensorWatch:
         if late:
             device.doubtful = self._window
         doubtful = device.doubtful > 0
-        yield from self._turned(device, "jitter", doubtful, f"{off_s:+.1f} s off its time", block.device)
+        if doubtful != ("jitter" in device.active):
+            detail = f"{off_s:+.1f} s off its time"
+            yield from self._turned(device, "jitter", doubtful, detail, block.device)
         device.doubtful = max(0, device.doubtful - count)
         device.next_s = block.time_s + count / block.rate_hz
         if device.started_s is None or late:
@@ -158,8 +161,9 @@ class SensorWatch:
         if self._tolerance and device.counted >= _RATE_SAMPLES and span_s >= _RATE_S:
             rate_hz = device.counted / span_s
             wrong = abs(rate_hz - block.rate_hz) > self._tolerance * block.rate_hz
-            detail = f"expected {block.rate_hz:g} Hz, measured {rate_hz:.4g} Hz"
-            yield from self._turned(device, "rate", wrong, detail, block.device)
+            if wrong != ("rate" in device.active):
+                detail = f"expected {block.rate_hz:g} Hz, measured {rate_hz:.4g} Hz"
+                yield from self._turned(device, "rate", wrong, detail, block.device)
             device.started_s, device.counted = block.time_s, 0
         device.counted += count
 
@@ -172,9 +176,7 @@ class SensorWatch:
         return device.unchanged >= max(100, math.ceil(self.settings.stuck_s * rate_hz))
 
     def _turned(self, device: Watched, reason: str, holds: bool, detail: str, name: str) -> Iterator[Fault]:
-        """A fault when something begins, nothing while it lasts."""
-        if holds == (reason in device.active):
-            return
+        """A fault when something begins; call it only when it begins or ends."""
         if holds:
             device.active[reason] = detail
         else:
