@@ -10,7 +10,20 @@ from pathlib import Path
 
 import click
 
-from benchmarks import conversion, delivery, fleet, gateway, invoke, models, runner, start, training, windows
+from benchmarks import (
+    conversion,
+    delivery,
+    fleet,
+    gateway,
+    invoke,
+    models,
+    outbox,
+    runner,
+    soak,
+    start,
+    training,
+    windows,
+)
 from benchmarks.measure import Row
 from edge_sdk.cli import json_option, print_json
 
@@ -30,6 +43,8 @@ def main(only: tuple[str, ...], as_json: bool) -> None:
             ("delivery", lambda: delivery.rows(files["mlp"])),
             ("gateway", lambda: gateway.rows(files)),
             ("fleet", fleet.rows),
+            ("outbox", outbox.rows),
+            ("soak", soak.rows),
             ("runner", lambda: runner.rows(files["conv1d"])),
             ("windows", windows.rows),
             ("conversion", lambda: conversion.rows(Path(scratch))),
