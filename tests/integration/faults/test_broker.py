@@ -42,7 +42,7 @@ def test_three_brokers_in_trouble_at_once(story, tmp_path):
             brokers["freezes"].freeze()
             brokers["restarts"].stop(gently=True)
             brokers["forgets"].stop()
-            child.until(lambda before=before: lines.count > before + 200)  # nothing holds the file back
+            child.until(lambda before=before: lines.count > before + 120)  # nothing holds the file back
             brokers["freezes"].thaw()
             brokers["restarts"].start()
             come_back(child, brokers["forgets"], subscribers["forgets"])

@@ -78,7 +78,7 @@ def test_between_two_runs(story, tmp_path):
         first = tmp_path / "first"
         first.mkdir()
         with Child(first, text("first")) as child:
-            child.until(lambda: len(kept(child.outbox).owed.get("broker", ())) > 150)
+            child.until(lambda: len(kept(child.outbox).owed.get("broker", ())) > 100)
             before = child.stop()
         held = balanced(before)["queued"]
         letters = kept(child.outbox).owed["broker"]
@@ -158,7 +158,7 @@ def test_during_a_run(story, tmp_path):
                 outbox={"commit_s": 0.05, "memory_rows": 32},
             )
             with Child(folder, text) as child:
-                child.until(lambda: len(kept(child.outbox).owed.get("broker", ())) > 120)
+                child.until(lambda: len(kept(child.outbox).owed.get("broker", ())) > 80)
                 damage(child.outbox)
                 before = len(hook.arrivals)
                 child.until(lambda: len(hook.arrivals) > before + 60)

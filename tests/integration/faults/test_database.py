@@ -34,7 +34,7 @@ def test_a_server_that_crashes_restarts_and_freezes(story, tmp_path, database):
             stop()
             try:
                 before = lines.count
-                child.until(lambda before=before: lines.count > before + 150)  # nothing holds the file back
+                child.until(lambda before=before: lines.count > before + 80)  # nothing holds the file back
             finally:
                 start()
         before = rows.count

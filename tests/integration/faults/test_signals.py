@@ -12,7 +12,7 @@ from tests.integration.faults.witnesses import AT_ONCE, Hook, Lines, Subscriber
 
 pytestmark = pytest.mark.integration
 
-BACKLOG = 80
+BACKLOG = 50
 
 
 def owed(child):

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 
 SLOW_S = 100 * HOP / RATE_HZ
 #: Of each phase.
-PREDICTIONS = 200
+PREDICTIONS = 120
 #: Reads a line, keeps it, and says so; takes its time while there is a file of that name.
 COMMAND = 'while read -r line; do [ -e slow ] && sleep 1; echo "$line" >> command.jsonl; echo ok; done'
 
