@@ -217,7 +217,11 @@ class Running:
         for delivery in self.deliveries:
             if isinstance(delivery.shelf, MemoryShelf):
                 parcels.update((id(parcel), parcel) for parcel in delivery.shelf.owed())
-        waiting = [parcel for parcel in parcels.values() if not parcel.lost]
+        waiting = [
+            parcel
+            for parcel in parcels.values()
+            if not parcel.lost and (parcel.letter is None or not parcel.letter.lost)
+        ]
         if self.outbox is None:
             return len(waiting)
         also = sum(parcel.letter is None or not self.outbox.owes(parcel.letter) for parcel in waiting)
