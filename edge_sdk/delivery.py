@@ -176,7 +176,7 @@ class Delivery:
         return batch
 
     def _works(self) -> None:
-        self.problem = None
+        self.problem = self._draining_s = None
         self._backoff.reset()
 
     def _settle(self, batch: Sequence[Item]) -> None:

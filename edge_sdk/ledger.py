@@ -105,6 +105,7 @@ class Ledger:
             and all(samples.balanced for samples in self.models.values())
             and (self.fusion is None or self.fusion.balanced)
             and self.predictions == self.delivered + self.queued + self.lost
+            and min(self.delivered, self.queued, self.lost) >= 0
             and all(account.balanced for account in self.sinks.values())
         )
 

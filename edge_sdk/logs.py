@@ -68,6 +68,9 @@ class LogHandler(logging.Handler):
         self.run_id = ""
         self._stream, self._file = stream, _descriptor(stream)
         self._journal = is_journal(self._file)
+        if self._file is not None:
+            # Its own: while a model loads, standard error itself may lead nowhere.
+            self._file = os.dup(self._file)
         self._as_json = form == "json" or (form == "auto" and self._journal)
         self._repeats, self._lines, self._left_out = Repeats(), deque[str](), 0
         self._ends = False
@@ -93,6 +96,10 @@ class LogHandler(logging.Handler):
         self._ends = True
         self._bell.set()
         self._thread.join(_PATIENCE_S)
+        file = self._file
+        if file is not None and not self._thread.is_alive():
+            self._file = None
+            os.close(file)
         super().close()
 
     def _put(self, line: str) -> None:

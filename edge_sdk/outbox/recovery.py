@@ -168,6 +168,8 @@ def _recover(
         else:  # they were in the database that is no more
             gaps[lane.name] = Gap(lane.slot, before.cursor + 1, last_id + 1, missing)
             if missing:
+                gone = "%s: %d predictions for %s were on a database that is gone"
+                _LOG.error(gone, store.path, missing, lane.name)
                 lane.account.carried += missing
                 lane.account.dropped["corrupt"] += missing
         redelivering[lane.name] = min(before.held, owed[lane])

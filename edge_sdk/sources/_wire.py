@@ -34,19 +34,30 @@ class Wire:
         rate_hz: the source's option; None takes the model's rate.
         wanted: what the model was trained with, where that is known.
         device: name of what is connected, where the wire itself names none.
+        piped: bytes may come faster than they were sampled, as a file's do: no sample is stamped earlier than
+            the one before it.
 
     Raises:
         ConfigError: neither an option nor a contract says the rate.
     """
 
     def __init__(
-        self, url: str, parser: Parser, rate_hz: float | None, wanted: Input | None, device: str
+        self,
+        url: str,
+        parser: Parser,
+        rate_hz: float | None,
+        wanted: Input | None,
+        device: str,
+        *,
+        piped: bool = False,
     ) -> None:
-        self._parser, self._device = parser, device
+        self._parser, self._device, self._piped = parser, device, piped
         self._rate_hz = settled_rate_hz(url, rate_hz, wanted)
         #: Holes that may be anyone's, and how many there had been at each device's last block.
         self._holes = 0
         self._known: dict[str, int] = {}
+        #: Where the next sample of each device belongs, of a pipe.
+        self._next_s: dict[str, float] = {}
         self._heard_s = time.monotonic()
 
     def feed(self, data: bytes) -> Iterator[Block | Fault]:
@@ -59,6 +70,10 @@ class Wire:
             device = parser.device or self._device
             self._heard_s = time.monotonic()
             age_s = (len(item) - 1) / self._rate_hz
+            if self._piped:
+                begins_s = max(boottime_s() - age_s, self._next_s.get(device, 0.0))
+                self._next_s[device] = begins_s + len(item) / self._rate_hz
+                age_s = boottime_s() - begins_s
             yield Block(
                 item,
                 self._rate_hz,

@@ -60,7 +60,7 @@ class Source(Closing):
     def __iter__(self) -> Iterator[Block | Fault]:
         expected = self._expected.names if self._expected else ()
         lines = LineParser(self.channels, expected, self.delimiter, device_key=self.device_key)
-        wire = Wire("stdin", lines, self.rate_hz, self._expected, self.device)
+        wire = Wire("stdin", lines, self.rate_hz, self._expected, self.device, piped=True)
         for data in self._chunks():
             yield from wire.feed(data)
 

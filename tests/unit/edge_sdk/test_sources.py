@@ -1,5 +1,6 @@
 import contextlib
 import functools
+import itertools
 import operator
 import os
 import pty
@@ -20,6 +21,7 @@ from edge_sdk.contract import Channel, Input
 from edge_sdk.errors import ConfigError, DatasetError, Retry
 from edge_sdk.recordings import Signal
 from edge_sdk.sources._lines import MAX_DEVICES, MAX_LINE_BYTES, LineParser
+from edge_sdk.sources._wire import Wire
 
 XYZ = ("ax", "ay", "az")
 WANTED = Input(tuple(Channel(name) for name in XYZ), 50.0, 8, 4)
@@ -413,3 +415,12 @@ def test_what_cannot_be_replayed_is_said(tmp_path):
     for option in ("speed=-1", "block=0", "rate_hz=0", "repeat=-1"):
         with pytest.raises(ConfigError, match="expected a positive number"):
             open_source(f"replay:{tmp_path}/plain.csv?{option}")
+
+
+def test_a_pipe_that_is_faster_than_its_rate_never_goes_back_in_time():
+    wire = Wire("stdin", LineParser(), 50.0, None, "press-7", piped=True)
+    blocks = [block for _ in range(20) for block in wire.feed(b"1,2\n" * 25)]
+    assert len(blocks) == 20
+    for one, following in itertools.pairwise(blocks):
+        assert following.time_s >= one.time_s + 25 / 50.0 - 1e-6
+        assert following.wall_s >= one.wall_s + 25 / 50.0 - 0.1
