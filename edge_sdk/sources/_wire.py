@@ -69,18 +69,18 @@ class Wire:
                 continue
             device = parser.device or self._device
             self._heard_s = time.monotonic()
-            age_s = (len(item) - 1) / self._rate_hz
+            now_s = boottime_s()
+            begins_s = now_s - (len(item) - 1) / self._rate_hz
             if self._piped:
-                begins_s = max(boottime_s() - age_s, self._next_s.get(device, 0.0))
+                begins_s = max(begins_s, self._next_s.get(device, 0.0))
                 self._next_s[device] = begins_s + len(item) / self._rate_hz
-                age_s = boottime_s() - begins_s
             yield Block(
                 item,
                 self._rate_hz,
                 parser.channels or (parser.expected if item.shape[1] == len(parser.expected) else ()),
                 device,
-                time_s=boottime_s() - age_s,
-                wall_s=time.time() - age_s,
+                time_s=begins_s,
+                wall_s=time.time() - (now_s - begins_s),
                 gap=self._known.get(device, 0) != self._holes,
             )
             self._known[device] = self._holes
