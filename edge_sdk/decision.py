@@ -24,7 +24,8 @@ class Decision:
 
     def __init__(self, settings: DecisionSettings, labels: tuple[str, ...]) -> None:
         self.settings, self.labels = settings, labels
-        self._recent: deque[NDArray[np.float32]] = deque(maxlen=settings.smooth)
+        # An empty deque is 760 bytes, and there is one for each of thousands of devices.
+        self._recent = deque[NDArray[np.float32]](maxlen=settings.smooth) if settings.smooth > 1 else None
         self._release = settings.threshold if settings.release is None else settings.release
         self.active: str | None = None
         self._candidate: str | None = None
@@ -35,7 +36,7 @@ class Decision:
         """Smooth the scores and set `event`; changes and returns the prediction it is given."""
         if prediction.score is None or len(self.labels) != prediction.outputs.size:
             return prediction
-        if self.settings.smooth > 1:
+        if self._recent is not None:
             self._recent.append(prediction.outputs)
             scores = np.mean(self._recent, axis=0)
             best = int(scores.argmax())
@@ -47,7 +48,8 @@ class Decision:
 
     def reset(self) -> None:
         """Forget the smoothing history, as after a gap; an event that is on stays on."""
-        self._recent.clear()
+        if self._recent:
+            self._recent.clear()
         self._candidate = self._below_since_s = None
 
     def _decide(self, prediction: Prediction, scores: NDArray[np.float32]) -> None:

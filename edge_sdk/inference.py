@@ -129,7 +129,9 @@ class Inference:
     def device_bytes(self) -> int:
         """What one device takes, bytes: its ring, and the objects around it."""
         ring = 2 * self.model.window * self._channel_count * 4
-        return ring + self.model.new_state().bytes + _OBJECTS_BYTES
+        smooth = self.decision.smooth
+        recent = _DEQUE_BYTES + smooth * (4 * len(self.model.labels) + 112) if smooth > 1 else 0
+        return ring + self.model.new_state().bytes + recent + _OBJECTS_BYTES
 
     def push(
         self, block: Block, number: int | None = None, *, live: bool = False, arrived_s: float = 0.0
@@ -363,7 +365,7 @@ class Inference:
         return [block.channels.index(name) for name in wanted]
 
 
-#: The objects of one device without its ring, bytes; `make bench` measures the whole.
-_OBJECTS_BYTES = 1500
+#: The objects of one device without its ring, and what remembers its scores, bytes; `make bench` measures.
+_OBJECTS_BYTES, _DEQUE_BYTES = 1000, 760
 #: Orders of columns that are remembered.
 _LAYOUTS = 256
