@@ -5,8 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.models import Linear, write_model
+
+
+# Machines stall; how long an example took says nothing about it.
+settings.register_profile("edgeml", deadline=None)
+settings.load_profile("edgeml")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -86,7 +86,9 @@ class LineParser:
     def _flush(self, runs: dict[str, list[list[float]]]) -> Iterator[NDArray[np.float32]]:
         for device, rows in runs.items():
             self.device = device
-            yield np.array(rows, np.float32)
+            with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and no sample
+                samples = np.array(rows, np.float32)
+            yield samples
         runs.clear()
 
     def _lines(self, data: bytes) -> Iterator[bytes | None]:
