@@ -9,7 +9,6 @@ from hypothesis import settings
 
 from tests.models import Linear, write_model
 
-
 # Machines stall; how long an example took says nothing about it.
 settings.register_profile("edgeml", deadline=None)
 settings.load_profile("edgeml")
