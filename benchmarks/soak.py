@@ -39,8 +39,8 @@ FAULTS = {
     "jitter": "0.01/0.5s/4",
 }
 LOOSE = {"unplug": "7s", "hang": "3s/0.5s", "nan": 0.02}
-#: Memory that has not settled yet: engines for each size of batch, pages of the databases, s.
-WARM_S = 120.0
+#: Until memory has settled: engines for each size of batch, what SQLite caches of two databases, s.
+WARM_S = 600.0
 _TOML = """
 device = "press-7"
 [model]
@@ -236,7 +236,7 @@ def _source(name: str, options: dict[str, Any]) -> str:
 def rows() -> list[Row]:
     """Memory and what else it takes, over time; and whether its books balance."""
     seconds = float(os.environ.get("EDGEML_SOAK_S", "300"))
-    warm_s = min(WARM_S, seconds / 3)
+    warm_s = min(WARM_S, seconds / 2)
     with tempfile.TemporaryDirectory() as folder:
         found = soak(Path(folder), seconds)
     part = found.steady(warm_s)

@@ -20,7 +20,7 @@ from tests.integration.faults_sensors.truth import HOP, WINDOW, samples, write
 
 pytestmark = pytest.mark.integration
 
-DEVICES, MESSAGES = 1000, 4
+DEVICES, MESSAGES = 1000, 3
 #: Of a quiet device: a message of HOP samples a second.
 RATE_HZ = float(HOP)
 TOML = """
@@ -216,14 +216,14 @@ def test_devices_that_were_forgotten_come_back_with_new_numbers(tmp_path):
     with running_broker(
         tmp_path, "persistence false", "max_queued_messages 0", "log_type subscribe"
     ) as broker:
-        devices = "[devices]\nlimit = 50\nidle_s = 2"
+        devices = "[devices]\nlimit = 50\nidle_s = 1.5"
         text = TOML.format(url=f"mqtt://127.0.0.1:{broker.port}/plant/+", devices=devices)
         with Process(tmp_path, text) as process:
             process.until(lambda: " plant/" in broker.log.read_text())
             each, sent = client(broker.port), 0
             for fleet in (first, second, first):
                 if sent:
-                    wait_for(lambda: process.source()["silent_s"] > 2.2)
+                    wait_for(lambda: process.source()["silent_s"] > 1.7)
                 for name in fleet.names:
                     for nth in range(3):
                         each.publish(f"plant/{name}", fleet.message(name, nth), 1)
