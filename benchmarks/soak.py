@@ -39,6 +39,8 @@ FAULTS = {
     "jitter": "0.01/0.5s/4",
 }
 LOOSE = {"unplug": "7s", "hang": "3s/0.5s", "nan": 0.02}
+#: What resident memory may grow by once it has settled, kB an hour.
+FLAT_KB_H = 500.0
 #: Until memory has settled: engines for each size of batch, what SQLite caches of two databases, s.
 WARM_S = 600.0
 _TOML = """
@@ -48,6 +50,7 @@ file = "m.tflite"
 [sensor]
 silence_s = 1
 stuck_s = 1
+jitter_s = 0.3
 [outbox]
 file = "waiting.outbox"
 [[sink]]
@@ -237,6 +240,7 @@ def rows() -> list[Row]:
     """Memory and what else it takes, over time; and whether its books balance."""
     seconds = float(os.environ.get("EDGEML_SOAK_S", "300"))
     warm_s = min(WARM_S, seconds / 2)
+    settled = seconds > 2 * WARM_S
     with tempfile.TemporaryDirectory() as folder:
         found = soak(Path(folder), seconds)
     part = found.steady(warm_s)
@@ -248,7 +252,14 @@ def rows() -> list[Row]:
     owed = ledger["sinks"]["hook"]["queued"]
     whole = found.received + owed >= ledger["predictions"] == found.stored and not found.disorder
     return [
-        Row(f"{what}: resident memory, by thirds", f"{thirds} MB", "", f"{slope:+.0f} kB/h", "", None),
+        Row(
+            f"{what}: resident memory, by thirds",
+            f"{thirds} MB",
+            "",
+            f"{slope:+.0f} kB/h" if settled else "",
+            f"≤ {FLAT_KB_H:.0f} kB/h" if settled else "",
+            slope <= FLAT_KB_H if settled else None,
+        ),
         Row(f"{what}: threads, files", *_spans(found, part), "", "", None),
         Row(f"{what}: of one processor", f"{found.busy(warm_s):.1%}", "", "", "", None),
         Row(
