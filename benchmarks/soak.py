@@ -215,7 +215,7 @@ def soak(folder: Path, seconds: float, seed: int = 0) -> Soaked:
     with _serving(seed) as server:
         text = _TOML.format(port=server.server_address[1])
         text += _source("noisy", {**FAULTS, "seed": seed}) + _source("loose", {**LOOSE, "seed": seed + 1})
-        with Process(folder, text) as process:
+        with Process(folder, text, seconds + 120) as process:
             begun_s = time.monotonic()
             while (at_s := time.monotonic() - begun_s) < seconds:
                 process.health()

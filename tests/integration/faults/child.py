@@ -68,7 +68,7 @@ def _table(head: str, keys: Mapping[str, Any]) -> str:
 class Child:
     """One run of a pipeline in a folder that has its edgeml.toml, its outbox and its log."""
 
-    def __init__(self, folder: Path, text: str) -> None:
+    def __init__(self, folder: Path, text: str, longest_s: float = LONGEST_S) -> None:
         self.folder, self.outbox = folder, folder / "waiting.outbox"
         self.log = folder / "log"
         (folder / "edgeml.toml").write_text(text)
@@ -77,7 +77,7 @@ class Child:
         self.begun_s, self._fed_s = boottime_s(), 0.0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*_RUN, "--duration", str(LONGEST_S)],
+                [*_RUN, "--duration", str(longest_s)],
                 cwd=folder,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from edge_sdk.blocks import boottime_s
-from tests.integration.faults.child import Child
+from tests.integration.faults.child import LONGEST_S, Child
 from tests.integration.faults.oracle import balanced
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -24,8 +24,8 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 class Process(Child):
     """A child that is asked how it is."""
 
-    def __init__(self, folder: Path, text: str, *arguments: str) -> None:
-        super().__init__(folder, f'status = "127.0.0.1:0"\n{text}', *arguments)
+    def __init__(self, folder: Path, text: str, longest_s: float = LONGEST_S) -> None:
+        super().__init__(folder, f'status = "127.0.0.1:0"\n{text}', longest_s)
         self.until(lambda: "/health" in self.said)
         (self._address,) = re.findall(r"http://([\d.:]+)/health", self.said)
 
