@@ -80,33 +80,29 @@ class Stream:
         """float32 [n, channels] each, with a hole between each two."""
         return [np.stack(stretch.rows) for stretch in self._stretches if stretch.rows]
 
-    def check(self, model: Path, predictions: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
+    def check(self, model: Path, predictions: Sequence[Mapping[str, Any]]) -> None:
         """Every prediction is word for word what the model says about a window without a hole.
 
         None is missing either: of each stretch all windows came, in order; of a torn one, all up to the last.
-
-        Returns:
-            Of each prediction, the stretch and the place in it where its window begins.
         """
         with Model.load(model) as loaded:
             said = [_said(loaded, stretch.rows) for stretch in self._stretches]
-        found: list[tuple[int, int]] = []
+        found = 0
         for nth, (stretch, answers) in enumerate(zip(self._stretches, said, strict=True)):
             start, missing = 0, 0
-            while start < len(answers) and len(found) < len(predictions):
-                if not _same(predictions[len(found)], answers[start]):
+            while start < len(answers) and found < len(predictions):
+                if not _same(predictions[found], answers[start]):
                     missing += 1
                     start += 1 if stretch.lossy else HOP
                     continue
                 assert not missing or stretch.lossy, f"stretch {nth}: {missing} before {start}"
-                found.append((nth, start))
+                found += 1
                 start += HOP
             left = len(answers) > start or missing
             where = f"stretch {nth} of {len(stretch.rows)}: {missing} missing before {start}"
             assert not left or stretch.torn or stretch.lossy, where
-        rest = predictions[len(found) :]
+        rest = predictions[found:]
         assert not rest, f"{len(rest)} of {len(predictions)} invented, the first is {rest[0]}"
-        return found
 
 
 def _said(model: Model, rows: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
