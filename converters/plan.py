@@ -59,7 +59,13 @@ class Plan:
         return self.alive[step + 1]
 
 
-def plan(graph: Graph, *, tflm: bool = False, scratch: Mapping[int, int] | None = None) -> Plan:
+def plan(
+    graph: Graph,
+    *,
+    tflm: bool = False,
+    scratch: Mapping[int, int] | None = None,
+    in_place: Mapping[int, Sequence[int]] | None = None,
+) -> Plan:
     """Place every activation: largest first, each at the lowest offset that is free while it lives.
 
     Dynamic axes count as 1.
@@ -69,10 +75,14 @@ def plan(graph: Graph, *, tflm: bool = False, scratch: Mapping[int, int] | None 
         tflm: as TFLite Micro does it: a RESHAPE is copied, weights are widened at every inference, and of
             equal sizes the latest is placed first.
         scratch: bytes that a kernel needs while it runs, by the index of its operator.
+        in_place: tensors that an output may take the place of, by the output; it does so where one is as
+            large and nothing reads it any more.
 
     Source: greedy by size, Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference.
     """
     lifetimes = _lifetimes(graph, tflm)
+    if in_place:
+        lifetimes = _shared(lifetimes, in_place)
     lifetimes += [Buffer((), 0, _aligned(size), step, step) for step, size in (scratch or {}).items()]
     waiting = sorted(lifetimes, key=lambda b: (-b.size, -b.first if tflm else b.first, b.tensors))
     placed: list[Buffer] = []
@@ -134,6 +144,22 @@ def _lifetimes(graph: Graph, tflm: bool) -> list[Buffer]:
         size = max(graph.tensors[i].bytes for i in held)
         found.append(Buffer(tuple(held), 0, _aligned(size), first[buffer], last[buffer]))
     return found
+
+
+def _shared(lifetimes: Sequence[Buffer], in_place: Mapping[int, Sequence[int]]) -> list[Buffer]:
+    """The same lifetimes with outputs in the place of inputs that end where they begin."""
+    home = {tensor: buffer for buffer in lifetimes for tensor in buffer.tensors}
+    for written, candidates in in_place.items():
+        after = home.get(written)
+        for before in map(home.get, candidates):
+            if after is None or before is None or before is after:
+                continue
+            if before.last == after.first and before.size >= after.size:
+                held = (*before.tensors, *after.tensors)
+                joined = Buffer(held, 0, before.size, before.first, after.last)
+                home.update(dict.fromkeys(held, joined))
+                break
+    return list(dict.fromkeys(home.values()))
 
 
 def _aligned(size: int) -> int:

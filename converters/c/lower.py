@@ -1,0 +1,92 @@
+"""A flatbuffer becomes a flat list of kernel calls with every constant computed."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from converters import costs, rewrite
+from converters.c.operation import Operation, Step, UnsupportedError
+from converters.c.operators import convolution, elementwise, movement, pooling, unary
+from edge_sdk.errors import ModelError, one_line
+from edge_sdk.graph import Graph, read_graph
+
+_Lowering = Callable[[Operation], list[Step]]
+OPERATORS: Mapping[str, _Lowering] = {
+    "ADD": elementwise.add,
+    "AVERAGE_POOL_2D": pooling.average_pool_2d,
+    "CONCATENATION": movement.concatenation,
+    "CONV_2D": convolution.conv_2d,
+    "DEPTHWISE_CONV_2D": convolution.depthwise_conv_2d,
+    "DEQUANTIZE": unary.dequantize,
+    "DIV": elementwise.div,
+    "EXPAND_DIMS": movement.reshape,
+    "FULLY_CONNECTED": convolution.fully_connected,
+    "HARD_SWISH": unary.hard_swish,
+    "LEAKY_RELU": unary.leaky_relu,
+    "LOGISTIC": unary.logistic,
+    "MAX_POOL_2D": pooling.max_pool_2d,
+    "MEAN": pooling.mean,
+    "MUL": elementwise.mul,
+    "PAD": movement.pad,
+    "PADV2": movement.pad,
+    "QUANTIZE": unary.quantize,
+    "REDUCE_MAX": pooling.reduce_max,
+    "RELU": unary.relu,
+    "RELU6": unary.relu6,
+    "RESHAPE": movement.reshape,
+    "RESIZE_NEAREST_NEIGHBOR": movement.resize_nearest_neighbor,
+    "SOFTMAX": unary.softmax,
+    "SPLIT": movement.split,
+    "SQUEEZE": movement.reshape,
+    "STRIDED_SLICE": movement.strided_slice,
+    "SUB": elementwise.sub,
+    "TANH": unary.tanh,
+    "TRANSPOSE": movement.transpose,
+    "TRANSPOSE_CONV": convolution.transpose_conv,
+    "UNPACK": movement.unpack,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A model as kernel calls, in the order of execution."""
+
+    graph: Graph
+    steps: tuple[Step, ...]
+
+
+def lower(flatbuffer: bytes) -> Program:
+    """The kernel calls of a model. A dynamic axis counts as 1.
+
+    Raises:
+        ModelError: damaged, or it has operators that are no kernel here; all of them are named.
+    """
+    graph = read_graph(flatbuffer)
+    costs.check(graph)
+    try:
+        operators = rewrite.unpack(flatbuffer).subgraphs[0].operators or []
+    except (struct.error, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+        raise ModelError("the TFLite flatbuffer is damaged", found=one_line(error)) from error
+    steps: list[Step] = []
+    against: list[str] = []
+    for op, raw in zip(graph.ops, operators, strict=True):
+        lowering = OPERATORS.get(op.name)
+        try:
+            if lowering is None:
+                outputs = [graph.tensors[index] for index in op.outputs]
+                raise UnsupportedError("has no kernel", *outputs)
+            steps += lowering(Operation(op, graph, raw.builtinOptions))
+        except UnsupportedError as reason:
+            against.append(f"{costs.title(op)} {op.index} {reason}")
+        except (IndexError, ValueError, TypeError, ArithmeticError) as error:
+            against.append(f"{costs.title(op)} {op.index} is malformed: {one_line(error)}")
+    if against:
+        raise ModelError(
+            "this model cannot become a C library",
+            expected="an int8 model of the operators in docs/c-library.md",
+            found="; ".join(against),
+            remedy="convert it with --recipe int8, or use --to c-array with TFLite Micro",
+        )
+    return Program(graph, tuple(steps))

@@ -1,0 +1,39 @@
+"""Where every tensor lies in the one static arena of a generated library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from converters import plan
+from converters.c.lower import Program
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The plan of an arena.
+
+    Attributes:
+        arena_bytes: its size.
+        offset: of every activation, bytes, by the index of its tensor.
+        scratch: where a kernel's working memory lies, bytes, by the index of its operator.
+        floor_bytes: most bytes that are alive at once without working memory and sharing.
+    """
+
+    arena_bytes: int
+    offset: dict[int, int]
+    scratch: dict[int, int]
+    floor_bytes: int
+
+
+def place(program: Program) -> Memory:
+    """Plan the arena: outputs take the place of inputs where that is exact."""
+    graph = program.graph
+    scratch = {step.op: step.scratch_bytes for step in program.steps if step.scratch_bytes}
+    in_place = {step.output: step.in_place for step in program.steps if step.in_place}
+    layout = plan.plan(graph, scratch=scratch, in_place=in_place)
+    return Memory(
+        arena_bytes=layout.arena_bytes,
+        offset={tensor: buffer.offset for buffer in layout.buffers for tensor in buffer.tensors},
+        scratch={buffer.first: buffer.offset for buffer in layout.buffers if not buffer.tensors},
+        floor_bytes=plan.floor_bytes(graph),
+    )

@@ -1,0 +1,169 @@
+"""Operators that move elements as they are, of any dtype: each becomes copies of boxes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from converters.c import boxes
+from converters.c.layers import Copy, Fill, ResizeNearest
+from converters.c.operation import Operation, Step, UnsupportedError, scaled
+from edge_sdk.graph import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a box lies in a tensor, in elements."""
+
+    steps: Sequence[int]
+    start: int = 0
+
+
+def _dense(tensor: Tensor) -> _Place:
+    return _Place(boxes.steps(tensor.shape))
+
+
+def reshape(o: Operation) -> list[Step]:
+    """Nothing to do: the output lies where the input does, unless that is a constant."""
+    if not o.input().constant:
+        return []
+    _same(o, o.output())
+    return [_copy(o, o.input(), o.output(), o.output().shape, _dense(o.output()))]
+
+
+def concatenation(o: Operation) -> list[Step]:
+    """Each input is copied to its place in the output."""
+    output = o.output()
+    axis, to = o.option("axis") % len(output.shape), boxes.steps(output.shape)
+    if o.option("fusedActivationFunction"):
+        raise UnsupportedError("has a fused activation", output)
+    found, start = [], 0
+    for number in range(len(o.op.inputs)):
+        part = o.input(number)
+        if part.dtype != output.dtype or (part.dtype != "float32" and scaled(part) != scaled(output)):
+            raise UnsupportedError("has another scale than the output", part)
+        found.append(_copy(o, part, output, part.shape, _dense(part), _Place(to, start * to[axis])))
+        start += part.shape[axis]
+    return found
+
+
+def pad(o: Operation) -> list[Step]:
+    """The output is filled, then the input copied into its middle."""
+    data, output = o.input(), o.output()
+    _same(o, output)
+    ahead = [int(before) for before, _ in o.constant(1).reshape(-1, 2)]
+    to = boxes.steps(output.shape)
+    if data.dtype == "int8":
+        value = int(o.constant(2).reshape(-1)[0]) if o.has(2) else scaled(output)[1]
+    elif o.has(2) and np.any(o.constant(2)):
+        raise UnsupportedError("pads with another number than zero", data)
+    else:
+        value = 0
+    start = sum(before * step for before, step in zip(ahead, to, strict=True))
+    filled = Step(o.op.index, Fill(output.bytes, value), (), output.index)
+    return [filled, _copy(o, data, output, data.shape, _dense(data), _Place(to, start))]
+
+
+def transpose(o: Operation) -> list[Step]:
+    """Another order of the axes."""
+    _same(o, o.output())
+    order = [int(axis) for axis in o.constant(1)]
+    steps = boxes.steps(o.input().shape)
+    return [_copy(o, o.input(), o.output(), o.output().shape, _Place([steps[axis] for axis in order]))]
+
+
+def strided_slice(o: Operation) -> list[Step]:
+    """A part of the input; axes may be dropped."""
+    if o.option("ellipsisMask") or o.option("newAxisMask") or o.option("offset"):
+        raise UnsupportedError("has an ellipsis, a new axis or an offset", o.input())
+    _same(o, o.output())
+    shape = o.input().shape
+    begins, ends, strides = (o.constant(number).reshape(-1).tolist() for number in (1, 2, 3))
+    if len(begins) != len(shape):
+        raise UnsupportedError("names fewer axes than there are", o.input())
+    start, size, steps = 0, [], []
+    for axis, step in enumerate(boxes.steps(shape)):
+        bit, stride = 1 << axis, strides[axis]
+        begin = None if o.option("beginMask") & bit else begins[axis]
+        end = None if o.option("endMask") & bit else ends[axis]
+        if o.option("shrinkAxisMask") & bit:
+            begin, stride = begins[axis] % shape[axis], 1
+            end = begin + 1
+        places = range(shape[axis])[slice(begin, end, stride)]
+        if not places:
+            raise UnsupportedError("is empty", o.output())
+        start += places[0] * step
+        size.append(len(places))
+        steps.append(step * stride)
+    if math.prod(size) != o.output().elements:
+        raise UnsupportedError(f"should have {math.prod(size)} elements", o.output())
+    return [_copy(o, o.input(), o.output(), size, _Place(steps, start))]
+
+
+def split(o: Operation) -> list[Step]:
+    """Equal parts along an axis, which is the first input."""
+    axis = int(o.constant(0).reshape(-1)[0]) % len(o.input(1).shape)
+    return _parts(o, 1, axis)
+
+
+def unpack(o: Operation) -> list[Step]:
+    """One part for each index along an axis."""
+    return _parts(o, 0, o.option("axis") % len(o.input().shape))
+
+
+def resize_nearest_neighbor(o: Operation) -> list[Step]:
+    """Which pixel is nearest is known here: no arithmetic is left.
+
+    Source: GetNearestNeighbor of reference/resize_nearest_neighbor.h, in its float32 arithmetic.
+    """
+    _same(o, o.output())
+    data, output = o.input().shape, o.output().shape
+    nearest = []
+    for axis in (1, 2):
+        wide, narrow = np.float32(data[axis]), np.float32(output[axis])
+        align = o.option("alignCorners") and output[axis] > 1
+        scale = (wide - 1) / (narrow - 1) if align else wide / narrow
+        half = np.float32(0.5 if o.option("halfPixelCenters") else 0.0)
+        places = (np.arange(output[axis], dtype=np.float32) + half) * scale
+        # C's roundf: halves away from zero, which places never are below
+        whole = np.floor(places + np.float32(0.5)) if align else np.floor(places)
+        nearest.append(np.clip(whole, 0, data[axis] - 1).astype(np.int16))
+    pixel = data[3] * (o.input().bytes // o.input().elements)
+    layer = ResizeNearest(data[0], *data[1:3], *output[1:3], pixel, *nearest)
+    return [o.step(layer, 0)]
+
+
+def _parts(o: Operation, number: int, axis: int) -> list[Step]:
+    data = o.input(number)
+    steps = list(boxes.steps(data.shape))
+    found, start = [], 0
+    for index in o.op.outputs:
+        part = o.graph.tensors[index]
+        _same(o, part, number)
+        along = data.shape[axis] // len(o.op.outputs)
+        shape = [*data.shape[:axis], along, *data.shape[axis + 1 :]]
+        found.append(_copy(o, data, part, shape, _Place(steps, start * steps[axis])))
+        start += along
+    return found
+
+
+def _same(o: Operation, output: Tensor, number: int = 0) -> None:
+    """Refuse a change of dtype or scale on the way."""
+    data = o.input(number)
+    if data.dtype not in ("int8", "float32") or data.dtype != output.dtype:
+        raise UnsupportedError("is neither int8 nor float32", data, output)
+    if data.dtype == "int8" and scaled(data) != scaled(output):
+        raise UnsupportedError("has another scale than its input", output)
+
+
+def _copy(
+    o: Operation, data: Tensor, output: Tensor, size: Sequence[int], source: _Place, target: _Place | None = None
+) -> Step:
+    """The call that copies a box of some size; to the start of a dense output unless a target is given."""
+    place = target or _Place(boxes.steps(size))
+    box = boxes.merged(size, source.steps, place.steps)
+    layer = Copy(box, source.start, place.start, data.bytes // data.elements)
+    return Step(o.op.index, layer, (data.index,), output.index)

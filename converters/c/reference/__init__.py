@@ -1,0 +1,75 @@
+"""The kernels once more, in numpy and as their formulas read: slow, plain, and shared with nothing in C.
+
+A function takes a kernel's record, its flat inputs, and the flat output that it writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.c.lower import Program
+from converters.c.reference import (
+    affine,
+    arithmetic,
+    convolution,
+    lookup,
+    movement,
+    pooling,
+    reduction,
+    softmax,
+)
+
+Arrays = Sequence[NDArray[Any]]
+KERNELS: Mapping[str, Callable[[Any, Arrays, NDArray[Any]], None]] = {
+    "edgeml_add": arithmetic.add,
+    "edgeml_average_pool_2d": pooling.average_pool_2d,
+    "edgeml_conv_2d": convolution.conv_2d,
+    "edgeml_copy": movement.copy,
+    "edgeml_depthwise_conv_2d": convolution.depthwise_conv_2d,
+    "edgeml_dequantize": affine.dequantize,
+    "edgeml_fill": movement.fill,
+    "edgeml_float_add": arithmetic.float_add,
+    "edgeml_float_div": arithmetic.float_div,
+    "edgeml_float_mul": arithmetic.float_mul,
+    "edgeml_float_sub": arithmetic.float_sub,
+    "edgeml_fully_connected": convolution.fully_connected,
+    "edgeml_lookup": lookup.lookup,
+    "edgeml_max_pool_2d": pooling.max_pool_2d,
+    "edgeml_mean": reduction.mean,
+    "edgeml_mul": arithmetic.mul,
+    "edgeml_quantize": affine.quantize,
+    "edgeml_reduce_max": reduction.reduce_max,
+    "edgeml_resize_nearest": movement.resize_nearest,
+    "edgeml_softmax": softmax.softmax,
+    "edgeml_transpose_conv": convolution.transpose_conv,
+}
+
+
+def run(program: Program, inputs: Arrays) -> list[NDArray[Any]]:
+    """One inference of a model, operator by operator, every tensor in memory of its own.
+
+    Args:
+        program: the model.
+        inputs: its inputs, in its order and of their dtypes.
+
+    Returns:
+        Its outputs.
+    """
+    graph = program.graph
+    values = {tensor.index: tensor.data.reshape(-1) for tensor in graph.tensors if tensor.data is not None}
+    values.update(
+        {index: array.reshape(-1).copy() for index, array in zip(graph.inputs, inputs, strict=True)}
+    )
+    steps = {op.index: [step for step in program.steps if step.op == op.index] for op in graph.ops}
+    for op in graph.ops:
+        if not steps[op.index]:  # the same values under another shape
+            values[op.outputs[0]] = values[op.inputs[0]]
+        for step in steps[op.index]:
+            tensor = graph.tensors[step.output]
+            output = values.setdefault(step.output, np.zeros(tensor.elements, tensor.dtype))
+            KERNELS[step.layer.kernel](step.layer, [values[index] for index in step.inputs], output)
+    return [values[index].reshape(graph.tensors[index].shape) for index in graph.outputs]
