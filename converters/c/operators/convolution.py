@@ -25,7 +25,7 @@ def fully_connected(o: Operation) -> list[Step]:
     outputs, inputs = weights.shape
     if o.option("weightsFormat") or o.input().elements % inputs:
         raise UnsupportedError("does not fit its weights", o.input(), o.input(1))
-    multiplier, shift = _factors(o, o.input(1).scale, float_product=o.input(1).scale.size == 1)
+    multiplier, shift = _factors(o, o.input(1).scale)
     lowest, highest = o.range()
     layer = FullyConnected(
         rows=o.input().elements // inputs,
@@ -157,24 +157,13 @@ def _every(scale: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
     return np.broadcast_to(scale, channels)
 
 
-def _factors(
-    o: Operation, scales: NDArray[np.float32], *, data: int = 0, float_product: bool = False
-) -> tuple[Ints, Bytes]:
-    """Multiplier and shift of every scale.
+def _factors(o: Operation, scales: NDArray[np.float32], data: int = 0) -> tuple[Ints, Bytes]:
+    """Multiplier and shift of every scale of the weights, for the input of that number.
 
-    Args:
-        o: the operator.
-        scales: of its weights.
-        data: number of the input that is no weight.
-        float_product: whether scales are multiplied as float32, as the reference does for one scale in all.
-
-    Source: PopulateConvolutionQuantizationParams and GetQuantizedConvolutionMultipler of
-        tensorflow/lite/kernels/kernel_util.cc.
+    Source: PopulateConvolutionQuantizationParams of tensorflow/lite/kernels/kernel_util.cc.
     """
-    of, to = np.float32(o.input(data).scale[0]), float(o.output().scale[0])
-    pairs = [
-        quantize_multiplier((float(of * s) if float_product else float(of) * float(s)) / to) for s in scales
-    ]
+    of, to = float(o.input(data).scale[0]), float(o.output().scale[0])
+    pairs = [quantize_multiplier(of * float(scale) / to) for scale in scales]
     return np.array([m for m, _ in pairs], np.int32), np.array([s for _, s in pairs], np.int8)
 
 
