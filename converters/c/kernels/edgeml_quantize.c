@@ -14,8 +14,8 @@ void edgeml_quantize(const edgeml_affine_t *layer, const float *input, int8_t *o
       whole = 512;
     } else if (steps > -512.0f) {
       whole = (int32_t)steps;
-      whole += steps - (float)whole >= 0.5f;
-      whole -= steps - (float)whole <= -0.5f;
+      const float rest = steps - (float)whole; /* exact: steps has less than ten bits ahead of its point */
+      whole += (rest >= 0.5f) - (rest <= -0.5f);
     }
     output[i] = (int8_t)edgeml_clamp(whole + layer->zero_point, -128, 127);
   }

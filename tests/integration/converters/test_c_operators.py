@@ -19,6 +19,7 @@ pytestmark = [
     pytest.mark.skipif(
         importlib.util.find_spec("tflite_micro") is None, reason="needs: pip install tflite-micro"
     ),
+    pytest.mark.filterwarnings("ignore:Generating overly large repr"),
     pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc: apt install gcc"),
 ]
 ACTIVATIONS = st.sampled_from([0, 0, 1, 3])  # none, RELU, RELU6
@@ -432,4 +433,121 @@ def add_reduction(trial, facts):
     )
 )
 def test_reductions(check, trial):
+    check(trial)
+
+
+def constant(trial, values):
+    return trial.net.constant(np.array(values, np.int32))
+
+
+def add_concatenation(trial, facts):
+    shape, of = facts["shape"], facts["input"]
+    axis = facts["axis"] % len(shape)
+    parts = [[n if i != axis else size for i, n in enumerate(shape)] for size in facts["sizes"]]
+    output = [n if i != axis else sum(facts["sizes"]) for i, n in enumerate(shape)]
+    inputs = [trial.input(part, of) for part in parts]
+    trial.output(trial.op("CONCATENATION", inputs, output, of, axis=axis - facts["negative"] * len(shape)))
+
+
+SHAPE = st.lists(st.integers(1, 5), min_size=1, max_size=4)
+
+
+@tried
+@given(
+    trial=trials(
+        add_concatenation,
+        st.fixed_dictionaries(
+            {
+                "shape": SHAPE,
+                "axis": st.integers(0, 3),
+                "negative": st.integers(0, 1),
+                "sizes": st.lists(st.integers(1, 4), min_size=1, max_size=4),
+                "input": scaled(),
+            }
+        ),
+    )
+)
+def test_concatenation(check, trial):
+    check(trial)
+
+
+def add_movement(trial, facts):
+    shape, of, name = facts["shape"], facts["input"], facts["name"]
+    x = trial.input(shape, of)
+    if name == "PAD":
+        around = [facts["pads"][2 * i : 2 * i + 2] for i in range(len(shape))]
+        output = [n + sum(pair) for n, pair in zip(shape, around, strict=True)]
+        y = trial.op("PAD", [x, constant(trial, around)], output, of)
+    elif name == "TRANSPOSE":
+        order = sorted(range(len(shape)), key=lambda axis: facts["pads"][axis] + 0.1 * axis)
+        output = [shape[axis] for axis in order]
+        y = trial.op("TRANSPOSE", [x, constant(trial, order)], output, of)
+    elif name == "STRIDED_SLICE":
+        begins = [facts["pads"][i] % n for i, n in enumerate(shape)]
+        ends = [max(begin + 1, n - facts["pads"][7 - i]) for i, (n, begin) in enumerate(zip(shape, begins))]
+        strides = [1 + facts["pads"][i] % 3 for i in range(len(shape))]
+        shrink = facts["shrink"] & ((1 << len(shape)) - 1)
+        if shrink == (1 << len(shape)) - 1:
+            shrink = 0
+        whole = [-(-(e - b) // s) for b, e, s in zip(begins, ends, strides, strict=True)]
+        output = [n for i, n in enumerate(whole) if not shrink >> i & 1]
+        ends = [b + 1 if shrink >> i & 1 else e for i, (b, e) in enumerate(zip(begins, ends, strict=True))]
+        inputs = [x, *(constant(trial, values) for values in (begins, ends, strides))]
+        y = trial.op("STRIDED_SLICE", inputs, output, of, shrinkAxisMask=shrink)
+    elif name == "RESHAPE":
+        y = trial.op("RESHAPE", [x, constant(trial, [int(np.prod(shape))])], [int(np.prod(shape))], of)
+    else:
+        axis, parts = facts["axis"] % len(shape), facts["shape"][facts["axis"] % len(shape)]
+        if name == "UNPACK":
+            one = [n for i, n in enumerate(shape) if i != axis] or [1]
+            y = trial.op("UNPACK", [x], one, of, num=parts, axis=axis)
+        else:
+            one = [1 if i == axis else n for i, n in enumerate(shape)]
+            y = trial.op("SPLIT", [constant(trial, axis), x], one, of, numSplits=parts)
+        for tensor in trial.more_outputs(y, [one] * (parts - 1), of):
+            trial.output(tensor)
+        return
+    trial.output(y)
+
+
+@tried
+@given(
+    trial=trials(
+        add_movement,
+        st.fixed_dictionaries(
+            {
+                "name": st.sampled_from(["PAD", "TRANSPOSE", "STRIDED_SLICE", "RESHAPE", "UNPACK", "SPLIT"]),
+                "shape": st.lists(st.integers(1, 5), min_size=2, max_size=4),
+                "pads": st.lists(st.integers(0, 3), min_size=8, max_size=8),
+                "axis": st.integers(0, 3),
+                "shrink": st.integers(0, 3),
+                "input": scaled(),
+            }
+        ),
+        together=12,
+    )
+)
+def test_movement(check, trial):
+    check(trial)
+
+
+def add_resize(trial, facts):
+    x = trial.input([1, *facts["from"], 3], facts["input"])
+    kept = {"alignCorners": facts["mode"] == 1, "halfPixelCenters": facts["mode"] == 2}
+    sizes = constant(trial, facts["to"])
+    shape = [1, *facts["to"], 3]
+    trial.output(trial.op("RESIZE_NEAREST_NEIGHBOR", [x, sizes], shape, facts["input"], **kept))
+
+
+SIZE = st.tuples(st.integers(1, 13), st.integers(1, 13))
+
+
+@tried
+@given(
+    trial=trials(
+        add_resize,
+        st.fixed_dictionaries({"from": SIZE, "to": SIZE, "mode": st.integers(0, 2), "input": scaled()}),
+    )
+)
+def test_resize_nearest_neighbor(check, trial):
     check(trial)
