@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from converters import costs, rewrite
+from converters.c.batches import fix_batch
 from converters.c.operation import Operation, Step, UnsupportedError
-from converters.c.operators import convolution, elementwise, movement, pooling, unary
+from converters.c.operators import blocks, convolution, elementwise, movement, pooling, unary
 from edge_sdk.errors import ModelError, one_line
 from edge_sdk.graph import Graph, read_graph
 
@@ -16,6 +17,7 @@ _Lowering = Callable[[Operation], list[Step]]
 OPERATORS: Mapping[str, _Lowering] = {
     "ADD": elementwise.add,
     "AVERAGE_POOL_2D": pooling.average_pool_2d,
+    "BATCH_TO_SPACE_ND": blocks.batch_to_space_nd,
     "CONCATENATION": movement.concatenation,
     "CONV_2D": convolution.conv_2d,
     "DEPTHWISE_CONV_2D": convolution.depthwise_conv_2d,
@@ -38,6 +40,7 @@ OPERATORS: Mapping[str, _Lowering] = {
     "RESHAPE": movement.reshape,
     "RESIZE_NEAREST_NEIGHBOR": movement.resize_nearest_neighbor,
     "SOFTMAX": unary.softmax,
+    "SPACE_TO_BATCH_ND": blocks.space_to_batch_nd,
     "SPLIT": movement.split,
     "SQUEEZE": movement.reshape,
     "STRIDED_SLICE": movement.strided_slice,
@@ -65,6 +68,7 @@ def lower(flatbuffer: bytes) -> Program:
     """
     graph = read_graph(flatbuffer)
     costs.check(graph)
+    graph = fix_batch(graph)
     try:
         operators = rewrite.unpack(flatbuffer).subgraphs[0].operators or []
     except (struct.error, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:

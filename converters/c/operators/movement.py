@@ -15,23 +15,23 @@ from edge_sdk.graph import Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
     """Where a box lies in a tensor, in elements."""
 
     steps: Sequence[int]
     start: int = 0
 
 
-def _dense(tensor: Tensor) -> _Place:
-    return _Place(boxes.steps(tensor.shape))
+def _dense(tensor: Tensor) -> Place:
+    return Place(boxes.steps(tensor.shape))
 
 
 def reshape(o: Operation) -> list[Step]:
     """Nothing to do: the output lies where the input does, unless that is a constant."""
     if not o.input().constant:
         return []
-    _same(o, o.output())
-    return [_copy(o, o.input(), o.output(), o.output().shape, _dense(o.output()))]
+    same(o, o.output())
+    return [copy(o, o.input(), o.output(), o.output().shape, _dense(o.output()))]
 
 
 def concatenation(o: Operation) -> list[Step]:
@@ -45,7 +45,7 @@ def concatenation(o: Operation) -> list[Step]:
         part = o.input(number)
         if part.dtype != output.dtype or (part.dtype != "float32" and scaled(part) != scaled(output)):
             raise UnsupportedError("has another scale than the output", part)
-        found.append(_copy(o, part, output, part.shape, _dense(part), _Place(to, start * to[axis])))
+        found.append(copy(o, part, output, part.shape, _dense(part), Place(to, start * to[axis])))
         start += part.shape[axis]
     return found
 
@@ -53,7 +53,7 @@ def concatenation(o: Operation) -> list[Step]:
 def pad(o: Operation) -> list[Step]:
     """The output is filled, then the input copied into its middle."""
     data, output = o.input(), o.output()
-    _same(o, output)
+    same(o, output)
     ahead = [int(before) for before, _ in o.constant(1).reshape(-1, 2)]
     to = boxes.steps(output.shape)
     if data.dtype == "int8":
@@ -64,22 +64,22 @@ def pad(o: Operation) -> list[Step]:
         value = 0
     start = sum(before * step for before, step in zip(ahead, to, strict=True))
     filled = Step(o.op.index, Fill(output.bytes, value), (), output.index)
-    return [filled, _copy(o, data, output, data.shape, _dense(data), _Place(to, start))]
+    return [filled, copy(o, data, output, data.shape, _dense(data), Place(to, start))]
 
 
 def transpose(o: Operation) -> list[Step]:
     """Another order of the axes."""
-    _same(o, o.output())
+    same(o, o.output())
     order = [int(axis) for axis in o.constant(1)]
     steps = boxes.steps(o.input().shape)
-    return [_copy(o, o.input(), o.output(), o.output().shape, _Place([steps[axis] for axis in order]))]
+    return [copy(o, o.input(), o.output(), o.output().shape, Place([steps[axis] for axis in order]))]
 
 
 def strided_slice(o: Operation) -> list[Step]:
     """A part of the input; axes may be dropped."""
     if o.option("ellipsisMask") or o.option("newAxisMask") or o.option("offset"):
         raise UnsupportedError("has an ellipsis, a new axis or an offset", o.input())
-    _same(o, o.output())
+    same(o, o.output())
     shape = o.input().shape
     begins, ends, strides = (o.constant(number).reshape(-1).tolist() for number in (1, 2, 3))
     if len(begins) != len(shape):
@@ -100,7 +100,7 @@ def strided_slice(o: Operation) -> list[Step]:
         steps.append(step * stride)
     if math.prod(size) != o.output().elements:
         raise UnsupportedError(f"should have {math.prod(size)} elements", o.output())
-    return [_copy(o, o.input(), o.output(), size, _Place(steps, start))]
+    return [copy(o, o.input(), o.output(), size, Place(steps, start))]
 
 
 def split(o: Operation) -> list[Step]:
@@ -119,7 +119,7 @@ def resize_nearest_neighbor(o: Operation) -> list[Step]:
 
     Source: GetNearestNeighbor of reference/resize_nearest_neighbor.h, in its float32 arithmetic.
     """
-    _same(o, o.output())
+    same(o, o.output())
     data, output = o.input().shape, o.output().shape
     nearest = []
     for axis in (1, 2):
@@ -142,15 +142,15 @@ def _parts(o: Operation, number: int, axis: int) -> list[Step]:
     found, start = [], 0
     for index in o.op.outputs:
         part = o.graph.tensors[index]
-        _same(o, part, number)
+        same(o, part, number)
         along = data.shape[axis] // len(o.op.outputs)
         shape = [*data.shape[:axis], along, *data.shape[axis + 1 :]]
-        found.append(_copy(o, data, part, shape, _Place(steps, start * steps[axis])))
+        found.append(copy(o, data, part, shape, Place(steps, start * steps[axis])))
         start += along
     return found
 
 
-def _same(o: Operation, output: Tensor, number: int = 0) -> None:
+def same(o: Operation, output: Tensor, number: int = 0) -> None:
     """Refuse a change of dtype or scale on the way."""
     data = o.input(number)
     if data.dtype not in ("int8", "float32") or data.dtype != output.dtype:
@@ -159,11 +159,11 @@ def _same(o: Operation, output: Tensor, number: int = 0) -> None:
         raise UnsupportedError("has another scale than its input", output)
 
 
-def _copy(
-    o: Operation, data: Tensor, output: Tensor, size: Sequence[int], source: _Place, target: _Place | None = None
+def copy(
+    o: Operation, data: Tensor, output: Tensor, size: Sequence[int], source: Place, target: Place | None = None
 ) -> Step:
     """The call that copies a box of some size; to the start of a dense output unless a target is given."""
-    place = target or _Place(boxes.steps(size))
+    place = target or Place(boxes.steps(size))
     box = boxes.merged(size, source.steps, place.steps)
     layer = Copy(box, source.start, place.start, data.bytes // data.elements)
     return Step(o.op.index, layer, (data.index,), output.index)

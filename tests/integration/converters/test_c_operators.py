@@ -551,3 +551,37 @@ SIZE = st.tuples(st.integers(1, 13), st.integers(1, 13))
 )
 def test_resize_nearest_neighbor(check, trial):
     check(trial)
+
+
+def add_blocks(trial, facts):
+    # TFLite Micro pads with 0 whatever the zero point is, which LiteRT and we do not.
+    block, of = facts["block"], (facts["scale"], 0)
+    pads = [[facts["pads"][i], -(facts["pads"][i] + n) % b] for i, (n, b) in enumerate(zip(facts["size"], block))]
+    size = [(n + sum(pad)) // b for n, pad, b in zip(facts["size"], pads, block, strict=True)]
+    x = trial.input([facts["batch"], *facts["size"], 3], of)
+    inputs = [x, constant(trial, block), constant(trial, pads)]
+    apart = [facts["batch"] * int(np.prod(block)), *size, 3]
+    y = trial.op("SPACE_TO_BATCH_ND", inputs, apart, of, kind="SpaceToBatchNDOptions")
+    trial.output(y)
+    inputs = [y, constant(trial, block), constant(trial, pads)]
+    whole = [facts["batch"], *facts["size"], 3]
+    trial.output(trial.op("BATCH_TO_SPACE_ND", inputs, whole, of, kind="BatchToSpaceNDOptions"))
+
+
+@tried
+@given(
+    trial=trials(
+        add_blocks,
+        st.fixed_dictionaries(
+            {
+                "batch": st.integers(1, 2),
+                "size": SIZE,
+                "block": st.tuples(st.integers(1, 4), st.integers(1, 4)),
+                "pads": st.tuples(st.integers(0, 6), st.integers(0, 6)),
+                "scale": scales(),
+            }
+        ),
+    )
+)
+def test_blocks(check, trial):
+    check(trial)
