@@ -55,9 +55,7 @@ class Trial:
         """Compare it."""
         self.net.output(f"y{len(self.net._outputs)}", tensor)
 
-    def weights(
-        self, values: NDArray[Any], scales: NDArray[np.float32], axis: int = 0
-    ) -> int:
+    def weights(self, values: NDArray[Any], scales: NDArray[np.float32], axis: int = 0) -> int:
         """A constant with a scale for each channel along an axis, or one for all."""
         index = self.net.constant(values)
         facts = schema.QuantizationParametersT()
@@ -66,7 +64,9 @@ class Trial:
         self.net._graph.tensors[index].quantization = facts
         return index
 
-    def op(self, name: str, inputs: Sequence[int], shape: Sequence[int], scaled: Scaled, **options: Any) -> int:
+    def op(
+        self, name: str, inputs: Sequence[int], shape: Sequence[int], scaled: Scaled, **options: Any
+    ) -> int:
         """An int8 operator."""
         return self.net.op(name, inputs, shape, "int8", scaled, **options)
 
@@ -93,9 +93,9 @@ def trials(add: Add, facts: st.SearchStrategy[Any], together: int = TOGETHER) ->
             add(trial, one)
         return trial
 
-    return st.tuples(
-        st.integers(0, 1 << 32), st.lists(facts, min_size=together, max_size=together)
-    ).map(build)
+    return st.tuples(st.integers(0, 1 << 32), st.lists(facts, min_size=together, max_size=together)).map(
+        build
+    )
 
 
 def scales(lowest: float = 1e-4, highest: float = 2.0) -> st.SearchStrategy[float]:
@@ -108,5 +108,3 @@ zero_points = st.one_of(st.sampled_from([-128, 0, 127]), st.integers(-128, 127))
 
 def scaled(lowest: float = 1e-4, highest: float = 2.0) -> st.SearchStrategy[Scaled]:
     return st.tuples(scales(lowest, highest), zero_points)
-
-

@@ -1,6 +1,6 @@
-"""The sizes of batches that a file leaves open: 1, but for what lies between SPACE_TO_BATCH_ND and its inverse.
+"""Batches that a file leaves open: 1, but for what lies between SPACE_TO_BATCH_ND and its inverse.
 
-A file with an open batch says 1 everywhere, and TFLite Micro believes it: there such a model computes garbage.
+Such a file says 1 everywhere, and TFLite Micro believes it: there such a model computes garbage.
 """
 
 from __future__ import annotations

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import math
 import re
 from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
 
 from converters.c.lower import Program
 from converters.c.memory import Memory
@@ -44,11 +48,11 @@ class Subject:
         return self.stem.upper()
 
     def inputs(self) -> list[tuple[str, Tensor]]:
-        """Name and tensor of every input: ``input``, ``input_1``, …"""
+        """Name and tensor of every input: ``input``, ``input_1`` and so on."""
         return self._named("input", self.program.graph.inputs)
 
     def outputs(self) -> list[tuple[str, Tensor]]:
-        """Name and tensor of every output: ``output``, ``output_1``, …"""
+        """Name and tensor of every output: ``output``, ``output_1`` and so on."""
         return self._named("output", self.program.graph.outputs)
 
     def _named(self, what: str, indices: list[int]) -> list[tuple[str, Tensor]]:
@@ -81,7 +85,7 @@ def header(subject: Subject) -> str:
         f"#ifndef {big}_MODEL_H\n#define {big}_MODEL_H\n\n#include <stdint.h>\n",
         '#ifdef __cplusplus\nextern "C" {\n#endif\n',
         f"#define {big}_DIGEST {string(subject.digest)}\n"
-        f"#define {big}_ARENA_BYTES {subject.memory.arena_bytes} /* static; all memory there is beside the stack */\n",
+        f"#define {big}_ARENA_BYTES {subject.memory.arena_bytes} /* static; the rest is stack */\n",
         _usage(stem),
     ]
     for name, tensor in [*subject.inputs(), *subject.outputs()]:
@@ -121,11 +125,23 @@ def source(subject: Subject) -> str:
     return "\n".join(parts)
 
 
+def constant_bytes(program: Program) -> int:
+    """Size of all tables of the model, bytes; structures and kernels come on top."""
+    tables = Tables()
+    for n, step in enumerate(program.steps):
+        initializer(step.layer, functools.partial(_named, tables, f"t{n}"))
+        for index in step.inputs:
+            data = program.graph.tensors[index].data
+            if data is not None:
+                tables.name(data, f"t{n}_operand")
+    return tables.bytes
+
+
 def _usage(stem: str) -> str:
     return (
-        f"/*\n * Call {stem}_init() once. For each inference write the input, call {stem}_run(), read the output.\n"
-        " * They share their memory: an output is there until the next input is written, and an input is gone\n"
-        " * once the model has run.\n */\n"
+        f"/*\n * Call {stem}_init() once. For each inference write the input, call {stem}_run(), read the\n"
+        " * output. They share their memory: an output is there until the next input is written, an input is\n"
+        " * gone once the model has run.\n */\n"
         f"void {stem}_init(void);\nvoid {stem}_run(void);\n"
     )
 
@@ -182,7 +198,7 @@ def _call(subject: Subject, step: Step, tables: Tables, n: int) -> tuple[str, st
     graph = subject.program.graph
     short = re.sub(r"^edgeml_", "", step.layer.kernel)
     name = f"{short}_{n}"
-    text = initializer(step.layer, lambda values, field: tables.name(values, f"{name}_{field}"))
+    text = initializer(step.layer, functools.partial(_named, tables, name))
     structure = f"static const {step.layer.structure} {name} = {text};\n"
     arguments = [f"&{name}"]
     for index in step.inputs:
@@ -197,6 +213,10 @@ def _call(subject: Subject, step: Step, tables: Tables, n: int) -> tuple[str, st
         arguments.append(f"(int8_t *)(arena.bytes + {subject.memory.scratch[step.op]})")
     note = f"  /* {title(graph.ops[step.op])} -> {describe(output)} */"
     return structure, f"{note}\n  {step.layer.kernel}({', '.join(arguments)});"
+
+
+def _named(tables: Tables, call: str, values: NDArray[Any], field: str) -> str:
+    return tables.name(values, f"{call}_{field}")
 
 
 def _pointer(subject: Subject, tensor: int, kind: str) -> str:

@@ -373,4 +373,4 @@ class TransposeConv(Layer):
 def folded(bias: Ints, weights: Bytes, zero_point: int, axes: tuple[int, ...]) -> Ints:
     """The bias less what a zero point contributes through the weights; wraps as the sums do."""
     share = zero_point * weights.sum(axis=axes, dtype=np.int64)
-    return wrap(bias.astype(np.int64) - share).astype(np.int32)
+    return np.asarray(wrap(bias.astype(np.int64) - share), np.int32)

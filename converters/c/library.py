@@ -58,6 +58,22 @@ def render(flatbuffer: bytes, contract: Contract | None, name: str) -> dict[str,
     return files
 
 
+def figures(flatbuffer: bytes) -> dict[str, int]:
+    """What a library needs: ``flash_bytes`` of constants (kernels come to a few kB), ``arena_bytes`` of RAM.
+
+    Raises:
+        ModelError: as `render`.
+    """
+    program = lower(flatbuffer)
+    planned = memory.place(program)
+    return {
+        "flash_bytes": emit.constant_bytes(program),
+        "arena_bytes": planned.arena_bytes,
+        "floor_bytes": planned.floor_bytes,
+        "kernel_calls": len(program.steps),
+    }
+
+
 def _cmake(stem: str, kernels: list[str]) -> str:
     sources = "\n  ".join(["src/model.c", *(f"src/{kernel}.c" for kernel in kernels)])
     return (

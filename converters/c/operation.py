@@ -1,4 +1,4 @@
-"""One operator of a model while it becomes kernel calls: its tensors, its options, and what is wrong with it."""
+"""One operator while it becomes kernel calls: its tensors, its options, and what is wrong with it."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ class Tables:
 
     def __init__(self) -> None:
         self.text: list[str] = []
+        self.bytes = 0
         self._names: dict[tuple[str, bytes], str] = {}
 
     def name(self, values: NDArray[Any], name: str) -> str:
@@ -31,6 +32,7 @@ class Tables:
         key = dense.dtype.name, dense.tobytes()
         if key not in self._names:
             self._names[key] = name
+            self.bytes += dense.nbytes
             shape = " x ".join(str(size) for size in dense.shape) or "1"
             head = f"static const {_TYPES[dense.dtype.name]} {name}[{dense.size}] = {{"
             self.text.append(f"{head} /* {shape} */\n{_numbers(dense)}\n}};\n")
@@ -71,7 +73,7 @@ def initializer(layer: Layer, table: Callable[[NDArray[Any], str], str], indent:
     return "{\n" + "\n".join(lines) + "\n" + "  " * (indent - 1) + "}"
 
 
-def scalar(value: float) -> str:
+def scalar(value: int | float) -> str:
     """A number as a C constant of its own type."""
     if isinstance(value, float):
         return number(value)

@@ -1,6 +1,6 @@
 """Functions of one int8 as 256 results, from input -128 to 127: every unary operator becomes one.
 
-Scales are float32 and arithmetic on them is float32 or double just where the reference's is: each changes bits.
+Arithmetic on scales is float32 or double just where the reference's is: each changes bits.
 """
 
 from __future__ import annotations
@@ -39,12 +39,13 @@ def relu6(of: Scaled, to: Scaled) -> Table:
 
 def leaky_relu(of: Scaled, to: Scaled, alpha: np.float32) -> Table:
     """What is below zero times alpha. Source: QuantizeLeakyRelu of reference/leaky_relu.h."""
-    centred = _INPUTS - of[1]
-    positive = multiply(centred, *quantize_multiplier(float(of[0] / to[0])))
+    centred: Integers = _INPUTS - of[1]
+    positive = multiply(centred, *quantize_multiplier(float(np.float32(of[0] / to[0]))))
     slope = float(np.float32(of[0] * alpha) / to[0])
     multiplier, shift = quantize_multiplier(abs(slope))
     negative = multiply(centred, multiplier if slope >= 0 else -multiplier, shift)
-    return _clamp(np.where(centred >= 0, positive, negative) + to[1])
+    either: Integers = np.where(centred >= 0, positive, negative)
+    return _clamp(either + to[1])
 
 
 def logistic(of: Scaled) -> Table:

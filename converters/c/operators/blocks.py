@@ -28,9 +28,10 @@ def space_to_batch_nd(o: Operation) -> list[Step]:
     same(o, o.output())
     fill = Step(o.op.index, Fill(o.output().bytes, scaled(o.output())[1]), (), o.output().index)
     steps = [fill] if o.constant(2).any() else []
-    for cut in _cuts(o, o.input(), o.output()):
-        steps.append(copy(o, o.input(), o.output(), cut.size, cut.image, cut.blocks))
-    return steps
+    return steps + [
+        copy(o, o.input(), o.output(), cut.size, cut.image, cut.blocks)
+        for cut in _cuts(o, o.input(), o.output())
+    ]
 
 
 def batch_to_space_nd(o: Operation) -> list[Step]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from converters.c import boxes
 from converters.c.layers import Copy, Fill, ResizeNearest
@@ -121,19 +122,30 @@ def resize_nearest_neighbor(o: Operation) -> list[Step]:
     """
     same(o, o.output())
     data, output = o.input().shape, o.output().shape
-    nearest = []
-    for axis in (1, 2):
-        wide, narrow = np.float32(data[axis]), np.float32(output[axis])
-        align = o.option("alignCorners") and output[axis] > 1
-        scale = (wide - 1) / (narrow - 1) if align else wide / narrow
-        half = np.float32(0.5 if o.option("halfPixelCenters") else 0.0)
-        places = (np.arange(output[axis], dtype=np.float32) + half) * scale
-        # C's roundf: halves away from zero, which places never are below
-        whole = np.floor(places + np.float32(0.5)) if align else np.floor(places)
-        nearest.append(np.clip(whole, 0, data[axis] - 1).astype(np.int16))
-    pixel = data[3] * (o.input().bytes // o.input().elements)
-    layer = ResizeNearest(data[0], *data[1:3], *output[1:3], pixel, *nearest)
+    layer = ResizeNearest(
+        batches=data[0],
+        input_height=data[1],
+        input_width=data[2],
+        output_height=output[1],
+        output_width=output[2],
+        bytes=data[3] * (o.input().bytes // o.input().elements),
+        rows=_nearest(o, 1),
+        columns=_nearest(o, 2),
+    )
     return [o.step(layer, 0)]
+
+
+def _nearest(o: Operation, axis: int) -> NDArray[np.int16]:
+    """Which index of the input each of the output is, along an axis."""
+    size, wanted = o.input().shape[axis], o.output().shape[axis]
+    wide, narrow = np.float32(size), np.float32(wanted)
+    align = o.option("alignCorners") and wanted > 1
+    scale = (wide - 1) / (narrow - 1) if align else wide / narrow
+    half = np.float32(0.5 if o.option("halfPixelCenters") else 0.0)
+    places = (np.arange(wanted, dtype=np.float32) + half) * scale
+    # C's roundf: halves away from zero, which places never are below
+    whole = np.floor(places + np.float32(0.5)) if align else np.floor(places)
+    return np.asarray(np.clip(whole, 0, size - 1), np.int16)
 
 
 def _parts(o: Operation, number: int, axis: int) -> list[Step]:
@@ -160,7 +172,12 @@ def same(o: Operation, output: Tensor, number: int = 0) -> None:
 
 
 def copy(
-    o: Operation, data: Tensor, output: Tensor, size: Sequence[int], source: Place, target: Place | None = None
+    o: Operation,
+    data: Tensor,
+    output: Tensor,
+    size: Sequence[int],
+    source: Place,
+    target: Place | None = None,
 ) -> Step:
     """The call that copies a box of some size; to the start of a dense output unless a target is given."""
     place = target or Place(boxes.steps(size))

@@ -128,7 +128,9 @@ def add_fully_connected(trial, facts):
     inputs, to = learned(trial, facts, (units, depth), 0, depth)
     x = trial.input([facts["rows"], depth], facts["input"])
     kept = {"fusedActivationFunction": facts["activation"]}
-    y = trial.op("FULLY_CONNECTED", [x, *inputs, *[-1] * (2 - len(inputs))], [facts["rows"], units], to, **kept)
+    y = trial.op(
+        "FULLY_CONNECTED", [x, *inputs, *[-1] * (2 - len(inputs))], [facts["rows"], units], to, **kept
+    )
     trial.output(y)
 
 
@@ -484,7 +486,7 @@ def add_movement(trial, facts):
         y = trial.op("TRANSPOSE", [x, constant(trial, order)], output, of)
     elif name == "STRIDED_SLICE":
         begins = [facts["pads"][i] % n for i, n in enumerate(shape)]
-        ends = [max(begin + 1, n - facts["pads"][7 - i]) for i, (n, begin) in enumerate(zip(shape, begins))]
+        ends = [max(begins[i] + 1, n - facts["pads"][7 - i]) for i, n in enumerate(shape)]
         strides = [1 + facts["pads"][i] % 3 for i in range(len(shape))]
         shrink = facts["shrink"] & ((1 << len(shape)) - 1)
         if shrink == (1 << len(shape)) - 1:
@@ -556,7 +558,10 @@ def test_resize_nearest_neighbor(check, trial):
 def add_blocks(trial, facts):
     # TFLite Micro pads with 0 whatever the zero point is, which LiteRT and we do not.
     block, of = facts["block"], (facts["scale"], 0)
-    pads = [[facts["pads"][i], -(facts["pads"][i] + n) % b] for i, (n, b) in enumerate(zip(facts["size"], block))]
+    pads = [
+        [facts["pads"][i], -(facts["pads"][i] + n) % b]
+        for i, (n, b) in enumerate(zip(facts["size"], block, strict=True))
+    ]
     size = [(n + sum(pad)) // b for n, pad, b in zip(facts["size"], pads, block, strict=True)]
     x = trial.input([facts["batch"], *facts["size"], 3], of)
     inputs = [x, constant(trial, block), constant(trial, pads)]
