@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from converters.c.lower import Program
@@ -21,7 +22,7 @@ from edge_sdk.contract import Contract
 from edge_sdk.errors import ModelError
 from edge_sdk.graph import Tensor
 
-_C_TYPES = {"int8": "int8_t", "float32": "float"}
+_C_TYPES = {"int8": "int8_t", "int16": "int16_t", "float32": "float"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def source(subject: Subject) -> str:
         kind = f"{const}{_C_TYPES[tensor.dtype]} *"
         place = _pointer(subject, tensor.index, kind)
         parts.append(f"{kind}{stem}_{name}(void) {{ return {place}; }}\n")
-    parts.append(f"void {stem}_init(void) {{ memset(&arena, 0, sizeof arena); }}\n")
+    parts += _state(subject, tables)
     body = "\n".join(call for _, call in calls)
     parts.append(f"void {stem}_run(void) {{\n{body}\n}}\n" if body else f"void {stem}_run(void) {{}}\n")
     return "\n".join(parts)
@@ -137,11 +138,31 @@ def constant_bytes(program: Program) -> int:
     return tables.bytes
 
 
+def _state(subject: Subject, tables: Tables) -> list[str]:
+    """The variables, and the function that sets them up."""
+    graph, parts, lines = subject.program.graph, [], ["  memset(&arena, 0, sizeof arena);"]
+    for tensor, values in subject.program.state.items():
+        name = f"state_{tensor}"
+        parts.append(
+            f"/* {describe(graph.tensors[tensor])}: kept from one inference to the next */\n"
+            f"static union {{\n  uint64_t alignment;\n  uint8_t bytes[{values.size}];\n}} {name};\n"
+        )
+        if len(set(values.tolist())) == 1:
+            lines.append(f"  memset({name}.bytes, {int(values[0])}, sizeof {name}.bytes);")
+        else:
+            before = len(tables.text)
+            table = tables.name(values.view(np.int8), f"{name}_first")
+            parts += tables.text[before:]
+            lines.append(f"  memcpy({name}.bytes, {table}, sizeof {name}.bytes);")
+    body = "\n".join(lines)
+    return [*parts, f"void {subject.stem}_init(void) {{\n{body}\n}}\n"]
+
+
 def _usage(stem: str) -> str:
     return (
         f"/*\n * Call {stem}_init() once. For each inference write the input, call {stem}_run(), read the\n"
-        " * output. They share their memory: an output is there until the next input is written, an input is\n"
-        " * gone once the model has run.\n */\n"
+        " * output. They share their memory: an output is there until the next input is written, an input\n"
+        " * is gone once the model has run.\n */\n"
         f"void {stem}_init(void);\nvoid {stem}_run(void);\n"
     )
 
@@ -207,10 +228,12 @@ def _call(subject: Subject, step: Step, tables: Tables, n: int) -> tuple[str, st
             arguments.append(tables.name(tensor.data, f"{name}_operand"))
         else:
             arguments.append(_pointer(subject, index, f"const {_C_TYPES[tensor.dtype]} *"))
+    arguments += [_pointer(subject, i, f"{_C_TYPES[graph.tensors[i].dtype]} *") for i in step.state]
     output = graph.tensors[step.output]
     arguments.append(_pointer(subject, step.output, f"{_C_TYPES[output.dtype]} *"))
     if step.scratch_bytes:
-        arguments.append(f"(int8_t *)(arena.bytes + {subject.memory.scratch[step.op]})")
+        kind = "int16_t *" if step.state else "int8_t *"
+        arguments.append(f"({kind})(void *)(arena.bytes + {subject.memory.scratch[step.op]})")
     note = f"  /* {title(graph.ops[step.op])} -> {describe(output)} */"
     return structure, f"{note}\n  {step.layer.kernel}({', '.join(arguments)});"
 
@@ -221,4 +244,6 @@ def _named(tables: Tables, call: str, values: NDArray[Any], field: str) -> str:
 
 def _pointer(subject: Subject, tensor: int, kind: str) -> str:
     """Where a tensor lies, as a C expression. By way of void: the arena is aligned for every type."""
+    if tensor in subject.program.state:
+        return f"({kind})(void *)state_{tensor}.bytes"
     return f"({kind})(void *)(arena.bytes + {scalar(subject.memory.offset[tensor])})"

@@ -5,19 +5,25 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
 
 from converters import costs, rewrite
+from converters.c import variables
 from converters.c.batches import fix_batch
 from converters.c.operation import Operation, Step, UnsupportedError
-from converters.c.operators import blocks, convolution, elementwise, movement, pooling, unary
+from converters.c.operators import blocks, convolution, elementwise, movement, pooling, recurrent, unary
 from edge_sdk.errors import ModelError, one_line
 from edge_sdk.graph import Graph, read_graph
 
 _Lowering = Callable[[Operation], list[Step]]
 OPERATORS: Mapping[str, _Lowering] = {
     "ADD": elementwise.add,
+    "ASSIGN_VARIABLE": movement.assign_variable,
     "AVERAGE_POOL_2D": pooling.average_pool_2d,
     "BATCH_TO_SPACE_ND": blocks.batch_to_space_nd,
+    "CALL_ONCE": movement.nothing,
     "CONCATENATION": movement.concatenation,
     "CONV_2D": convolution.conv_2d,
     "DEPTHWISE_CONV_2D": convolution.depthwise_conv_2d,
@@ -34,6 +40,7 @@ OPERATORS: Mapping[str, _Lowering] = {
     "PAD": movement.pad,
     "PADV2": movement.pad,
     "QUANTIZE": unary.quantize,
+    "READ_VARIABLE": movement.read_variable,
     "REDUCE_MAX": pooling.reduce_max,
     "RELU": unary.relu,
     "RELU6": unary.relu6,
@@ -48,16 +55,25 @@ OPERATORS: Mapping[str, _Lowering] = {
     "TANH": unary.tanh,
     "TRANSPOSE": movement.transpose,
     "TRANSPOSE_CONV": convolution.transpose_conv,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": recurrent.unidirectional_sequence_lstm,
     "UNPACK": movement.unpack,
+    "VAR_HANDLE": movement.nothing,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A model as kernel calls, in the order of execution."""
+    """A model as kernel calls, in the order of execution.
+
+    Attributes:
+        graph: the model's; variables behind handles are tensors of it.
+        steps: the calls.
+        state: bytes of every variable before the first inference, by its tensor.
+    """
 
     graph: Graph
     steps: tuple[Step, ...]
+    state: Mapping[int, NDArray[Any]]
 
 
 def lower(flatbuffer: bytes) -> Program:
@@ -70,9 +86,12 @@ def lower(flatbuffer: bytes) -> Program:
     costs.check(graph)
     graph = fix_batch(graph)
     try:
-        operators = rewrite.unpack(flatbuffer).subgraphs[0].operators or []
+        model = rewrite.unpack(flatbuffer)
+        operators = model.subgraphs[0].operators or []
+        kept = variables.find(graph, model)
     except (struct.error, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
         raise ModelError("the TFLite flatbuffer is damaged", found=one_line(error)) from error
+    graph = kept.graph
     steps: list[Step] = []
     against: list[str] = []
     for op, raw in zip(graph.ops, operators, strict=True):
@@ -81,7 +100,7 @@ def lower(flatbuffer: bytes) -> Program:
             if lowering is None:
                 outputs = [graph.tensors[index] for index in op.outputs]
                 raise UnsupportedError("has no kernel", *outputs)
-            steps += lowering(Operation(op, graph, raw.builtinOptions))
+            steps += lowering(Operation(op, graph, raw.builtinOptions, kept.handles))
         except UnsupportedError as reason:
             against.append(f"{costs.title(op)} {op.index} {reason}")
         except (IndexError, ValueError, TypeError, ArithmeticError) as error:
@@ -93,4 +112,5 @@ def lower(flatbuffer: bytes) -> Program:
             found="; ".join(against),
             remedy="convert it with --recipe int8, or use --to c-array with TFLite Micro",
         )
-    return Program(graph, tuple(steps))
+    used = {i for step in steps for i in (*step.inputs, step.output, *step.state)}
+    return Program(graph, tuple(steps), {i: v for i, v in kept.initial.items() if i in used})

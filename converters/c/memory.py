@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from converters import plan
 from converters.c.lower import Program
+from edge_sdk.graph import Graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,18 @@ class Memory:
     floor_bytes: int
 
 
+def _without_state(program: Program) -> Graph:
+    """The graph without variables, which have places of their own."""
+    ops = [
+        replace(op, inputs=tuple(-1 if index in program.state else index for index in op.inputs))
+        for op in program.graph.ops
+    ]
+    return replace(program.graph, ops=ops)
+
+
 def place(program: Program) -> Memory:
     """Plan the arena: outputs take the place of inputs where that is exact."""
-    graph = program.graph
+    graph = _without_state(program)
     scratch = {step.op: step.scratch_bytes for step in program.steps if step.scratch_bytes}
     in_place = {step.output: step.in_place for step in program.steps if step.in_place}
     layout = plan.plan(graph, scratch=scratch, in_place=in_place)

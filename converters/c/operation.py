@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ class Step:
         output: the tensor that it writes, or a part of it.
         scratch_bytes: memory that the kernel needs while it runs.
         in_place: inputs whose place the output may take without a change of any bit.
+        state: variables that it reads and writes.
     """
 
     op: int
@@ -43,15 +45,21 @@ class Step:
     output: int
     scratch_bytes: int = 0
     in_place: tuple[int, ...] = ()
+    state: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operator with the graph around it and its options as the schema has them."""
+    """One operator with the graph around it and its options as the schema has them.
+
+    Attributes:
+        variables: the tensor that a handle stands for.
+    """
 
     op: Op
     graph: Graph
     options: Any
+    variables: Mapping[int, int] = field(default_factory=dict)
 
     def input(self, number: int = 0) -> Tensor:
         """One of its inputs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import textwrap
 from collections.abc import Callable
 from typing import Any
@@ -62,7 +63,8 @@ def initializer(layer: Layer, table: Callable[[NDArray[Any], str], str], indent:
     for name, value in layer.fields().items():
         if isinstance(value, Layer):
             flush()
-            lines.append(f"{pad}.{name} = {initializer(value, table, indent + 1)},")
+            inside = functools.partial(_inside, table, name)
+            lines.append(f"{pad}.{name} = {initializer(value, inside, indent + 1)},")
         elif isinstance(value, np.ndarray):
             plain.append(f".{name} = {table(value, name)}")
         elif isinstance(value, tuple):
@@ -71,6 +73,11 @@ def initializer(layer: Layer, table: Callable[[NDArray[Any], str], str], indent:
             plain.append(f".{name} = {scalar(value)}")
     flush()
     return "{\n" + "\n".join(lines) + "\n" + "  " * (indent - 1) + "}"
+
+
+def _inside(table: Callable[[NDArray[Any], str], str], record: str, values: NDArray[Any], name: str) -> str:
+    """The name of a table of a record within a record."""
+    return table(values, f"{record}_{name}")
 
 
 def scalar(value: int | float) -> str:

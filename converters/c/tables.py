@@ -17,6 +17,11 @@ from converters.c.fixed_point import Integers, divide, multiply, quantize_multip
 Table = NDArray[np.int8]
 #: Scale and zero point of one tensor.
 Scaled = tuple[np.float32, int]
+#: Entries of the reference's table of sigmoid that are one above the nearest.
+_SIGMOID_ABOVE = [
+    4, 8, 12, 14, 15, 16, 17, 19, 20, 21, 22, 25, 27, 28, 29, 30, 31, 33, 34, 35, 37, 39, 40, 41, 43, 44, 45, 46,
+    49, 50, 54, 62, 63, 64, 66, 82, 86, 93, 100, 103, 112, 116, 135, 255,
+]  # fmt: skip
 _INPUTS = np.arange(-128, 128, dtype=np.int64)
 
 
@@ -96,6 +101,16 @@ def exponential(scale: np.float32, beta: float) -> NDArray[np.int32]:
     used = np.where(steps <= reach, steps, 0)
     values = fixed_point.exp(multiply(-used, multiplier, shift), 5)
     return np.where(steps <= reach, values, 0).astype(np.int32)
+
+
+def sigmoid() -> NDArray[np.int32]:
+    """int32 [256], in units of 2^-16: sigmoid of i / 24, as the reference has it.
+
+    Source: sigmoid_table_uint16 of tensorflow/lite/kernels/internal/common.cc, recovered from its results.
+    """
+    values = np.floor(65536 / (1 + np.exp(-np.arange(256) / 24)) + 0.5).astype(np.int32)
+    values[_SIGMOID_ABOVE] += 1
+    return values
 
 
 def round_half_away(value: np.float32) -> int:

@@ -162,6 +162,30 @@ typedef struct {
 } edgeml_lookup_t;
 void edgeml_lookup(const edgeml_lookup_t *layer, const int8_t *input, int8_t *output);
 
+/* UNIDIRECTIONAL_SEQUENCE_LSTM */
+typedef struct {
+  const int8_t *weights; /* [cells, inputs], or [cells, cells] of what came out before */
+  const int32_t *bias;   /* less zero point times the sum of weights */
+  int32_t multiplier, shift;
+} edgeml_lstm_part_t;
+typedef struct {
+  edgeml_lstm_part_t input, recurrent;
+} edgeml_lstm_gate_t;
+typedef struct {
+  int32_t batches, steps, inputs, cells;
+  edgeml_lstm_gate_t input_gate, forget_gate, cell_gate, output_gate;
+  int32_t forget_multiplier, forget_shift; /* of forget gate times cell */
+  int32_t input_multiplier, input_shift;   /* of input gate times cell gate */
+  int32_t output_multiplier, output_shift; /* of output gate times tanh(cell) */
+  int32_t output_zero_point;
+  int32_t cell_clip;                  /* 0: none */
+  int32_t tanh_multiplier, tanh_shift; /* from the scale of the cell to steps of 1/6144 */
+  const int32_t *sigmoid;             /* 256, of i / 24, in units of 2^-16 */
+} edgeml_lstm_t;
+#define EDGEML_LSTM_GATES 4 /* int16 for each cell in the working memory */
+void edgeml_lstm(const edgeml_lstm_t *layer, const int8_t *input, int8_t *hidden, int16_t *cell, int8_t *output,
+                 int16_t *scratch);
+
 /* MEAN and REDUCE_MAX along one axis, or neighbouring ones, of [outer, reduced, inner] */
 typedef struct {
   int32_t outer, reduced, inner;

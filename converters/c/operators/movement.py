@@ -115,6 +115,24 @@ def unpack(o: Operation) -> list[Step]:
     return _parts(o, 0, o.option("axis") % len(o.input().shape))
 
 
+def nothing(_: Operation) -> list[Step]:
+    """What names a variable or sets it up once: done when the library is generated."""
+    return []
+
+
+def read_variable(o: Operation) -> list[Step]:
+    """A copy, because the variable may be assigned before all have read it."""
+    variable = o.graph.tensors[o.variables[o.op.inputs[0]]]
+    step = copy(o, variable, o.output(), variable.shape, _dense(variable))
+    return [step]
+
+
+def assign_variable(o: Operation) -> list[Step]:
+    """A copy for the next inference."""
+    variable = o.graph.tensors[o.variables[o.op.inputs[0]]]
+    return [copy(o, o.input(1), variable, variable.shape, _dense(variable))]
+
+
 def resize_nearest_neighbor(o: Operation) -> list[Step]:
     """Which pixel is nearest is known here: no arithmetic is left.
 

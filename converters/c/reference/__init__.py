@@ -17,12 +17,15 @@ from converters.c.reference import (
     arithmetic,
     convolution,
     lookup,
+    lstm,
     movement,
     pooling,
     reduction,
     softmax,
 )
 
+#: Operators that have no effect on tensors here.
+_SILENT = frozenset({"VAR_HANDLE", "CALL_ONCE"})
 Arrays = Sequence[NDArray[Any]]
 KERNELS: Mapping[str, Callable[[Any, Arrays, NDArray[Any]], None]] = {
     "edgeml_add": arithmetic.add,
@@ -38,6 +41,7 @@ KERNELS: Mapping[str, Callable[[Any, Arrays, NDArray[Any]], None]] = {
     "edgeml_float_sub": arithmetic.float_sub,
     "edgeml_fully_connected": convolution.fully_connected,
     "edgeml_lookup": lookup.lookup,
+    "edgeml_lstm": lstm.lstm,
     "edgeml_max_pool_2d": pooling.max_pool_2d,
     "edgeml_mean": reduction.mean,
     "edgeml_mul": arithmetic.mul,
@@ -49,27 +53,39 @@ KERNELS: Mapping[str, Callable[[Any, Arrays, NDArray[Any]], None]] = {
 }
 
 
-def run(program: Program, inputs: Arrays) -> list[NDArray[Any]]:
+def first_state(program: Program) -> dict[int, NDArray[Any]]:
+    """The variables of a model before its first inference, by tensor."""
+    tensors = program.graph.tensors
+    return {index: values.view(tensors[index].dtype).copy() for index, values in program.state.items()}
+
+
+def run(program: Program, inputs: Arrays, state: dict[int, NDArray[Any]] | None = None) -> list[NDArray[Any]]:
     """One inference of a model, operator by operator, every tensor in memory of its own.
 
     Args:
         program: the model.
         inputs: its inputs, in its order and of their dtypes.
+        state: its variables, which are changed; `first_state` if None.
 
     Returns:
         Its outputs.
     """
     graph = program.graph
     values = {tensor.index: tensor.data.reshape(-1) for tensor in graph.tensors if tensor.data is not None}
+    values.update(first_state(program) if state is None else state)
     values.update(
         {index: array.reshape(-1).copy() for index, array in zip(graph.inputs, inputs, strict=True)}
     )
     steps = {op.index: [step for step in program.steps if step.op == op.index] for op in graph.ops}
     for op in graph.ops:
+        if op.name in _SILENT:
+            continue
         if not steps[op.index]:  # the same values under another shape
             values[op.outputs[0]] = values[op.inputs[0]]
         for step in steps[op.index]:
             tensor = graph.tensors[step.output]
             output = values.setdefault(step.output, np.zeros(tensor.elements, tensor.dtype))
-            KERNELS[step.layer.kernel](step.layer, [values[index] for index in step.inputs], output)
+            KERNELS[step.layer.kernel](
+                step.layer, [values[index] for index in (*step.inputs, *step.state)], output
+            )
     return [values[index].reshape(graph.tensors[index].shape) for index in graph.outputs]

@@ -25,7 +25,7 @@ pytestmark = [
 INPUTS = int(os.environ.get("EDGEML_C_INPUTS", "1000"))
 GOLDEN = Path(__file__).parents[2] / "golden" / "arena"
 #: Trained with Keras and converted by edgeml: convolutions, dilations, upsampling, every tail.
-MADE = ["dscnn_int8", "har_int8", "tcn_int8", "up_int8"]
+MADE = ["dscnn_int8", "fused_int8", "har_int8", "tcn_int8", "up_int8"]
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +68,9 @@ def compare(flatbuffer, tflm, folder, count=INPUTS):
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(one.reshape(count, -1), other.reshape(count, -1))
     assert any(len(np.unique(one)) > 2 for one in ours)
+    state = reference.first_state(compiled.program)
     for n in range(4):
-        again = reference.run(compiled.program, [x[n] for x in inputs])
+        again = reference.run(compiled.program, [x[n] for x in inputs], state)
         for one, third in zip(ours, again, strict=True):
             np.testing.assert_array_equal(one[n], third)
 
