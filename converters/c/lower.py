@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from converters import costs, rewrite
 from converters.c import variables
 from converters.c.batches import fix_batch
+from converters.c.fold import fold
 from converters.c.operation import Operation, Step, UnsupportedError
 from converters.c.operators import blocks, convolution, elementwise, movement, pooling, recurrent, unary
 from edge_sdk.errors import ModelError, one_line
@@ -31,12 +32,14 @@ OPERATORS: Mapping[str, _Lowering] = {
     "DIV": elementwise.div,
     "EXPAND_DIMS": movement.reshape,
     "FULLY_CONNECTED": convolution.fully_connected,
+    "GATHER": movement.gather,
     "HARD_SWISH": unary.hard_swish,
     "LEAKY_RELU": unary.leaky_relu,
     "LOGISTIC": unary.logistic,
     "MAX_POOL_2D": pooling.max_pool_2d,
     "MEAN": pooling.mean,
     "MUL": elementwise.mul,
+    "PACK": movement.pack,
     "PAD": movement.pad,
     "PADV2": movement.pad,
     "QUANTIZE": unary.quantize,
@@ -46,6 +49,7 @@ OPERATORS: Mapping[str, _Lowering] = {
     "RELU6": unary.relu6,
     "RESHAPE": movement.reshape,
     "RESIZE_NEAREST_NEIGHBOR": movement.resize_nearest_neighbor,
+    "REVERSE_V2": movement.reverse_v2,
     "SOFTMAX": unary.softmax,
     "SPACE_TO_BATCH_ND": blocks.space_to_batch_nd,
     "SPLIT": movement.split,
@@ -53,6 +57,7 @@ OPERATORS: Mapping[str, _Lowering] = {
     "STRIDED_SLICE": movement.strided_slice,
     "SUB": elementwise.sub,
     "TANH": unary.tanh,
+    "TILE": movement.tile,
     "TRANSPOSE": movement.transpose,
     "TRANSPOSE_CONV": convolution.transpose_conv,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": recurrent.unidirectional_sequence_lstm,
@@ -88,19 +93,22 @@ def lower(flatbuffer: bytes) -> Program:
     try:
         model = rewrite.unpack(flatbuffer)
         operators = model.subgraphs[0].operators or []
+        graph = fold(graph, [raw.builtinOptions for raw in operators])
         kept = variables.find(graph, model)
     except (struct.error, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
         raise ModelError("the TFLite flatbuffer is damaged", found=one_line(error)) from error
     graph = kept.graph
     steps: list[Step] = []
     against: list[str] = []
-    for op, raw in zip(graph.ops, operators, strict=True):
+    for op in graph.ops:
+        if not op.inputs and not op.outputs:
+            continue  # folded
         lowering = OPERATORS.get(op.name)
         try:
             if lowering is None:
                 outputs = [graph.tensors[index] for index in op.outputs]
                 raise UnsupportedError("has no kernel", *outputs)
-            steps += lowering(Operation(op, graph, raw.builtinOptions, kept.handles))
+            steps += lowering(Operation(op, graph, operators[op.index].builtinOptions, kept.handles))
         except UnsupportedError as reason:
             against.append(f"{costs.title(op)} {op.index} {reason}")
         except (IndexError, ValueError, TypeError, ArithmeticError) as error:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.c import boxes
+from converters.c.fold import slices
 from converters.c.layers import Copy, Fill, ResizeNearest
 from converters.c.operation import Operation, Step, UnsupportedError, scaled
 from edge_sdk.graph import Tensor
@@ -82,23 +83,15 @@ def strided_slice(o: Operation) -> list[Step]:
         raise UnsupportedError("has an ellipsis, a new axis or an offset", o.input())
     same(o, o.output())
     shape = o.input().shape
-    begins, ends, strides = (o.constant(number).reshape(-1).tolist() for number in (1, 2, 3))
-    if len(begins) != len(shape):
-        raise UnsupportedError("names fewer axes than there are", o.input())
+    taken = slices(o, len(shape), [o.constant(number) for number in (1, 2, 3)])
     start, size, steps = 0, [], []
-    for axis, step in enumerate(boxes.steps(shape)):
-        bit, stride = 1 << axis, strides[axis]
-        begin = None if o.option("beginMask") & bit else begins[axis]
-        end = None if o.option("endMask") & bit else ends[axis]
-        if o.option("shrinkAxisMask") & bit:
-            begin, stride = begins[axis] % shape[axis], 1
-            end = begin + 1
-        places = range(shape[axis])[slice(begin, end, stride)]
+    for extent, step, part in zip(shape, boxes.steps(shape), taken, strict=True):
+        places = range(extent)[part]
         if not places:
             raise UnsupportedError("is empty", o.output())
         start += places[0] * step
         size.append(len(places))
-        steps.append(step * stride)
+        steps.append(step * places.step)
     if math.prod(size) != o.output().elements:
         raise UnsupportedError(f"should have {math.prod(size)} elements", o.output())
     return [copy(o, o.input(), o.output(), size, Place(steps, start))]
@@ -108,6 +101,67 @@ def split(o: Operation) -> list[Step]:
     """Equal parts along an axis, which is the first input."""
     axis = int(o.constant(0).reshape(-1)[0]) % len(o.input(1).shape)
     return _parts(o, 1, axis)
+
+
+def tile(o: Operation) -> list[Step]:
+    """Copies beside each other along every axis."""
+    same(o, o.output())
+    data, output = o.input(), o.output()
+    size, source, target = [], [], []
+    for times, extent, step, to in zip(
+        o.constant(1).reshape(-1), data.shape, boxes.steps(data.shape), boxes.steps(output.shape), strict=True
+    ):
+        size += [int(times), extent]
+        source += [0, step]
+        target += [extent * to, to]
+    return [copy(o, data, output, size, Place(source), Place(target))]
+
+
+def reverse_v2(o: Operation) -> list[Step]:
+    """Backwards along some axes."""
+    same(o, o.output())
+    data = o.input()
+    turned = {int(axis) % len(data.shape) for axis in o.constant(1).reshape(-1)}
+    steps = boxes.steps(data.shape)
+    start = sum((data.shape[axis] - 1) * steps[axis] for axis in turned)
+    signed = [-step if axis in turned else step for axis, step in enumerate(steps)]
+    return [copy(o, data, o.output(), data.shape, Place(signed, start))]
+
+
+def pack(o: Operation) -> list[Step]:
+    """Each input becomes one index along a new axis."""
+    output = o.output()
+    axis, to = o.option("axis") % len(output.shape), boxes.steps(output.shape)
+    rest = [*to[:axis], *to[axis + 1 :]]
+    found = []
+    for number in range(len(o.op.inputs)):
+        same(o, output, number)
+        part = o.input(number)
+        found.append(copy(o, part, output, part.shape, _dense(part), Place(rest, number * to[axis])))
+    return found
+
+
+def gather(o: Operation) -> list[Step]:
+    """One copy for each index that is taken, all of them known."""
+    same(o, o.output())
+    data, output, indices = o.input(), o.output(), o.constant(1).reshape(-1)
+    if o.option("batchDims"):
+        raise UnsupportedError("has batch axes", data)
+    axis, steps = o.option("axis") % len(data.shape), boxes.steps(data.shape)
+    outer, inner = data.shape[:axis], data.shape[axis + 1 :]
+    to = boxes.steps((*outer, len(indices), *inner))
+    source, target = ([*places[:axis], *places[axis + 1 :]] for places in (steps, to))
+    return [
+        copy(
+            o,
+            data,
+            output,
+            (*outer, *inner),
+            Place(source, int(at) * steps[axis]),
+            Place(target, n * to[axis]),
+        )
+        for n, at in enumerate(indices)
+    ]
 
 
 def unpack(o: Operation) -> list[Step]:

@@ -78,7 +78,7 @@ def run(program: Program, inputs: Arrays, state: dict[int, NDArray[Any]] | None 
     )
     steps = {op.index: [step for step in program.steps if step.op == op.index] for op in graph.ops}
     for op in graph.ops:
-        if op.name in _SILENT:
+        if op.name in _SILENT or not op.outputs + op.inputs:
             continue
         if not steps[op.index]:  # the same values under another shape
             values[op.outputs[0]] = values[op.inputs[0]]
