@@ -40,8 +40,17 @@ class Core:
     defines: tuple[str, ...] = ()
 
 
-_MPS2 = "MEMORY { FLASH (rx) : ORIGIN = 0, LENGTH = 4M  RAM (rwx) : ORIGIN = 0x20000000, LENGTH = 4M }\n"
-_MPS3 = "MEMORY { FLASH (rx) : ORIGIN = 0, LENGTH = 512K  RAM (rwx) : ORIGIN = 0x21000000, LENGTH = 4M }\n"
+_MPS2 = """
+MEMORY { FLASH (rx) : ORIGIN = 0, LENGTH = 4M  RAM (rwx) : ORIGIN = 0x20000000, LENGTH = 4M }
+REGION_ALIAS("TABLES", FLASH)
+"""
+_MPS3 = """
+MEMORY {
+  FLASH (rx) : ORIGIN = 0, LENGTH = 512K
+  RAM (rwx) : ORIGIN = 0x21000000, LENGTH = 4M
+  TABLES (r) : ORIGIN = 0x60000000, LENGTH = 16M
+}
+"""
 CORES = {
     "cortex-m3": Core("mps2-an385", ("-mcpu=cortex-m3",), _MPS2, 6, 5 / 8),
     "cortex-m4": Core(

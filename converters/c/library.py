@@ -13,7 +13,6 @@ from edge_sdk.errors import ModelError, first_of
 from edge_sdk.modelfile import digest_of
 
 KERNELS = Path(__file__).parent / "kernels"
-_HEADER = "edgeml_kernels.h"
 
 
 def render(flatbuffer: bytes, contract: Contract | None, name: str) -> dict[str, str]:
@@ -49,13 +48,21 @@ def render(flatbuffer: bytes, contract: Contract | None, name: str) -> dict[str,
         "src/model.c": emit.source(subject),
         # Arduino lists a library by the headers that it finds, and every library has a model.h.
         f"src/{stem}.h": f'{emit.banner(subject, "as an Arduino library")}\n#include "model.h"\n',
-        f"src/{_HEADER}": (KERNELS / _HEADER).read_text(encoding="ascii"),
         "CMakeLists.txt": _cmake(stem, kernels),
         "library.properties": _arduino(stem, contract),
     }
+    _add(files, "edgeml_kernels.h")
     for kernel in kernels:
-        files[f"src/{kernel}.c"] = (KERNELS / f"{kernel}.c").read_text(encoding="ascii")
+        _add(files, f"{kernel}.c")
     return files
+
+
+def _add(files: dict[str, str], name: str) -> None:
+    """A file of the kernels, and what it includes."""
+    if f"src/{name}" not in files:
+        files[f"src/{name}"] = text = (KERNELS / name).read_text(encoding="ascii")
+        for included in re.findall(r'#include "(.+)"', text):
+            _add(files, included)
 
 
 def figures(flatbuffer: bytes) -> dict[str, int]:

@@ -1,15 +1,16 @@
 /*
- * output[b][y][x][c] = clamp(output_zero_point + rescale(bias[c] + sum_ij input[b][y'][x'][c / m] * weights[i][j][c]))
+ * output[b][y][x][c] = clamp(output_zero_point +
+ *     rescale(bias[c] + sum_ij input[b][y'][x'][c / depth_multiplier] * weights[i][j][c]))
  *
  * with y' = y * stride - padding + i * dilation, and x' likewise. input [batches, input_height, input_width,
  * input_channels], weights [kernel_height, kernel_width, channels], output [batches, output_height,
- * output_width, channels], channels = input_channels * depth_multiplier (m). Outside of the input there is its
- * zero point; the bias already holds what that contributes.
+ * output_width, channels], channels = input_channels * depth_multiplier. scratch: a pointer for each place of
+ * the kernel, and a pixel. Outside of the input there is its zero point; the bias holds what that contributes.
  *
  * Defined by DepthwiseConvPerChannel in tensorflow/lite/kernels/internal/reference/integer_ops/
- * depthwise_conv.h; where the window lies inside, four channels are summed at once.
+ * depthwise_conv.h.
  */
-#include "edgeml_kernels.h"
+#include "edgeml_processor.h"
 
 static inline int8_t finish(const edgeml_depthwise_conv_2d_t *layer, int32_t channel, int32_t sum) {
   const int32_t value = edgeml_rescale(edgeml_sum(sum, layer->bias[channel]), layer->multiplier[channel],
@@ -17,68 +18,104 @@ static inline int8_t finish(const edgeml_depthwise_conv_2d_t *layer, int32_t cha
   return (int8_t)edgeml_clamp(value + layer->output_zero_point, layer->lowest, layer->highest);
 }
 
-/* Sums of four neighbouring channels over a window that lies inside the input. */
-static inline void four_inside(const edgeml_depthwise_conv_2d_t *layer, const int8_t *input, int32_t channel,
-                               int8_t *output) {
-  const int32_t channels = layer->input_channels;
-  const int32_t column_step = layer->dilation_width * channels;
-  const int32_t row_step = layer->dilation_height * layer->input_width * channels;
-  const int8_t *w = layer->weights + channel;
-  int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-  for (int32_t i = 0; i < layer->kernel_height; ++i, input += row_step) {
-    const int8_t *x = input + channel;
-    for (int32_t j = 0; j < layer->kernel_width; ++j, x += column_step, w += channels) {
+/* Where the pixel under each place of the kernel lies; outside of the input it is `outside`. */
+static inline void look(const edgeml_depthwise_conv_2d_t *layer, const int8_t *image, int32_t y, int32_t x,
+                 const int8_t *outside, const int8_t **taps) {
+  int32_t row = y * layer->stride_height - layer->padding_top;
+  for (int32_t i = 0; i < layer->kernel_height; ++i, row += layer->dilation_height) {
+    int32_t column = x * layer->stride_width - layer->padding_left;
+    for (int32_t j = 0; j < layer->kernel_width; ++j, column += layer->dilation_width) {
+      const int32_t inside = row >= 0 && row < layer->input_height && column >= 0 && column < layer->input_width;
+      *taps++ = inside ? image + (row * layer->input_width + column) * layer->input_channels : outside;
+    }
+  }
+}
+
+/* Channels from `channel` on in steps of four, as long as there are four left; returns the next one. */
+static inline int32_t by_fours(const edgeml_depthwise_conv_2d_t *layer, const int8_t *const *taps, int8_t *output) {
+  const int32_t channels = layer->input_channels, count = layer->kernel_height * layer->kernel_width;
+  int32_t channel = 0;
+#if defined(EDGEML_MVE)
+  for (; channel + 8 <= channels; channel += 8) {
+    const int8_t *w = layer->weights + channel;
+    int32x4_t even = vdupq_n_s32(0), odd = even; /* sums of every second channel, and of those between */
+    for (int32_t k = 0; k < count; ++k, w += channels) {
+      const int16x8_t a = vldrbq_s16(taps[k] + channel), b = vldrbq_s16(w);
+      even = vaddq_s32(even, vmullbq_int_s16(a, b));
+      odd = vaddq_s32(odd, vmulltq_int_s16(a, b));
+    }
+    const int32x4x2_t bias = vld2q_s32(layer->bias + channel);
+    const int32x4x2_t multiplier = vld2q_s32(layer->multiplier + channel);
+    const int16x8_t shift = vldrbq_s16(layer->shift + channel);
+    even = edgeml_rescale_four(vaddq_s32(even, bias.val[0]), multiplier.val[0], vmovlbq_s16(shift));
+    odd = edgeml_rescale_four(vaddq_s32(odd, bias.val[1]), multiplier.val[1], vmovltq_s16(shift));
+    even = vmaxq_s32(vaddq_n_s32(even, layer->output_zero_point), vdupq_n_s32(layer->lowest));
+    odd = vmaxq_s32(vaddq_n_s32(odd, layer->output_zero_point), vdupq_n_s32(layer->lowest));
+    const int16x8_t low = vreinterpretq_s16_s32(vminq_s32(even, vdupq_n_s32(layer->highest)));
+    vstrbq_s16(output + channel, vmovntq_s32(low, vminq_s32(odd, vdupq_n_s32(layer->highest))));
+  }
+  for (; channel < channels; channel += 4) {
+    const mve_pred16_t lanes = vctp32q((uint32_t)(channels - channel));
+    const int8_t *w = layer->weights + channel;
+    int32x4_t sum = vldrwq_z_s32(layer->bias + channel, lanes);
+    for (int32_t k = 0; k < count; ++k, w += channels) {
+      sum = vaddq_s32(sum, vmulq_s32(vldrbq_z_s32(taps[k] + channel, lanes), vldrbq_z_s32(w, lanes)));
+    }
+    const int32x4_t multiplier = vldrwq_z_s32(layer->multiplier + channel, lanes);
+    int32x4_t value = edgeml_rescale_four(sum, multiplier, vldrbq_z_s32(layer->shift + channel, lanes));
+    value = vmaxq_s32(vaddq_n_s32(value, layer->output_zero_point), vdupq_n_s32(layer->lowest));
+    vstrbq_p_s32(output + channel, vminq_s32(value, vdupq_n_s32(layer->highest)), lanes);
+  }
+#else
+  for (; channel + 4 <= channels; channel += 4) {
+    const int8_t *w = layer->weights + channel;
+    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    for (int32_t k = 0; k < count; ++k, w += channels) {
+      const int8_t *x = taps[k] + channel;
+#if defined(EDGEML_SMLAD)
+      const int8x4_t a = edgeml_word(x), b = edgeml_word(w);
+      const int16x2_t even = edgeml_even(a), odd = edgeml_odd(a), e = edgeml_even(b), o = edgeml_odd(b);
+      s0 = __smlabb(even, e, s0);
+      s1 = __smlabb(odd, o, s1);
+      s2 = __smlatt(even, e, s2);
+      s3 = __smlatt(odd, o, s3);
+#else
       s0 += x[0] * w[0];
       s1 += x[1] * w[1];
       s2 += x[2] * w[2];
       s3 += x[3] * w[3];
+#endif
     }
+    output[channel] = finish(layer, channel, s0);
+    output[channel + 1] = finish(layer, channel + 1, s1);
+    output[channel + 2] = finish(layer, channel + 2, s2);
+    output[channel + 3] = finish(layer, channel + 3, s3);
   }
-  output[channel] = finish(layer, channel, s0);
-  output[channel + 1] = finish(layer, channel + 1, s1);
-  output[channel + 2] = finish(layer, channel + 2, s2);
-  output[channel + 3] = finish(layer, channel + 3, s3);
+#endif
+  return channel;
 }
 
-/* The sum of one channel, wherever its window lies. */
-static int32_t anywhere(const edgeml_depthwise_conv_2d_t *layer, const int8_t *image, int32_t top, int32_t left,
-                        int32_t channel) {
+void edgeml_depthwise_conv_2d(const edgeml_depthwise_conv_2d_t *layer, const int8_t *input, int8_t *output,
+                              void *scratch) {
+  /* A copy, which no store to the output can change: its fields stay in registers. */
+  const edgeml_depthwise_conv_2d_t here = *layer;
   const int32_t channels = layer->input_channels * layer->depth_multiplier;
-  const int8_t *w = layer->weights + channel;
-  const int8_t *from = image + channel / layer->depth_multiplier;
-  int32_t sum = 0;
-  for (int32_t i = 0; i < layer->kernel_height; ++i) {
-    const int32_t row = top + i * layer->dilation_height;
-    for (int32_t j = 0; j < layer->kernel_width; ++j, w += channels) {
-      const int32_t column = left + j * layer->dilation_width;
-      const int32_t inside =
-          row >= 0 && row < layer->input_height && column >= 0 && column < layer->input_width;
-      sum += *w * (inside ? from[(row * layer->input_width + column) * layer->input_channels]
-                          : layer->input_zero_point);
-    }
-  }
-  return sum;
-}
-
-void edgeml_depthwise_conv_2d(const edgeml_depthwise_conv_2d_t *layer, const int8_t *input, int8_t *output) {
-  const int32_t channels = layer->input_channels * layer->depth_multiplier;
-  const int32_t reach_height = (layer->kernel_height - 1) * layer->dilation_height;
-  const int32_t reach_width = (layer->kernel_width - 1) * layer->dilation_width;
+  const int32_t count = layer->kernel_height * layer->kernel_width;
+  const int8_t **taps = (const int8_t **)scratch;
+  int8_t *outside = (int8_t *)(taps + count);
+  memset(outside, layer->input_zero_point, (size_t)layer->input_channels);
   for (int32_t batch = 0; batch < layer->batches; ++batch) {
     for (int32_t y = 0; y < layer->output_height; ++y) {
-      const int32_t top = y * layer->stride_height - layer->padding_top;
       for (int32_t x = 0; x < layer->output_width; ++x, output += channels) {
-        const int32_t left = x * layer->stride_width - layer->padding_left;
-        int32_t channel = 0;
-        if (layer->depth_multiplier == 1 && top >= 0 && top + reach_height < layer->input_height && left >= 0 &&
-            left + reach_width < layer->input_width) {
-          const int8_t *window = input + (top * layer->input_width + left) * layer->input_channels;
-          for (; channel + 4 <= channels; channel += 4) {
-            four_inside(layer, window, channel, output);
-          }
-        }
+        look(&here, input, y, x, outside, taps);
+        int32_t channel = here.depth_multiplier == 1 ? by_fours(&here, taps, output) : 0;
         for (; channel < channels; ++channel) {
-          output[channel] = finish(layer, channel, anywhere(layer, input, top, left, channel));
+          const int8_t *w = layer->weights + channel;
+          int32_t sum = 0;
+          for (int32_t k = 0; k < count; ++k, w += channels) {
+            sum += taps[k][channel / here.depth_multiplier] * *w;
+          }
+          output[channel] = finish(&here, channel, sum);
         }
       }
     }

@@ -130,7 +130,8 @@ typedef struct {
   const int32_t *multiplier;
   const int8_t *shift;
 } edgeml_depthwise_conv_2d_t;
-void edgeml_depthwise_conv_2d(const edgeml_depthwise_conv_2d_t *layer, const int8_t *input, int8_t *output);
+void edgeml_depthwise_conv_2d(const edgeml_depthwise_conv_2d_t *layer, const int8_t *input, int8_t *output,
+                              void *scratch);
 
 /* TRANSPOSE, STRIDED_SLICE, SPLIT, UNPACK, CONCATENATION, PAD: elements of `bytes` from a place to another */
 typedef struct {

@@ -14,6 +14,8 @@ from converters.c.operation import Operation, Step, UnsupportedError, scaled
 
 #: Rows that edgeml_conv_2d gathers at once, EDGEML_CONV_2D_ROWS.
 _ROWS = 2
+#: Of the widest processor that the library is compiled for.
+_POINTER_BYTES = 8
 #: Inputs of one sum, so that no sum of products of two int8 leaves 32 bits.
 _MOST_INPUTS = (1 << 17) - 1
 
@@ -70,23 +72,20 @@ def depthwise_conv_2d(o: Operation) -> list[Step]:
         return [o.step(layer, 0, scratch_bytes=_ROWS * patch.weights.shape[1])]
     multiplier, shift = _factors(o, _every(o.input(1).scale, channels))
     lowest, highest = o.range()
-    return [
-        o.step(
-            DepthwiseConv2d(
-                **window,
-                depth_multiplier=channels // window["input_channels"],
-                input_zero_point=scaled(o.input())[1],
-                output_zero_point=scaled(o.output())[1],
-                lowest=lowest,
-                highest=highest,
-                weights=weights[0],
-                bias=_bias(o, 2, channels),
-                multiplier=multiplier,
-                shift=shift,
-            ),
-            0,
-        )
-    ]
+    layer = DepthwiseConv2d(
+        **window,
+        depth_multiplier=channels // window["input_channels"],
+        input_zero_point=scaled(o.input())[1],
+        output_zero_point=scaled(o.output())[1],
+        lowest=lowest,
+        highest=highest,
+        weights=weights[0],
+        bias=_bias(o, 2, channels),
+        multiplier=multiplier,
+        shift=shift,
+    )
+    taps = window["kernel_height"] * window["kernel_width"]
+    return [o.step(layer, 0, scratch_bytes=_POINTER_BYTES * taps + window["input_channels"])]
 
 
 def transpose_conv(o: Operation) -> list[Step]:
