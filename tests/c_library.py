@@ -49,7 +49,11 @@ class Compiled:
         source = write(folder, files) / "src"
         (folder / "main.c").write_text(_main(len(graph.inputs), len(graph.outputs)))
         self.path = folder / "program"
-        kernels = [_object(Path(name).stem) for name in files if name.startswith("src/edgeml_") and name.endswith(".c")]
+        kernels = [
+            _object(Path(name).stem)
+            for name in files
+            if name.startswith("src/edgeml_") and name.endswith(".c")
+        ]
         kernels = [kernel for kernel in kernels if kernel is not None]
         sources = ["main.c", source / "model.c"]
         command = ["gcc", *STRICT, *_SANITIZE, "-I", source, *sources, *kernels, "-o", self.path]

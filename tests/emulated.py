@@ -1,4 +1,4 @@
-"""Generated C on the Cortex-M cores that QEMU emulates: what comes out, how many instructions, how many bytes."""
+"""Generated C on Cortex-M cores in QEMU: what comes out, how many instructions, how many bytes."""
 
 from __future__ import annotations
 
@@ -101,8 +101,10 @@ def run(
         objects.append(str(target))
     image = folder / "firmware.elf"
     subprocess.run(
-        [*common, *objects, "-nostartfiles", "-specs=nano.specs", "-T", str(folder / "all.ld")]
-        + ["-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments", "-o", str(image)],
+        [
+            *[*common, *objects, "-nostartfiles", "-specs=nano.specs", "-T", str(folder / "all.ld")],
+            *["-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments", "-o", str(image)],
+        ],
         check=True,
     )
     command = ["qemu-system-arm", "-M", core.machine, "-kernel", str(image), "-display", "none"]

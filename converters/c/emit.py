@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from converters.c.lower import Program
 from converters.c.memory import Memory
 from converters.c.operation import Step
-from converters.c.structure import Tables, initializer, scalar
+from converters.c.structure import Tables, initializer
 from converters.c_text import comment, dimensions, number, string
 from converters.costs import title
 from edge_sdk.contract import Contract
@@ -103,25 +103,28 @@ def source(subject: Subject) -> str:
     """``model.c``: tables, one constant structure a kernel call, and the calls."""
     stem, big = subject.stem, subject.big
     tables = Tables()
-    calls = [_call(subject, step, tables, n) for n, step in enumerate(subject.program.steps)]
     parts = [
         banner(subject, "its weights, and the kernels that it calls"),
         '#include "model.h"\n\n#include "edgeml_kernels.h"\n',
         "/* Every tensor has its place here while it is needed; the member beside it aligns it. */\n"
-        f"static union {{\n  uint64_t alignment;\n  uint8_t bytes[{big}_ARENA_BYTES];\n}} arena;\n",
+        f"static union {{\n  uint64_t alignment;\n  uint8_t bytes[{big}_ARENA_BYTES];\n}} arena;\n"
+        "#define AT(offset) ((void *)(arena.bytes + (offset)))\n",
     ]
     if subject.contract is not None and subject.contract.output.labels:
         labels = "\n".join(f"  {string(label)}," for label in subject.contract.output.labels)
         parts.append(f"const char *const {stem}_labels[{big}_LABELS] = {{\n{labels}\n}};\n")
-    parts += tables.text
-    parts += [structure for structure, _ in calls]
+    calls = []
+    for n, step in enumerate(subject.program.steps):
+        before = len(tables.text)
+        structure, call = _call(subject, step, tables, n)
+        parts += [*tables.text[before:], structure]
+        calls.append(call)
     for name, tensor in [*subject.inputs(), *subject.outputs()]:
         const = "const " if name.startswith("output") else ""
-        kind = f"{const}{_C_TYPES[tensor.dtype]} *"
-        place = _pointer(subject, tensor.index, kind)
-        parts.append(f"{kind}{stem}_{name}(void) {{ return {place}; }}\n")
+        place = _pointer(subject, tensor.index)
+        parts.append(f"{const}{_C_TYPES[tensor.dtype]} *{stem}_{name}(void) {{ return {place}; }}\n")
     parts += _state(subject, tables)
-    body = "\n".join(call for _, call in calls)
+    body = "\n".join(calls)
     parts.append(f"void {stem}_run(void) {{\n{body}\n}}\n" if body else f"void {stem}_run(void) {{}}\n")
     return "\n".join(parts)
 
@@ -223,17 +226,15 @@ def _call(subject: Subject, step: Step, tables: Tables, n: int) -> tuple[str, st
     structure = f"static const {step.layer.structure} {name} = {text};\n"
     arguments = [f"&{name}"]
     for index in step.inputs:
-        tensor = graph.tensors[index]
-        if tensor.data is not None:
-            arguments.append(tables.name(tensor.data, f"{name}_operand"))
+        data = graph.tensors[index].data
+        if data is None:
+            arguments.append(_pointer(subject, index))
         else:
-            arguments.append(_pointer(subject, index, f"const {_C_TYPES[tensor.dtype]} *"))
-    arguments += [_pointer(subject, i, f"{_C_TYPES[graph.tensors[i].dtype]} *") for i in step.state]
-    output = graph.tensors[step.output]
-    arguments.append(_pointer(subject, step.output, f"{_C_TYPES[output.dtype]} *"))
+            arguments.append(tables.name(data, f"{name}_operand"))
+    arguments += [_pointer(subject, index) for index in (*step.state, step.output)]
     if step.scratch_bytes:
-        kind = "int16_t *" if step.state else "int8_t *"
-        arguments.append(f"({kind})(void *)(arena.bytes + {subject.memory.scratch[step.op]})")
+        arguments.append(f"AT({subject.memory.scratch[step.op]})")
+    output = graph.tensors[step.output]
     note = f"  /* {title(graph.ops[step.op])} -> {describe(output)} */"
     return structure, f"{note}\n  {step.layer.kernel}({', '.join(arguments)});"
 
@@ -242,8 +243,8 @@ def _named(tables: Tables, call: str, values: NDArray[Any], field: str) -> str:
     return tables.name(values, f"{call}_{field}")
 
 
-def _pointer(subject: Subject, tensor: int, kind: str) -> str:
-    """Where a tensor lies, as a C expression. By way of void: the arena is aligned for every type."""
+def _pointer(subject: Subject, tensor: int) -> str:
+    """Where a tensor lies, as a C expression that becomes a pointer to any type."""
     if tensor in subject.program.state:
-        return f"({kind})(void *)state_{tensor}.bytes"
-    return f"({kind})(void *)(arena.bytes + {scalar(subject.memory.offset[tensor])})"
+        return f"(void *)state_{tensor}.bytes"
+    return f"AT({subject.memory.offset[tensor]})"

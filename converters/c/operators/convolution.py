@@ -72,7 +72,7 @@ def depthwise_conv_2d(o: Operation) -> list[Step]:
         return [o.step(layer, 0, scratch_bytes=_ROWS * patch.weights.shape[1])]
     multiplier, shift = _factors(o, _every(o.input(1).scale, channels))
     lowest, highest = o.range()
-    layer = DepthwiseConv2d(
+    depthwise = DepthwiseConv2d(
         **window,
         depth_multiplier=channels // window["input_channels"],
         input_zero_point=scaled(o.input())[1],
@@ -85,7 +85,7 @@ def depthwise_conv_2d(o: Operation) -> list[Step]:
         shift=shift,
     )
     taps = window["kernel_height"] * window["kernel_width"]
-    return [o.step(layer, 0, scratch_bytes=_POINTER_BYTES * taps + window["input_channels"])]
+    return [o.step(depthwise, 0, scratch_bytes=_POINTER_BYTES * taps + window["input_channels"])]
 
 
 def transpose_conv(o: Operation) -> list[Step]:

@@ -43,7 +43,7 @@ def drawn(graph, count):
             values = rng.integers(-128, 128, (count, *tensor.shape)).astype(np.int8)
             values[0], values[1] = -128, 127
         else:
-            spread = rng.choice([0.1, 1, 10], (count, *(1 for _ in tensor.shape)))
+            spread = rng.choice([0.1, 1, 10, 100], (count, *(1 for _ in tensor.shape)))
             values = (rng.normal(size=(count, *tensor.shape)) * spread).astype(np.float32)
             values[0], values[1], values[2] = -1e4, 1e4, 0
         found.append(values)
