@@ -5,6 +5,7 @@ A plan, not a measurement: a runtime adds its own bookkeeping and the scratch me
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -65,6 +66,7 @@ def plan(
     tflm: bool = False,
     scratch: Mapping[int, int] | None = None,
     in_place: Mapping[int, Sequence[int]] | None = None,
+    tries: int = 0,
 ) -> Plan:
     """Place every activation: largest first, each at the lowest offset that is free while it lives.
 
@@ -77,6 +79,7 @@ def plan(
         scratch: bytes that a kernel needs while it runs, by the index of its operator.
         in_place: tensors that an output may take the place of, by the output; it does so where one is as
             large and nothing reads it any more.
+        tries: other orders that are tried where the first one needs more than is alive at once.
 
     Source: greedy by size, Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference.
     """
@@ -85,6 +88,15 @@ def plan(
         lifetimes = _shared(lifetimes, in_place)
     lifetimes += [Buffer((), 0, _aligned(size), step, step) for step, size in (scratch or {}).items()]
     waiting = sorted(lifetimes, key=lambda b: (-b.size, -b.first if tflm else b.first, b.tensors))
+    placed = _placed(waiting)
+    alive = _alive(placed, len(graph.ops))
+    if tries and _top(placed) > max(alive, default=0):
+        placed = _improved(waiting, placed, max(alive), tries)
+    return Plan(tuple(placed), _top(placed), alive)
+
+
+def _placed(waiting: Sequence[Buffer]) -> list[Buffer]:
+    """The buffers in that order, each at the lowest offset that is free while it lives."""
     placed: list[Buffer] = []
     for buffer in waiting:
         neighbours = sorted(
@@ -97,8 +109,27 @@ def plan(
                 break
             offset = max(offset, other.offset + other.size)
         placed.append(Buffer(buffer.tensors, offset, buffer.size, buffer.first, buffer.last))
-    arena_bytes = max((b.offset + b.size for b in placed), default=0)
-    return Plan(tuple(placed), arena_bytes, _alive(placed, len(graph.ops)))
+    return placed
+
+
+def _improved(waiting: Sequence[Buffer], placed: list[Buffer], floor: int, tries: int) -> list[Buffer]:
+    """A plan as good or better: what lies on top is placed earlier, again and again, always the same way."""
+    order, best, chance = list(waiting), placed, random.Random(0)
+    for _ in range(tries):
+        if _top(best) == floor:
+            break
+        highest = [n for n, b in enumerate(best) if b.offset + b.size == _top(best)]
+        moved = chance.choice(highest) if chance.random() < 0.5 else chance.randrange(len(order))
+        tried = order.copy()
+        tried.insert(chance.randrange(len(order)), tried.pop(moved))
+        found = _placed(tried)
+        if _top(found) <= _top(best):
+            order, best = tried, found
+    return best
+
+
+def _top(placed: Sequence[Buffer]) -> int:
+    return max((b.offset + b.size for b in placed), default=0)
 
 
 def floor_bytes(graph: Graph) -> int:

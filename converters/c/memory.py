@@ -8,6 +8,9 @@ from converters import plan
 from converters.c.lower import Program
 from edge_sdk.graph import Graph
 
+#: Other orders of placing buffers that are tried; a hundred buffers take a second for a thousand.
+_TRIES = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
@@ -35,12 +38,32 @@ def _without_state(program: Program) -> Graph:
     return replace(program.graph, ops=ops)
 
 
+def _in_place(program: Program) -> tuple[dict[int, tuple[int, ...]], dict[int, tuple[int, ...]]]:
+    """Inputs whose place an output may take: those of its size, and for some outputs larger ones."""
+    tensors = program.graph.tensors
+    same: dict[int, tuple[int, ...]] = {}
+    smaller: dict[int, tuple[int, ...]] = {}
+    for step in program.steps:
+        equal = tuple(i for i in step.in_place if tensors[i].bytes == tensors[step.output].bytes)
+        if equal:
+            same[step.output] = equal
+        elif step.in_place:
+            smaller[step.output] = step.in_place
+    return same, smaller
+
+
 def place(program: Program) -> Memory:
     """Plan the arena: outputs take the place of inputs where that is exact."""
     graph = _without_state(program)
     scratch = {step.op: step.scratch_bytes for step in program.steps if step.scratch_bytes}
-    in_place = {step.output: step.in_place for step in program.steps if step.in_place}
-    layout = plan.plan(graph, scratch=scratch, in_place=in_place)
+    same, smaller = _in_place(program)
+    layout = plan.plan(graph, scratch=scratch, in_place=same, tries=_TRIES)
+    for output, inputs in smaller.items():
+        # The rest of a larger place is lost for as long as the output lives: not always a gain.
+        shared = {**same, output: inputs}
+        tried = plan.plan(graph, scratch=scratch, in_place=shared, tries=_TRIES)
+        if tried.arena_bytes < layout.arena_bytes:
+            layout, same = tried, shared
     return Memory(
         arena_bytes=layout.arena_bytes,
         offset={tensor: buffer.offset for buffer in layout.buffers for tensor in buffer.tensors},

@@ -7,7 +7,7 @@
  *
  * Defined by ConvPerChannel in tensorflow/lite/kernels/internal/reference/integer_ops/conv.h.
  */
-#include "edgeml_kernels.h"
+#include "edgeml_processor.h"
 
 /* Copies the window of one output pixel; returns the end of the copy. */
 static int8_t *gather(const edgeml_conv_2d_t *layer, const int8_t *image, int32_t y, int32_t x, int8_t *to) {
@@ -21,15 +21,15 @@ static int8_t *gather(const edgeml_conv_2d_t *layer, const int8_t *image, int32_
       memset(to, layer->input_zero_point, (size_t)row_bytes);
       to += row_bytes;
     } else if (layer->dilation_width == 1 && left >= 0 && right < width) {
-      memcpy(to, image + (row * width + left) * channels, (size_t)row_bytes);
-      to += row_bytes;
+      to = edgeml_put(to, image + (row * width + left) * channels, row_bytes);
     } else {
       int32_t column = left;
-      for (int32_t j = 0; j < layer->kernel_width; ++j, column += layer->dilation_width, to += channels) {
+      for (int32_t j = 0; j < layer->kernel_width; ++j, column += layer->dilation_width) {
         if (column < 0 || column >= width) {
           memset(to, layer->input_zero_point, (size_t)channels);
+          to += channels;
         } else {
-          memcpy(to, image + (row * width + column) * channels, (size_t)channels);
+          to = edgeml_put(to, image + (row * width + column) * channels, channels);
         }
       }
     }

@@ -10,7 +10,7 @@
 
 /* Functions that need every register: within another, half of it would live on the stack. */
 #if defined(EDGEML_SMLAD)
-#define EDGEML_APART __attribute__((noinline)) static
+#define EDGEML_APART __attribute__((noinline, unused)) static
 #else
 #define EDGEML_APART static inline
 #endif

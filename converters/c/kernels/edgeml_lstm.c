@@ -9,16 +9,12 @@
  * Defined by tensorflow/lite/micro/kernels/lstm_eval.h; sigmoid and tanh interpolate one table, as in
  * tensorflow/lite/kernels/internal/reference/integer_ops/{logistic,tanh}.h.
  */
-#include "edgeml_kernels.h"
+#include "edgeml_dot.h"
 
 static int32_t saturated(int32_t value) { return edgeml_clamp(value, -32768, 32767); }
 
 static int32_t part(const edgeml_lstm_part_t *part, const int8_t *x, int32_t size, int32_t row) {
-  const int8_t *w = part->weights + row * size;
-  int32_t sum = 0;
-  for (int32_t i = 0; i < size; ++i) {
-    sum += x[i] * w[i];
-  }
+  const int32_t sum = edgeml_dot(x, part->weights + row * size, size);
   return saturated(edgeml_rescale(edgeml_sum(sum, part->bias[row]), part->multiplier, part->shift));
 }
 

@@ -48,4 +48,15 @@ static inline int32x4_t edgeml_rescale_four(int32x4_t value, int32x4_t multiplie
 
 #endif
 
+/* memcpy of a few bytes, without its call; returns the end of the copy. */
+static inline int8_t *edgeml_put(int8_t *to, const int8_t *from, int32_t count) {
+  for (; count >= 4; count -= 4, from += 4, to += 4) {
+    memcpy(to, from, 4);
+  }
+  for (; count > 0; --count) {
+    *to++ = *from++;
+  }
+  return to;
+}
+
 #endif /* EDGEML_PROCESSOR_H */

@@ -97,6 +97,23 @@ def strided_slice(o: Operation) -> list[Step]:
     return [copy(o, o.input(), o.output(), size, Place(steps, start))]
 
 
+def slice_(o: Operation) -> list[Step]:
+    """A part of the input: where it begins, and its size."""
+    same(o, o.output())
+    shape, steps = o.input().shape, boxes.steps(o.input().shape)
+    begins, sizes = (o.constant(number).reshape(-1).tolist() for number in (1, 2))
+    size = [n - at if wanted < 0 else wanted for n, at, wanted in zip(shape, begins, sizes, strict=True)]
+    start = sum(at * step for at, step in zip(begins, steps, strict=True))
+    if tuple(size) != o.output().shape or any(a + n > m for a, n, m in zip(begins, size, shape, strict=True)):
+        raise UnsupportedError("does not fit its input", o.output())
+    return [copy(o, o.input(), o.output(), size, Place(steps, start))]
+
+
+def split_v(o: Operation) -> list[Step]:
+    """Parts of given sizes along an axis, which is the third input."""
+    return _parts(o, 0, int(o.constant(2).reshape(-1)[0]) % len(o.input().shape))
+
+
 def split(o: Operation) -> list[Step]:
     """Equal parts along an axis, which is the first input."""
     axis = int(o.constant(0).reshape(-1)[0]) % len(o.input(1).shape)
@@ -227,7 +244,8 @@ def _parts(o: Operation, number: int, axis: int) -> list[Step]:
     for index in o.op.outputs:
         part = o.graph.tensors[index]
         same(o, part, number)
-        along = data.shape[axis] // len(o.op.outputs)
+        # UNPACK drops the axis; of SPLIT_V each part has a size of its own.
+        along = part.shape[axis] if len(part.shape) == len(data.shape) else 1
         shape = [*data.shape[:axis], along, *data.shape[axis + 1 :]]
         found.append(copy(o, data, part, shape, Place(steps, start * steps[axis])))
         start += along

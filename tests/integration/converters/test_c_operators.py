@@ -474,43 +474,74 @@ def test_concatenation(check, trial):
     check(trial)
 
 
+def pad(trial, facts, x, shape, of):
+    around = [facts["pads"][2 * i : 2 * i + 2] for i in range(len(shape))]
+    output = [n + sum(pair) for n, pair in zip(shape, around, strict=True)]
+    return [trial.op("PAD", [x, constant(trial, around)], output, of)]
+
+
+def transpose(trial, facts, x, shape, of):
+    order = sorted(range(len(shape)), key=lambda axis: facts["pads"][axis] + 0.1 * axis)
+    return [trial.op("TRANSPOSE", [x, constant(trial, order)], [shape[axis] for axis in order], of)]
+
+
+def strided_slice(trial, facts, x, shape, of):
+    begins = [facts["pads"][i] % n for i, n in enumerate(shape)]
+    ends = [max(begins[i] + 1, n - facts["pads"][7 - i]) for i, n in enumerate(shape)]
+    strides = [1 + facts["pads"][i] % 3 for i in range(len(shape))]
+    every = (1 << len(shape)) - 1
+    shrink = facts["shrink"] & every if facts["shrink"] & every != every else 0
+    whole = [-(-(e - b) // s) for b, e, s in zip(begins, ends, strides, strict=True)]
+    output = [n for i, n in enumerate(whole) if not shrink >> i & 1]
+    ends = [b + 1 if shrink >> i & 1 else e for i, (b, e) in enumerate(zip(begins, ends, strict=True))]
+    inputs = [x, *(constant(trial, values) for values in (begins, ends, strides))]
+    return [trial.op("STRIDED_SLICE", inputs, output, of, shrinkAxisMask=shrink)]
+
+
+def slice_(trial, facts, x, shape, of):
+    begins = [facts["pads"][i] % n for i, n in enumerate(shape)]
+    output = [max(1, n - begins[i] - facts["pads"][7 - i]) for i, n in enumerate(shape)]
+    whole = [begin + size == n for begin, size, n in zip(begins, output, shape, strict=True)]
+    sizes = [-1 if ends else size for ends, size in zip(whole, output, strict=True)]
+    return [trial.op("SLICE", [x, constant(trial, begins), constant(trial, sizes)], output, of)]
+
+
+def split_v(trial, facts, x, shape, of):
+    axis = facts["axis"] % len(shape)
+    cut = facts["pads"][0] % shape[axis]
+    sizes = [n for n in (cut, shape[axis] - cut) if n]
+    parts = [[size if i == axis else n for i, n in enumerate(shape)] for size in sizes]
+    inputs = [x, constant(trial, sizes), constant(trial, axis)]
+    first = trial.op("SPLIT_V", inputs, parts[0], of, numSplits=len(sizes), kind="SplitVOptions")
+    return trial.more_outputs(first, parts[1:], of)
+
+
+def split(trial, facts, x, shape, of):
+    axis = facts["axis"] % len(shape)
+    one = [1 if i == axis else n for i, n in enumerate(shape)]
+    first = trial.op("SPLIT", [constant(trial, axis), x], one, of, numSplits=shape[axis])
+    return trial.more_outputs(first, [one] * (shape[axis] - 1), of)
+
+
+def unpack(trial, facts, x, shape, of):
+    axis = facts["axis"] % len(shape)
+    one = [n for i, n in enumerate(shape) if i != axis]
+    first = trial.op("UNPACK", [x], one, of, num=shape[axis], axis=axis)
+    return trial.more_outputs(first, [one] * (shape[axis] - 1), of)
+
+
+def reshape(trial, facts, x, shape, of):
+    count = int(np.prod(shape))
+    return [trial.op("RESHAPE", [x, constant(trial, [count])], [count], of)]
+
+
+MOVEMENTS = [pad, transpose, strided_slice, slice_, reshape, unpack, split, split_v]
+
+
 def add_movement(trial, facts):
-    shape, of, name = facts["shape"], facts["input"], facts["name"]
-    x = trial.input(shape, of)
-    if name == "PAD":
-        around = [facts["pads"][2 * i : 2 * i + 2] for i in range(len(shape))]
-        output = [n + sum(pair) for n, pair in zip(shape, around, strict=True)]
-        y = trial.op("PAD", [x, constant(trial, around)], output, of)
-    elif name == "TRANSPOSE":
-        order = sorted(range(len(shape)), key=lambda axis: facts["pads"][axis] + 0.1 * axis)
-        output = [shape[axis] for axis in order]
-        y = trial.op("TRANSPOSE", [x, constant(trial, order)], output, of)
-    elif name == "STRIDED_SLICE":
-        begins = [facts["pads"][i] % n for i, n in enumerate(shape)]
-        ends = [max(begins[i] + 1, n - facts["pads"][7 - i]) for i, n in enumerate(shape)]
-        strides = [1 + facts["pads"][i] % 3 for i in range(len(shape))]
-        shrink = facts["shrink"] & ((1 << len(shape)) - 1)
-        if shrink == (1 << len(shape)) - 1:
-            shrink = 0
-        whole = [-(-(e - b) // s) for b, e, s in zip(begins, ends, strides, strict=True)]
-        output = [n for i, n in enumerate(whole) if not shrink >> i & 1]
-        ends = [b + 1 if shrink >> i & 1 else e for i, (b, e) in enumerate(zip(begins, ends, strict=True))]
-        inputs = [x, *(constant(trial, values) for values in (begins, ends, strides))]
-        y = trial.op("STRIDED_SLICE", inputs, output, of, shrinkAxisMask=shrink)
-    elif name == "RESHAPE":
-        y = trial.op("RESHAPE", [x, constant(trial, [int(np.prod(shape))])], [int(np.prod(shape))], of)
-    else:
-        axis, parts = facts["axis"] % len(shape), facts["shape"][facts["axis"] % len(shape)]
-        if name == "UNPACK":
-            one = [n for i, n in enumerate(shape) if i != axis] or [1]
-            y = trial.op("UNPACK", [x], one, of, num=parts, axis=axis)
-        else:
-            one = [1 if i == axis else n for i, n in enumerate(shape)]
-            y = trial.op("SPLIT", [constant(trial, axis), x], one, of, numSplits=parts)
-        for tensor in trial.more_outputs(y, [one] * (parts - 1), of):
-            trial.output(tensor)
-        return
-    trial.output(y)
+    x = trial.input(facts["shape"], facts["input"])
+    for made in facts["move"](trial, facts, x, facts["shape"], facts["input"]):
+        trial.output(made)
 
 
 @tried
@@ -519,7 +550,7 @@ def add_movement(trial, facts):
         add_movement,
         st.fixed_dictionaries(
             {
-                "name": st.sampled_from(["PAD", "TRANSPOSE", "STRIDED_SLICE", "RESHAPE", "UNPACK", "SPLIT"]),
+                "move": st.sampled_from(MOVEMENTS),
                 "shape": st.lists(st.integers(1, 5), min_size=2, max_size=4),
                 "pads": st.lists(st.integers(0, 3), min_size=8, max_size=8),
                 "axis": st.integers(0, 3),
