@@ -15,9 +15,10 @@ from converters.c.batches import fix_batch
 from converters.c.fold import fold
 from converters.c.operation import Operation, Step, UnsupportedError
 from converters.c.operators import blocks, convolution, elementwise, movement, pooling, recurrent, unary
-from edge_sdk.errors import ModelError, one_line
+from edge_sdk.errors import ModelError, first_of, one_line
 from edge_sdk.graph import Graph, read_graph
 
+_DAMAGE = (struct.error, TypeError, ValueError, AttributeError, LookupError, RecursionError, ArithmeticError)
 _Lowering = Callable[[Operation], list[Step]]
 OPERATORS: Mapping[str, _Lowering] = {
     "ADD": elementwise.add,
@@ -68,6 +69,10 @@ OPERATORS: Mapping[str, _Lowering] = {
 }
 
 
+#: Of an activation, bytes; kernels count in 32 bits.
+_LARGEST = 1 << 28
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """A model as kernel calls, in the order of execution.
@@ -92,12 +97,19 @@ def lower(flatbuffer: bytes) -> Program:
     graph = read_graph(flatbuffer)
     costs.check(graph)
     graph = fix_batch(graph)
+    large = [tensor.name for tensor in graph.tensors if tensor.bytes > _LARGEST and not tensor.constant]
+    if large:
+        raise ModelError(
+            "this model cannot become a C library",
+            expected=f"tensors of at most {_LARGEST:,} bytes",
+            found=first_of(large),
+        )
     try:
         model = rewrite.unpack(flatbuffer)
         operators = model.subgraphs[0].operators or []
         graph = fold(graph, [raw.builtinOptions for raw in operators])
         kept = variables.find(graph, model)
-    except (struct.error, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+    except _DAMAGE as error:
         raise ModelError("the TFLite flatbuffer is damaged", found=one_line(error)) from error
     graph = kept.graph
     steps: list[Step] = []
@@ -113,7 +125,7 @@ def lower(flatbuffer: bytes) -> Program:
             steps += lowering(Operation(op, graph, operators[op.index].builtinOptions, kept.handles))
         except UnsupportedError as reason:
             against.append(f"{costs.title(op)} {op.index} {reason}")
-        except (IndexError, ValueError, TypeError, ArithmeticError) as error:
+        except _DAMAGE as error:
             against.append(f"{costs.title(op)} {op.index} is malformed: {one_line(error)}")
     if against:
         raise ModelError(

@@ -93,6 +93,11 @@ class Operation:
         if unscaled:
             raise UnsupportedError("has no scale of its own", *unscaled)
 
+    def fit(self, holds: bool, *tensors: Tensor) -> None:
+        """Refuse shapes that do not belong together: kernels trust them."""
+        if not holds:
+            raise UnsupportedError("has shapes that do not fit", *tensors)
+
     def step(self, layer: Layer, *inputs: int, scratch_bytes: int = 0, in_place: bool = False) -> Step:
         """A call that reads some of its inputs, by their number, and writes the first output.
 

@@ -52,7 +52,9 @@ def find(graph: Graph, model: Any) -> Variables:
     handles = {handle: found[name] for handle, name in names.items() if name in found}
     given = _given(model)
     initial = {tensor.index: _at_first(tensor) for tensor in tensors if tensor.variable}
-    initial |= {found[name]: values for name, values in given.items() if name in found}
+    for name, values in given.items():
+        if name in found and values.size == initial[found[name]].size:
+            initial[found[name]] = values
     return Variables(replace(graph, tensors=tensors), handles, initial)
 
 
@@ -76,8 +78,9 @@ def _given(model: Any) -> dict[tuple[Any, Any], NDArray[Any]]:
         for assign in once.operators or []:
             if rewrite.code_of(model, assign) == _OPERATOR.ASSIGN_VARIABLE:
                 data = model.buffers[once.tensors[assign.inputs[1]].buffer].data
-                if data is not None:
-                    values[names[int(assign.inputs[0])]] = np.asarray(data, np.uint8)
+                name = names.get(int(assign.inputs[0]))
+                if data is not None and name is not None:
+                    values[name] = np.asarray(data, np.uint8)
     return values
 
 

@@ -25,12 +25,13 @@ def fully_connected(o: Operation) -> list[Step]:
     weights = _weights(o, 1, channel_axis=0)
     o.need("int8", o.input(), o.output())
     outputs, inputs = weights.shape
-    if o.option("weightsFormat") or o.input().elements % inputs:
-        raise UnsupportedError("does not fit its weights", o.input(), o.input(1))
+    rows = o.input().elements // max(inputs, 1)
+    o.fit(o.input().elements == rows * inputs and not o.option("weightsFormat"), o.input(), o.input(1))
+    o.fit(o.output().elements == rows * outputs, o.input(1), o.output())
     multiplier, shift = _factors(o, o.input(1).scale)
     lowest, highest = o.range()
     layer = FullyConnected(
-        rows=o.input().elements // inputs,
+        rows=rows,
         input_zero_point=scaled(o.input())[1],
         output_zero_point=scaled(o.output())[1],
         lowest=lowest,
@@ -50,6 +51,7 @@ def conv_2d(o: Operation) -> list[Step]:
     window = _window(o, weights.shape[1:3])
     if weights.shape[3] != o.input().shape[3]:
         raise UnsupportedError("has groups of channels", o.input(), o.input(1))
+    o.fit(o.output().shape[3] == weights.shape[0], o.input(1), o.output())
     patch = _patch(o, weights.reshape(weights.shape[0], -1), o.output().elements // weights.shape[0])
     pixels = {window[name] for name in ("kernel_height", "kernel_width", "stride_height", "stride_width")}
     if pixels == {1}:
@@ -64,8 +66,8 @@ def depthwise_conv_2d(o: Operation) -> list[Step]:
     o.need("int8", o.input(), o.output())
     window = _window(o, weights.shape[1:3])
     channels = weights.shape[3]
-    if weights.shape[0] != 1 or channels % window["input_channels"]:
-        raise UnsupportedError("does not fit its weights", o.input(), o.input(1))
+    o.fit(weights.shape[0] == 1 and channels % window["input_channels"] == 0, o.input(), o.input(1))
+    o.fit(o.output().shape[3] == channels, o.input(1), o.output())
     if window["input_channels"] == 1:
         patch = _patch(o, weights.reshape(-1, channels).T, o.output().elements // channels)
         layer = Conv2d(**window, input_zero_point=patch.input_zero_point, patch=patch)
@@ -94,8 +96,8 @@ def transpose_conv(o: Operation) -> list[Step]:
     data, output = o.input(2), o.output()
     o.need("int8", data, output)
     outputs, height, width, inputs = weights.shape
-    if len(data.shape) != 4 or len(output.shape) != 4 or inputs != data.shape[3]:
-        raise UnsupportedError("does not fit its weights", data, o.input(1))
+    o.fit(len(data.shape) == len(output.shape) == 4 and inputs == data.shape[3], data, o.input(1))
+    o.fit((output.shape[0], output.shape[3]) == (data.shape[0], outputs), o.input(1), output)
     strides = o.option("strideH", 1), o.option("strideW", 1)
     same = o.option("padding") == schema.Padding.SAME
     padding = [
@@ -186,8 +188,7 @@ def _patch(o: Operation, weights: Bytes, rows: int) -> FullyConnected:
 def _window(o: Operation, kernel: tuple[int, ...]) -> dict[str, Any]:
     """Sizes, strides, dilations and padding; SAME pads more at the bottom and right."""
     data, output = o.input(), o.output()
-    if len(data.shape) != 4 or len(output.shape) != 4:
-        raise UnsupportedError("is no image", data, output)
+    o.fit(len(data.shape) == len(output.shape) == 4 and data.shape[0] == output.shape[0], data, output)
     strides = o.option("strideH", 1), o.option("strideW", 1)
     dilations = o.option("dilationHFactor", 1), o.option("dilationWFactor", 1)
     padding = padding_of(o, kernel, strides, dilations)

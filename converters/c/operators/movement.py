@@ -15,6 +15,9 @@ from converters.c.layers import Copy, Fill, ResizeNearest
 from converters.c.operation import Operation, Step, UnsupportedError, scaled
 from edge_sdk.graph import Tensor
 
+#: Rows and columns of a RESIZE_NEAREST_NEIGHBOR are numbered in int16.
+_MOST_ROWS = 1 << 15
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -30,6 +33,7 @@ def _dense(tensor: Tensor) -> Place:
 
 def reshape(o: Operation) -> list[Step]:
     """Nothing to do: the output lies where the input does, unless that is a constant."""
+    o.fit(o.input().bytes == o.output().bytes, o.input(), o.output())
     if not o.input().constant:
         return []
     same(o, o.output())
@@ -211,6 +215,10 @@ def resize_nearest_neighbor(o: Operation) -> list[Step]:
     """
     same(o, o.output())
     data, output = o.input().shape, o.output().shape
+    o.fit(
+        len(data) == len(output) == 4 and (data[0], data[3]) == (output[0], output[3]), o.input(), o.output()
+    )
+    o.fit(max(data) < _MOST_ROWS, o.input())
     layer = ResizeNearest(
         batches=data[0],
         input_height=data[1],
@@ -261,6 +269,14 @@ def same(o: Operation, output: Tensor, number: int = 0) -> None:
         raise UnsupportedError("has another scale than its input", output)
 
 
+def _within(size: Sequence[int], place: Place, elements: int) -> bool:
+    """Whether a box lies inside a tensor of so many elements."""
+    reach = [step * (n - 1) for n, step in zip(size, place.steps, strict=True)]
+    first = place.start + sum(min(far, 0) for far in reach)
+    last = place.start + sum(max(far, 0) for far in reach)
+    return min(size, default=1) > 0 and 0 <= first <= last < elements
+
+
 def copy(
     o: Operation,
     data: Tensor,
@@ -271,6 +287,8 @@ def copy(
 ) -> Step:
     """The call that copies a box of some size; to the start of a dense output unless a target is given."""
     place = target or Place(boxes.steps(size))
+    inside = _within(size, source, data.elements) and _within(size, place, output.elements)
+    o.fit(inside and data.dtype == output.dtype, data, output)
     box = boxes.merged(size, source.steps, place.steps)
     layer = Copy(box, source.start, place.start, data.bytes // data.elements)
     return Step(o.op.index, layer, (data.index,), output.index)

@@ -50,6 +50,7 @@ def _pool(o: Operation, kind: type[layers.AveragePool | layers.MaxPool]) -> list
     data, output = o.input(), o.output()
     if len(data.shape) != 4 or scaled(data) != scaled(output):
         raise UnsupportedError("is no image, or of another scale than its output", data)
+    o.fit((data.shape[0], data.shape[3]) == (output.shape[0], output.shape[-1]), data, output)
     kernel = o.option("filterHeight", 1), o.option("filterWidth", 1)
     strides = o.option("strideH", 1), o.option("strideW", 1)
     padding = padding_of(o, kernel, strides)
@@ -84,6 +85,7 @@ def _axes(o: Operation) -> tuple[int, int, int]:
     real = [axis for axis, size in enumerate(shape) if size > 1]
     inside = [axis for axis in real if axis in reduced]
     if not inside:
+        o.fit(o.output().elements == o.input().elements, o.input(), o.output())
         return o.input().elements, 1, 1
     first, last = inside[0], inside[-1]
     if any(first <= axis <= last and axis not in reduced for axis in real):
@@ -91,4 +93,6 @@ def _axes(o: Operation) -> tuple[int, int, int]:
     count = math.prod(shape[first : last + 1])
     if count >= _MOST:
         raise UnsupportedError(f"reduces more than {_MOST:,} elements to one", o.input())
-    return math.prod(shape[:first]), count, math.prod(shape[last + 1 :])
+    outer, inner = math.prod(shape[:first]), math.prod(shape[last + 1 :])
+    o.fit(o.output().elements == outer * inner, o.input(), o.output())
+    return outer, count, inner

@@ -37,6 +37,13 @@ def unidirectional_sequence_lstm(o: Operation) -> list[Step]:
     if len(data.shape) != 3 or (o.option("timeMajor") and data.shape[1] > 1):
         raise UnsupportedError("is not [batch, time, features]", data)
     cells, cell_scale = o.input(_RECURRENT).shape[0], float(cell.scale[0])
+    batch = data.shape[1] if o.option("timeMajor") else data.shape[0]
+    o.fit(hidden.elements == cell.elements == batch * cells, hidden, cell)
+    o.fit(o.output().elements == data.shape[0] * data.shape[1] * cells, data, o.output())
+    for gate in range(4):
+        o.fit(o.input(_INPUT + gate).shape == (cells, data.shape[2]), data, o.input(_INPUT + gate))
+        o.fit(o.input(_RECURRENT + gate).shape == (cells, cells), o.input(_RECURRENT + gate))
+    o.fit(hidden.variable and cell.variable, hidden, cell)
     power = math.log2(cell_scale)
     if power != round(power) or not -24 <= power <= 0:
         raise UnsupportedError("has a scale that is no power of two", cell)
@@ -75,6 +82,7 @@ def unidirectional_sequence_lstm(o: Operation) -> list[Step]:
 def _gate(o: Operation, gate: int) -> LstmGate:
     bias = o.constant(_BIAS + gate) if o.has(_BIAS + gate) else None
     none = np.zeros(o.input(_RECURRENT + gate).shape[0], np.int32)
+    o.fit(bias is None or bias.shape == none.shape, o.output())
     return LstmGate(
         _part(o, _INPUT + gate, 0, none if bias is None else bias), _part(o, _RECURRENT + gate, _HIDDEN, none)
     )

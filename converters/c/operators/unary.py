@@ -50,6 +50,7 @@ def quantize(o: Operation) -> list[Step]:
     if o.input().dtype == "int8":
         return _lookup(o, tables.requantize(*_scales(o)))
     o.need("float32", o.input())
+    o.fit(o.input().elements == o.output().elements, o.input(), o.output())
     scale, zero_point = scaled(o.output())
     return [o.step(Quantize(o.output().elements, zero_point, float(scale)), 0, in_place=True)]
 
@@ -58,6 +59,7 @@ def dequantize(o: Operation) -> list[Step]:
     """To float32."""
     o.need("int8", o.input())
     o.need("float32", o.output())
+    o.fit(o.input().elements == o.output().elements, o.input(), o.output())
     scale, zero_point = scaled(o.input())
     return [o.step(Dequantize(o.output().elements, zero_point, float(scale)), 0, in_place=True)]
 
@@ -66,6 +68,7 @@ def softmax(o: Operation) -> list[Step]:
     """Along the last axis."""
     o.need("int8", o.input(), o.output())
     _demand(o, 1 / 256, -128)
+    o.fit(o.input().elements == o.output().elements, o.input(), o.output())
     depth = o.input().shape[-1]
     table = tables.exponential(scaled(o.input())[0], float(np.float32(o.option("beta", 1.0))))
     return [o.step(Softmax(o.input().elements // depth, depth, table), 0, in_place=True)]
@@ -83,4 +86,5 @@ def _demand(o: Operation, scale: float, zero_point: int) -> None:
 
 
 def _lookup(o: Operation, table: NDArray[Any]) -> list[Step]:
+    o.fit(o.input().elements == o.output().elements, o.input(), o.output())
     return [o.step(Lookup(o.output().elements, table), 0, in_place=True)]

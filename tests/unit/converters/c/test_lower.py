@@ -1,4 +1,7 @@
+import contextlib
+import random
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,11 +10,12 @@ from ai_edge_litert import schema_py_generated as schema
 from converters.c import layers, library
 from converters.c.lower import OPERATORS, lower
 from converters.c.reference import KERNELS
-from edge_sdk.errors import ModelError
+from edge_sdk.errors import EdgeError, ModelError
 from tests import kinds
 from tests.kinds import Net
 from tests.models import Linear, flatbuffer
 
+GOLDEN = Path(__file__).parents[3] / "golden"
 S = (0.05, 3)
 
 
@@ -96,3 +100,17 @@ def test_the_list_of_operators_is_that_of_the_documentation(pytestconfig: pytest
         re.findall(r"\b[A-Z][A-Z0-9]+(?:_[A-Z0-9]+)*\b", page.split("## Operators")[1].split("\n## ")[0])
     )
     assert set(OPERATORS) <= named
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_damage_is_an_error_of_ours_or_a_library(seed: int) -> None:
+    chance = random.Random(seed)
+    models = [GOLDEN / "c_library" / "gesture.tflite", GOLDEN / "arena" / "fused_int8.tflite"]
+    damaged = bytearray(chance.choice(models).read_bytes())
+    for _ in range(chance.choice([1, 2, 5])):
+        at = chance.randrange(len(damaged) - 4)
+        damaged[at : at + 4] = chance.choice(
+            [b"\xff\xff\xff\xff", bytes(4), b"\xff\xff\xff\x7f", b"\1\0\0\0"]
+        )
+    with contextlib.suppress(EdgeError):
+        assert library.render(bytes(damaged), None, "m")
