@@ -114,7 +114,7 @@ def run(
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     lines = (done.stdout + done.stderr).split("\n")[:-1]
     rows = [re.fullmatch(r"(\d+) ([0-9a-f]+)", line) for line in lines]
-    assert len(rows) == len(inputs[0]), done
+    assert len(rows) == len(inputs[0]), lines
     assert all(rows), lines
     found = np.array([list(bytes.fromhex(row[2])) for row in rows if row], np.uint8)
     outputs, start = [], 0

@@ -173,6 +173,7 @@ class FullyConnected(Layer):
     def fields(self) -> dict[str, Any]:
         """The zero point of the input is within the bias."""
         outputs, inputs = self.weights.shape
+        bias = folded(self.bias, self.weights, self.input_zero_point, (1,))
         return {
             "rows": self.rows,
             "inputs": inputs,
@@ -181,8 +182,9 @@ class FullyConnected(Layer):
             "lowest": self.lowest,
             "highest": self.highest,
             "per_channel": int(self.multiplier.size > 1),
+            "narrow": _is_narrow(bias, self.weights, self.shift, (1,)),
             "weights": self.weights,
-            "bias": folded(self.bias, self.weights, self.input_zero_point, (1,)),
+            "bias": bias,
             "multiplier": self.multiplier,
             "shift": self.shift,
         }
@@ -235,7 +237,8 @@ class DepthwiseConv2d(_Window):
     def fields(self) -> dict[str, Any]:
         """The zero point of the input is within the bias."""
         bias = folded(self.bias, self.weights, self.input_zero_point, (0, 1))
-        return {**Layer.fields(self), "bias": bias}
+        narrow = _is_narrow(bias, self.weights, self.shift, (0, 1))
+        return {**Layer.fields(self), "narrow": narrow, "bias": bias}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -431,3 +434,9 @@ def folded(bias: Ints, weights: Bytes, zero_point: int, axes: tuple[int, ...]) -
     """The bias less what a zero point contributes through the weights; wraps as the sums do."""
     share = zero_point * weights.sum(axis=axes, dtype=np.int64)
     return np.asarray(wrap(bias.astype(np.int64) - share), np.int32)
+
+
+def _is_narrow(bias: Ints, weights: Bytes, shift: Bytes, axes: tuple[int, ...]) -> int:
+    """Whether no sum can reach 2^30 and every shift is to the right: then kernels take a shorter way."""
+    most = np.abs(bias.astype(np.int64)) + 128 * np.abs(weights.astype(np.int64)).sum(axis=axes)
+    return int(bool((most < 1 << 30).all() and (shift < 0).all()))

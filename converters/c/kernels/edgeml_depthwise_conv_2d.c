@@ -12,10 +12,11 @@
  */
 #include "edgeml_processor.h"
 
-static inline int8_t finish(const edgeml_depthwise_conv_2d_t *layer, int32_t channel, int32_t sum) {
-  const int32_t value = edgeml_rescale(edgeml_sum(sum, layer->bias[channel]), layer->multiplier[channel],
-                                       layer->shift[channel]);
-  return (int8_t)edgeml_clamp(value + layer->output_zero_point, layer->lowest, layer->highest);
+static inline int8_t finish(const edgeml_depthwise_conv_2d_t *layer, int32_t channel, int32_t sum, int32_t narrow) {
+  const edgeml_range_t range = {layer->output_zero_point, layer->lowest, layer->highest};
+  const int32_t whole = edgeml_sum(sum, layer->bias[channel]);
+  const int32_t multiplier = layer->multiplier[channel], shift = layer->shift[channel];
+  return narrow ? edgeml_narrow(whole, multiplier, shift, range) : edgeml_wide(whole, multiplier, shift, range);
 }
 
 /* Where the pixel under each place of the kernel lies; outside of the input it is `outside`. */
@@ -32,10 +33,12 @@ static inline void look(const edgeml_depthwise_conv_2d_t *layer, const int8_t *i
 }
 
 /* Channels from `channel` on in steps of four, as long as there are four left; returns the next one. */
-static inline int32_t by_fours(const edgeml_depthwise_conv_2d_t *layer, const int8_t *const *taps, int8_t *output) {
+static inline int32_t by_fours(const edgeml_depthwise_conv_2d_t *layer, const int8_t *const *taps, int8_t *output,
+                               int32_t narrow) {
   const int32_t channels = layer->input_channels, count = layer->kernel_height * layer->kernel_width;
   int32_t channel = 0;
 #if defined(EDGEML_MVE)
+  (void)narrow; /* of no use to vectors */
   for (; channel + 8 <= channels; channel += 8) {
     const int8_t *w = layer->weights + channel;
     int32x4_t even = vdupq_n_s32(0), odd = even; /* sums of every second channel, and of those between */
@@ -86,10 +89,10 @@ static inline int32_t by_fours(const edgeml_depthwise_conv_2d_t *layer, const in
       s3 += x[3] * w[3];
 #endif
     }
-    output[channel] = finish(layer, channel, s0);
-    output[channel + 1] = finish(layer, channel + 1, s1);
-    output[channel + 2] = finish(layer, channel + 2, s2);
-    output[channel + 3] = finish(layer, channel + 3, s3);
+    output[channel] = finish(layer, channel, s0, narrow);
+    output[channel + 1] = finish(layer, channel + 1, s1, narrow);
+    output[channel + 2] = finish(layer, channel + 2, s2, narrow);
+    output[channel + 3] = finish(layer, channel + 3, s3, narrow);
   }
 #endif
   return channel;
@@ -108,14 +111,21 @@ void edgeml_depthwise_conv_2d(const edgeml_depthwise_conv_2d_t *layer, const int
     for (int32_t y = 0; y < layer->output_height; ++y) {
       for (int32_t x = 0; x < layer->output_width; ++x, output += channels) {
         look(&here, input, y, x, outside, taps);
-        int32_t channel = here.depth_multiplier == 1 ? by_fours(&here, taps, output) : 0;
+        int32_t channel = 0;
+        if (here.depth_multiplier == 1) {
+#if defined(EDGEML_MVE)
+          channel = by_fours(&here, taps, output, 0);
+#else
+          channel = here.narrow ? by_fours(&here, taps, output, 1) : by_fours(&here, taps, output, 0);
+#endif
+        }
         for (; channel < channels; ++channel) {
           const int8_t *w = layer->weights + channel;
           int32_t sum = 0;
           for (int32_t k = 0; k < count; ++k, w += channels) {
             sum += taps[k][channel / here.depth_multiplier] * *w;
           }
-          output[channel] = finish(&here, channel, sum);
+          output[channel] = finish(&here, channel, sum, 0);
         }
       }
     }

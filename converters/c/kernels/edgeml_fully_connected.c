@@ -60,50 +60,63 @@ void edgeml_fully_connected(const edgeml_fully_connected_t *layer, const int8_t 
 
 #else
 
-static inline int8_t finish(const edgeml_fully_connected_t *layer, int32_t o, int32_t sum) {
-  const int32_t which = o * layer->per_channel;
-  const int32_t value =
-      edgeml_rescale(edgeml_sum(sum, layer->bias[o]), layer->multiplier[which], layer->shift[which]);
-  return (int8_t)edgeml_clamp(value + layer->output_zero_point, layer->lowest, layer->highest);
+static inline int8_t finish(int32_t sum, int32_t multiplier, int32_t shift, edgeml_range_t range, int32_t narrow) {
+  return narrow ? edgeml_narrow(sum, multiplier, shift, range) : edgeml_wide(sum, multiplier, shift, range);
 }
 
 /* Outputs of one row from `o` on, four by four. */
-static inline void one_row(const edgeml_fully_connected_t *layer, const int8_t *x, int32_t o, int8_t *y) {
+static inline void one_row(const edgeml_fully_connected_t *layer, const int8_t *x, int32_t o, int8_t *y,
+                           int32_t narrow) {
+  const edgeml_range_t range = {layer->output_zero_point, layer->lowest, layer->highest};
   while (o < layer->outputs) {
     int32_t sums[4];
     sums_from(layer, x, o, sums);
     for (int32_t i = 0; i < 4 && o < layer->outputs; ++i, ++o) {
-      y[o] = finish(layer, o, sums[i]);
+      const int32_t which = o * layer->per_channel;
+      const int32_t sum = edgeml_sum(sums[i], layer->bias[o]);
+      y[o] = finish(sum, layer->multiplier[which], layer->shift[which], range, narrow);
     }
   }
 }
 
 /* Outputs of two rows, two by two; returns how many. */
-static inline int32_t two_rows(const edgeml_fully_connected_t *layer, const int8_t *x, int8_t *y) {
+static inline int32_t two_rows(const edgeml_fully_connected_t *layer, const int8_t *x, int8_t *y, int32_t narrow) {
+  const edgeml_range_t range = {layer->output_zero_point, layer->lowest, layer->highest};
+  int8_t *z = y + layer->outputs;
   int32_t o = 0;
   for (; o + 2 <= layer->outputs; o += 2) {
     int32_t sums[4];
     edgeml_dot_two_by_two(x, layer->weights + o * layer->inputs, layer->inputs, sums);
-    y[o] = finish(layer, o, sums[0]);
-    y[o + 1] = finish(layer, o + 1, sums[1]);
-    y[layer->outputs + o] = finish(layer, o, sums[2]);
-    y[layer->outputs + o + 1] = finish(layer, o + 1, sums[3]);
+    for (int32_t i = 0; i < 2; ++i) {
+      const int32_t which = (o + i) * layer->per_channel, bias = layer->bias[o + i];
+      const int32_t multiplier = layer->multiplier[which], shift = layer->shift[which];
+      y[o + i] = finish(edgeml_sum(sums[i], bias), multiplier, shift, range, narrow);
+      z[o + i] = finish(edgeml_sum(sums[2 + i], bias), multiplier, shift, range, narrow);
+    }
   }
   return o;
 }
 
+static inline void every_row(const edgeml_fully_connected_t *layer, const int8_t *x, int8_t *y, int32_t narrow) {
+  int32_t left = layer->rows;
+  for (; left >= 2; left -= 2, x += 2 * layer->inputs, y += 2 * layer->outputs) {
+    const int32_t done = two_rows(layer, x, y, narrow);
+    if (done < layer->outputs) {
+      one_row(layer, x, done, y, narrow);
+      one_row(layer, x + layer->inputs, done, y + layer->outputs, narrow);
+    }
+  }
+  if (left > 0) {
+    one_row(layer, x, 0, y, narrow);
+  }
+}
+
 void edgeml_fully_connected(const edgeml_fully_connected_t *layer, const int8_t *input, int8_t *output) {
   const edgeml_fully_connected_t here = *layer; /* which no store to the output can change */
-  int32_t row = 0;
-  while (row < here.rows) {
-    const int8_t *x = input + row * here.inputs;
-    int8_t *y = output + row * here.outputs;
-    const int32_t rows = row + 2 <= here.rows ? 2 : 1;
-    const int32_t done = rows == 2 ? two_rows(&here, x, y) : 0;
-    for (int32_t i = 0; i < rows; ++i) {
-      one_row(&here, x + i * here.inputs, done, y + i * here.outputs);
-    }
-    row += rows;
+  if (here.narrow) {
+    every_row(&here, input, output, 1);
+  } else {
+    every_row(&here, input, output, 0);
   }
 }
 

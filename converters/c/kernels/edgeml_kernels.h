@@ -101,6 +101,7 @@ typedef struct {
   int32_t rows, inputs, outputs;
   int32_t output_zero_point, lowest, highest;
   int32_t per_channel; /* 1: a multiplier for each output, 0: one for all */
+  int32_t narrow;      /* 1: no sum reaches 2^30, no shift is to the left */
   const int8_t *weights;
   const int32_t *bias; /* less input zero point times the sum of weights */
   const int32_t *multiplier;
@@ -125,6 +126,7 @@ typedef struct {
   int32_t kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width;
   int32_t padding_top, padding_left, depth_multiplier;
   int32_t input_zero_point, output_zero_point, lowest, highest;
+  int32_t narrow; /* 1: no sum reaches 2^30, no shift is to the left */
   const int8_t *weights;
   const int32_t *bias; /* less input zero point times the sum of weights */
   const int32_t *multiplier;

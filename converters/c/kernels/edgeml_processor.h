@@ -48,6 +48,38 @@ static inline int32x4_t edgeml_rescale_four(int32x4_t value, int32x4_t multiplie
 
 #endif
 
+/* What an output may be. */
+typedef struct {
+  int32_t zero_point, lowest, highest;
+} edgeml_range_t;
+
+/* a * b * 2^-32, rounded half up */
+static inline int32_t edgeml_high_product(int32_t a, int32_t b) {
+#if defined(EDGEML_SMLAD)
+  int32_t high;
+  __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(a), "r"(b));
+  return high;
+#else
+  return (int32_t)(((int64_t)a * b + 0x80000000LL) >> 32);
+#endif
+}
+
+/*
+ * clamp(zero_point + edgeml_rescale(sum, multiplier, shift)) in half of its instructions, for layers that are
+ * `narrow`: |sum| < 2^30 and shift < 0.
+ */
+static inline int8_t edgeml_narrow(int32_t sum, int32_t multiplier, int32_t shift, edgeml_range_t range) {
+  const int32_t high = edgeml_high_product(2 * sum, multiplier);
+  const int32_t value = (((high + (high >> 31)) >> ~shift) + 1 + 2 * range.zero_point) >> 1;
+  return (int8_t)edgeml_clamp(value, range.lowest, range.highest);
+}
+
+/* The same for any layer. */
+static inline int8_t edgeml_wide(int32_t sum, int32_t multiplier, int32_t shift, edgeml_range_t range) {
+  const int32_t value = edgeml_rescale(sum, multiplier, shift) + range.zero_point;
+  return (int8_t)edgeml_clamp(value, range.lowest, range.highest);
+}
+
 /* memcpy of a few bytes, without its call; returns the end of the copy. */
 static inline int8_t *edgeml_put(int8_t *to, const int8_t *from, int32_t count) {
   for (; count >= 4; count -= 4, from += 4, to += 4) {

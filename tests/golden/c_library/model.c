@@ -59,7 +59,7 @@ static const edgeml_conv_2d_t conv_2d_2 = {
   .dilation_height = 1, .dilation_width = 1, .padding_top = 0, .padding_left = 1, .input_zero_point = 5,
   .patch = {
     .rows = 8, .inputs = 9, .outputs = 4, .output_zero_point = -128, .lowest = -128, .highest = 127,
-    .per_channel = 1, .weights = conv_2d_2_patch_weights, .bias = conv_2d_2_patch_bias,
+    .per_channel = 1, .narrow = 1, .weights = conv_2d_2_patch_weights, .bias = conv_2d_2_patch_bias,
     .multiplier = conv_2d_2_patch_multiplier, .shift = conv_2d_2_patch_shift,
   },
 };
@@ -87,7 +87,7 @@ static const int8_t fully_connected_4_shift[1] = { /* 1 */
 
 static const edgeml_fully_connected_t fully_connected_4 = {
   .rows = 1, .inputs = 4, .outputs = 3, .output_zero_point = 10, .lowest = -128, .highest = 127,
-  .per_channel = 0, .weights = fully_connected_4_weights, .bias = fully_connected_4_bias,
+  .per_channel = 0, .narrow = 1, .weights = fully_connected_4_weights, .bias = fully_connected_4_bias,
   .multiplier = fully_connected_4_multiplier, .shift = fully_connected_4_shift,
 };
 
