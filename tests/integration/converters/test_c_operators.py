@@ -535,7 +535,26 @@ def reshape(trial, facts, x, shape, of):
     return [trial.op("RESHAPE", [x, constant(trial, [count])], [count], of)]
 
 
-MOVEMENTS = [pad, transpose, strided_slice, slice_, reshape, unpack, split, split_v]
+def reverse(trial, facts, x, shape, of):
+    axes = constant(trial, [facts["axis"] % len(shape)])
+    return [trial.op("REVERSE_V2", [x, axes], shape, of, kind="ReverseV2Options")]
+
+
+def pack(trial, facts, x, shape, of):
+    axis = facts["axis"] % len(shape)
+    output = [*shape[:axis], 2, *shape[axis:]]
+    other = trial.input(shape, of)
+    return [trial.op("PACK", [x, other], output, of, valuesCount=2, axis=axis)]
+
+
+def gather(trial, facts, x, shape, of):
+    axis = facts["axis"] % len(shape)
+    taken = [facts["pads"][i] % shape[axis] for i in range(3)]
+    output = [*shape[:axis], 3, *shape[axis + 1 :]]
+    return [trial.op("GATHER", [x, constant(trial, taken)], output, of, axis=axis)]
+
+
+MOVEMENTS = [pad, transpose, strided_slice, slice_, reshape, unpack, split, split_v, reverse, pack, gather]
 
 
 def add_movement(trial, facts):

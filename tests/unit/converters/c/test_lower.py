@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from converters.c import layers, library
+from converters.c import layers, library, reference
 from converters.c.lower import OPERATORS, lower
 from converters.c.reference import KERNELS
 from edge_sdk.errors import EdgeError, ModelError
@@ -114,3 +114,14 @@ def test_damage_is_an_error_of_ours_or_a_library(seed: int) -> None:
         )
     with contextlib.suppress(EdgeError):
         assert library.render(bytes(damaged), None, "m")
+
+
+def test_tiles_lie_beside_each_other() -> None:
+    """TFLite Micro's Python runtime has no TILE."""
+    net = Net()
+    x = net.input("x", [1, 2, 3], "int8", S)
+    times = net.constant(np.array([2, 1, 2], np.int32))
+    net.output("y", net.op("TILE", [x, times], [2, 2, 6], "int8", S))
+    values = np.arange(6, dtype=np.int8).reshape(1, 2, 3)
+    (found,) = reference.run(lower(net.flatbuffer()), [values])
+    np.testing.assert_array_equal(found, np.tile(values, (2, 1, 2)))
