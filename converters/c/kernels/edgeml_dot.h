@@ -8,6 +8,11 @@
 
 #include "edgeml_processor.h"
 
+/* Without optimization there are too few registers for the loops below. */
+#if defined(EDGEML_SMLAD) && defined(__OPTIMIZE__)
+#define EDGEML_IN_ASSEMBLY 1
+#endif
+
 /* Functions that need every register: within another, half of it would live on the stack. */
 #if defined(EDGEML_SMLAD)
 #define EDGEML_APART __attribute__((noinline, unused)) static
@@ -60,7 +65,7 @@ EDGEML_APART void edgeml_dot_four(const int8_t *x, const int8_t *w, int32_t n, i
           : "q0", "q1", "q2", "lr", "memory");
 #else
   const int8_t *v = w + 2 * n, *end = x + n;
-#if defined(EDGEML_SMLAD)
+#if defined(EDGEML_IN_ASSEMBLY)
   const int8_t *last = end - (n & 3);
   if (x != last) {
     int32_t a, b, even, half;
@@ -112,7 +117,7 @@ EDGEML_APART void edgeml_dot_four(const int8_t *x, const int8_t *w, int32_t n, i
 EDGEML_APART void edgeml_dot_two_by_two(const int8_t *x, const int8_t *w, int32_t n, int32_t sums[4]) {
   int32_t s00 = 0, s01 = 0, s10 = 0, s11 = 0;
   const int8_t *end = x + n;
-#if defined(EDGEML_SMLAD)
+#if defined(EDGEML_IN_ASSEMBLY)
   const int8_t *last = end - (n & 3);
   if (x != last) {
     int32_t even0, odd0, even1, odd1, b, half;

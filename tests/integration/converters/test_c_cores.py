@@ -4,12 +4,15 @@ import importlib.util
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from converters.c import library
 from converters.c.lower import lower
+from tests.c_library import STRICT
 from tests.emulated import CORES, run
 from tests.integration.converters.test_c_models import GOLDEN, MADE, drawn, with_batches
 from tests.tflm import Tflm
@@ -78,3 +81,12 @@ def test_public_models(public_data, recorded, tflm, tmp_path, name, core):
 def test_models_made_with_keras(recorded, tflm, tmp_path, name, core):
     model = (GOLDEN / f"{name}.tflite").read_bytes()
     held(recorded, name, core, compare(model, tflm, tmp_path, core, INPUTS if name != "up_int8" else 4))
+
+
+@pytest.mark.parametrize("optimize", ["-O0", "-Os", "-O2 -fno-omit-frame-pointer", "-O3"])
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m33", "cortex-m55"])
+def test_kernels_compile_for_every_core_however_it_is_asked(tmp_path, core, optimize):
+    kernels = sorted(str(file) for file in library.KERNELS.glob("*.c"))
+    float_abi = ["-mfloat-abi=hard"] if core == "cortex-m55" else []
+    command = ["arm-none-eabi-gcc", f"-mcpu={core}", "-mthumb", *float_abi, *optimize.split(), *STRICT, "-c"]
+    subprocess.run([*command, *kernels], cwd=tmp_path, check=True)
