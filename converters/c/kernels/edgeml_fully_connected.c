@@ -68,8 +68,8 @@ static inline int8_t finish(int32_t sum, int32_t multiplier, int32_t shift, edge
 static inline void one_row(const edgeml_fully_connected_t *layer, const int8_t *x, int32_t o, int8_t *y,
                            int32_t narrow) {
   const edgeml_range_t range = {layer->output_zero_point, layer->lowest, layer->highest};
+  int32_t sums[4] = {0, 0, 0, 0};
   while (o < layer->outputs) {
-    int32_t sums[4];
     sums_from(layer, x, o, sums);
     for (int32_t i = 0; i < 4 && o < layer->outputs; ++i, ++o) {
       const int32_t which = o * layer->per_channel;
