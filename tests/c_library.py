@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -88,10 +90,11 @@ def _main(inputs: int, outputs: int) -> str:
 
 
 @cache
-def _folder() -> Path:
-    import tempfile
-
-    return Path(tempfile.mkdtemp(prefix="edgeml-kernels-"))
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Where compiled kernels lie until the tests end."""
+    folder = tempfile.TemporaryDirectory(prefix="edgeml-kernels-")
+    atexit.register(folder.cleanup)
+    return folder
 
 
 @cache
@@ -100,6 +103,6 @@ def _object(name: str) -> Path | None:
     source = library.KERNELS / f"{name}.c"
     if not source.exists():
         return None
-    target = _folder() / f"{name}.o"
+    target = Path(_folder().name) / f"{name}.o"
     subprocess.run(["gcc", *STRICT, *_SANITIZE, "-c", source, "-o", target], check=True)
     return target
