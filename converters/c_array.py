@@ -66,6 +66,8 @@ def render(flatbuffer: bytes, contract: Contract | None, name: str) -> dict[str,
 def write(folder: Path, files: Mapping[str, str]) -> None:
     """Put the files into a folder, which is made if need be: all of them, or none if the disk is full.
 
+    Names may lead into folders inside.
+
     Raises:
         DeviceError: they cannot be written; files of the same name stay as they were.
     """
@@ -75,13 +77,15 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         stage = Path(tempfile.mkdtemp(dir=folder, prefix=".edgeml-"))
         for name, text in files.items():
+            (stage / name).parent.mkdir(parents=True, exist_ok=True)
             with (stage / name).open("wb") as file:
                 file.write(text.encode("ascii"))
                 file.flush()
                 os.fsync(file.fileno())
         for name in files:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (stage / name).replace(folder / name)
-        stage.rmdir()
+        shutil.rmtree(stage)
     except OSError as error:
         with contextlib.suppress(OSError):
             if stage is not None:

@@ -165,7 +165,7 @@ class _Conversion:
         staged.write_bytes(modelfile.pack(flatbuffer, pack.members(contract, vectors)))
         verify.confirm(staged)
         output = request.output
-        page = output / "report.html" if request.to == "c-array" else output.with_suffix(".report.html")
+        page = output.with_suffix(".report.html") if request.to == "tflite" else output / "report.html"
         seconds = {**self._prepared.seconds, **seconds, "pack": time.perf_counter() - started}
         return Report(
             chosen=chosen,
@@ -213,10 +213,12 @@ class _Conversion:
             DeviceError: they cannot be written; what was there before stays as it was.
         """
         staged = self._workshop.folder / "result.tflite"
-        if self._request.to == "c-array":
+        if self._request.to != "tflite":
             from converters import c_array, c_text  # their text is built only when asked for
+            from converters.c import library
 
-            c_array.write(report.output, c_array.render(report.flatbuffer, report.contract, report.name))
+            render = library.render if self._request.to == "c" else c_array.render
+            c_array.write(report.output, render(report.flatbuffer, report.contract, report.name))
             # Named as the C files are: a contract may hold any name, a path among them.
             file = report.output / f"{c_text.identifier(report.name)}.tflite"
             modelfile.write_atomic(file, staged.read_bytes())

@@ -5,6 +5,7 @@ A plan, not a measurement: a runtime adds its own bookkeeping and the scratch me
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -59,7 +60,14 @@ class Plan:
         return self.alive[step + 1]
 
 
-def plan(graph: Graph, *, tflm: bool = False, scratch: Mapping[int, int] | None = None) -> Plan:
+def plan(
+    graph: Graph,
+    *,
+    tflm: bool = False,
+    scratch: Mapping[int, int] | None = None,
+    in_place: Mapping[int, Sequence[int]] | None = None,
+    tries: int = 0,
+) -> Plan:
     """Place every activation: largest first, each at the lowest offset that is free while it lives.
 
     Dynamic axes count as 1.
@@ -69,12 +77,26 @@ def plan(graph: Graph, *, tflm: bool = False, scratch: Mapping[int, int] | None 
         tflm: as TFLite Micro does it: a RESHAPE is copied, weights are widened at every inference, and of
             equal sizes the latest is placed first.
         scratch: bytes that a kernel needs while it runs, by the index of its operator.
+        in_place: tensors that an output may take the place of, by the output; it does so where one is as
+            large and nothing reads it any more.
+        tries: other orders that are tried where the first one needs more than is alive at once.
 
     Source: greedy by size, Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference.
     """
     lifetimes = _lifetimes(graph, tflm)
+    if in_place:
+        lifetimes = _shared(lifetimes, in_place)
     lifetimes += [Buffer((), 0, _aligned(size), step, step) for step, size in (scratch or {}).items()]
     waiting = sorted(lifetimes, key=lambda b: (-b.size, -b.first if tflm else b.first, b.tensors))
+    placed = _placed(waiting)
+    alive = _alive(placed, len(graph.ops))
+    if tries and _top(placed) > max(alive, default=0):
+        placed = _improved(waiting, placed, max(alive), tries)
+    return Plan(tuple(placed), _top(placed), alive)
+
+
+def _placed(waiting: Sequence[Buffer]) -> list[Buffer]:
+    """The buffers in that order, each at the lowest offset that is free while it lives."""
     placed: list[Buffer] = []
     for buffer in waiting:
         neighbours = sorted(
@@ -87,8 +109,27 @@ def plan(graph: Graph, *, tflm: bool = False, scratch: Mapping[int, int] | None 
                 break
             offset = max(offset, other.offset + other.size)
         placed.append(Buffer(buffer.tensors, offset, buffer.size, buffer.first, buffer.last))
-    arena_bytes = max((b.offset + b.size for b in placed), default=0)
-    return Plan(tuple(placed), arena_bytes, _alive(placed, len(graph.ops)))
+    return placed
+
+
+def _improved(waiting: Sequence[Buffer], placed: list[Buffer], floor: int, tries: int) -> list[Buffer]:
+    """A plan as good or better: what lies on top is placed earlier, again and again, always the same way."""
+    order, best, chance = list(waiting), placed, random.Random(0)
+    for _ in range(tries):
+        if _top(best) == floor:
+            break
+        highest = [n for n, b in enumerate(best) if b.offset + b.size == _top(best)]
+        moved = chance.choice(highest) if chance.random() < 0.5 else chance.randrange(len(order))
+        tried = order.copy()
+        tried.insert(chance.randrange(len(order)), tried.pop(moved))
+        found = _placed(tried)
+        if _top(found) <= _top(best):
+            order, best = tried, found
+    return best
+
+
+def _top(placed: Sequence[Buffer]) -> int:
+    return max((b.offset + b.size for b in placed), default=0)
 
 
 def floor_bytes(graph: Graph) -> int:
@@ -134,6 +175,22 @@ def _lifetimes(graph: Graph, tflm: bool) -> list[Buffer]:
         size = max(graph.tensors[i].bytes for i in held)
         found.append(Buffer(tuple(held), 0, _aligned(size), first[buffer], last[buffer]))
     return found
+
+
+def _shared(lifetimes: Sequence[Buffer], in_place: Mapping[int, Sequence[int]]) -> list[Buffer]:
+    """The same lifetimes with outputs in the place of inputs that end where they begin."""
+    home = {tensor: buffer for buffer in lifetimes for tensor in buffer.tensors}
+    for written, candidates in in_place.items():
+        after = home.get(written)
+        for before in map(home.get, candidates):
+            if after is None or before is None or before is after:
+                continue
+            if before.last == after.first and before.size >= after.size:
+                held = (*before.tensors, *after.tensors)
+                joined = Buffer(held, 0, before.size, before.first, after.last)
+                home.update(dict.fromkeys(held, joined))
+                break
+    return list(dict.fromkeys(home.values()))
 
 
 def _aligned(size: int) -> int:

@@ -12,7 +12,7 @@ from converters import boards, load, recipes
 from edge_sdk import modelfile
 from edge_sdk.errors import ConfigError, DeviceError, MissingExtraError
 
-_TO = ("tflite", "c-array")
+_TO = ("tflite", "c-array", "c")
 #: What a process of a conversion may allocate, bytes, as a configuration can ask for any size: so much,
 #: and so many times the sizes of the model and of the data.
 _MEMORY_BYTES, _TIMES_MODEL, _TIMES_DATA = 8 << 30, 20, 8
@@ -24,7 +24,7 @@ class Request:
 
     Attributes:
         model: a file, a SavedModel folder, or ``module:function``.
-        output: the .tflite to write; with ``to="c-array"`` the folder.
+        output: the .tflite to write; with ``to="c-array"`` or ``"c"`` the folder.
         recipe: name of the recipe, or ``auto``.
         data: dataset folder or .npz, instead of the dataset that the model was trained on.
         max_drop: largest loss of accuracy that passes, as a fraction.
@@ -32,7 +32,7 @@ class Request:
         per_tensor: one scale a weight tensor instead of one a channel.
         board: name of the board the model is for: recipes that it cannot run do not pass.
         target: where ``auto`` measures latency.
-        to: ``tflite``, or ``c-array`` for a microcontroller with TFLite Micro.
+        to: ``tflite``, ``c-array`` for a microcontroller with TFLite Micro, or ``c`` for one without.
         signature: of a SavedModel that has several.
         shapes: of inputs whose sizes are open, by name, batch axis included, in the original's layout.
         batch: 1 fixes the batch axis; None leaves it dynamic where that works.
@@ -50,7 +50,7 @@ class Request:
     per_tensor: bool = False
     board: str | None = None
     target: str = "host:"
-    to: Literal["tflite", "c-array"] = "tflite"
+    to: Literal["tflite", "c-array", "c"] = "tflite"
     signature: str | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     batch: Literal[1] | None = None

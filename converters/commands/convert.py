@@ -1,4 +1,4 @@
-"""``edgeml convert``: any model becomes a verified .tflite, or a C array of one."""
+"""``edgeml convert``: any model becomes a verified .tflite, a C array of one, or a C library."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ _EPILOG = (
     + "\n  edgeml convert motion.keras -o motion.tflite --recipe int8 --max-drop 0.5pt"
     + "\n  edgeml convert kws.onnx -o kws.tflite --recipe auto --data kws.npz --board cortex-m4"
     + "\n  edgeml convert nets:build -o net.tflite --recipe float16"
+    + "\n  edgeml convert motion.keras -o motion_c --to c"
+    + "\n  edgeml convert someones_int8.tflite -o model_c --to c"
 )
 
 
@@ -69,7 +71,7 @@ class Shape(click.ParamType[tuple[str, tuple[int, ...]]]):
     type=click.Path(path_type=Path),
     required=True,
     metavar="OUT.tflite",
-    help="File to write; with --to c-array the folder.",
+    help="File to write; with --to c or c-array the folder.",
 )
 @click.option(
     "--recipe",
@@ -103,10 +105,10 @@ class Shape(click.ParamType[tuple[str, tuple[int, ...]]]):
 @click.option("--target", default="host:", show_default=True, help="Where --recipe auto measures latency.")
 @click.option(
     "--to",
-    type=click.Choice(["tflite", "c-array"]),
+    type=click.Choice(["tflite", "c-array", "c"]),
     default="tflite",
     show_default=True,
-    help="A .tflite, or C files of it for TFLite Micro.",
+    help="A .tflite, C files of it for TFLite Micro, or a C library that needs no runtime.",
 )
 @click.option("--signature", metavar="NAME", help="Of a SavedModel that has several.")
 @click.option(
@@ -136,16 +138,27 @@ def command(context: click.Context, /, as_json: bool, **options: Any) -> None:
 
     The result is run on the test split beside the original; it is written only if its accuracy did not drop
     by more than --max-drop (exit 1 otherwise). Contract, golden vectors and labels travel in the file.
+
+    With --to c, a .tflite that is int8 already becomes a C library as it is, with nothing to compare.
     """
+    from converters.c import export
     from converters.conversion import perform
     from converters.report import DropError, Report
-    from converters.request import Request
+    from converters.request import Request, check
 
     def show(report: Report) -> None:
         click.echo("\n".join(lines(report)))
 
     options["shapes"] = dict(options["shapes"])
     request = Request(**options, on_progress=lambda step: click.echo(f"{printable(step)} …", err=True))
+    if request.to == "c" and export.is_quantized(request.model):
+        check(request)
+        exported = export.export(request.model, request.output)
+        if as_json:
+            print_json(exported.as_dict())
+        else:
+            click.echo("\n".join(_exported(exported)))
+        return
     try:
         report = perform(request)
     except DropError as error:
@@ -160,6 +173,19 @@ def command(context: click.Context, /, as_json: bool, **options: Any) -> None:
         print_json(report.as_dict())
     else:
         show(report)
+
+
+def _exported(exported: Any) -> list[str]:
+    """What was written without a conversion, as an aligned table."""
+    figures = exported.figures
+    rows = [
+        ("constants", f"{figures['flash_bytes']:,} bytes; the kernels come to a few kB on top"),
+        ("arena", f"{figures['arena_bytes']:,} bytes, of which {figures['floor_bytes']:,} are alive at once"),
+        ("kernel calls", f"{figures['kernel_calls']}"),
+        ("digest", exported.digest[:19] + "…"),
+        ("written", str(exported.output)),
+    ]
+    return [f"{name:<14} {printable(text)}" for name, text in rows]
 
 
 def lines(report: Any) -> list[str]:

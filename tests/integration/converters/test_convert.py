@@ -496,6 +496,21 @@ def test_a_c_array_is_the_verified_model(trained: Trained, tmp_path: Path) -> No
     assert found.digest in text
 
 
+def test_a_c_library_is_the_verified_model(trained: Trained, tmp_path: Path) -> None:
+    found = convert(trained.file, tmp_path / "out", to="c")
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"src", "CMakeLists.txt", "library.properties", "mixed.tflite", "report.html"} <= names
+    assert found.digest in (tmp_path / "out" / "src" / "model.c").read_text()
+
+
+def test_a_c_library_of_a_float_model_is_refused_and_nothing_is_written(
+    trained: Trained, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match="this model cannot become a C library"):
+        convert(trained.file, tmp_path / "out", to="c", recipe="float32")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [

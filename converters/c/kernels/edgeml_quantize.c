@@ -1,0 +1,22 @@
+/*
+ * output[i] = clamp(round(input[i] / scale) + zero_point), half away from zero; what is no number gives the
+ * lowest. From the first to the last, so that the output may begin where the input does.
+ *
+ * Defined by AffineQuantize in tensorflow/lite/kernels/internal/reference/quantize.h.
+ */
+#include "edgeml_kernels.h"
+
+void edgeml_quantize(const edgeml_affine_t *layer, const float *input, int8_t *output) {
+  for (int32_t i = 0; i < layer->elements; ++i) {
+    const float steps = input[i] / layer->scale;
+    int32_t whole = -512;
+    if (steps >= 512.0f) {
+      whole = 512;
+    } else if (steps > -512.0f) {
+      whole = (int32_t)steps;
+      const float rest = steps - (float)whole; /* exact: steps has less than ten bits ahead of its point */
+      whole += (rest >= 0.5f) - (rest <= -0.5f);
+    }
+    output[i] = (int8_t)edgeml_clamp(whole + layer->zero_point, -128, 127);
+  }
+}

@@ -1,0 +1,47 @@
+"""What a kernel is told: one record a kernel, with the fields of its C structure in their order.
+
+Records hold plain facts, such as a bias and a zero point; `fields` gives what the C structure holds, such as
+the bias with the zero point's share inside.
+"""
+
+from __future__ import annotations
+
+from converters.c.layers.arithmetic import Add, FloatAdd, FloatDiv, FloatMul, FloatSub, Mul
+from converters.c.layers.convolution import Conv2d, DepthwiseConv2d, FullyConnected, TransposeConv
+from converters.c.layers.layer import AXES, Box, Bytes, Ints, Layer
+from converters.c.layers.movement import Copy, Fill, ResizeNearest
+from converters.c.layers.pooling import AveragePool, MaxPool, Mean, ReduceMax
+from converters.c.layers.recurrent import Lstm, LstmGate, LstmPart
+from converters.c.layers.unary import Dequantize, Lookup, Quantize, Softmax
+
+__all__ = [
+    "AXES",
+    "Add",
+    "AveragePool",
+    "Box",
+    "Bytes",
+    "Conv2d",
+    "Copy",
+    "DepthwiseConv2d",
+    "Dequantize",
+    "Fill",
+    "FloatAdd",
+    "FloatDiv",
+    "FloatMul",
+    "FloatSub",
+    "FullyConnected",
+    "Ints",
+    "Layer",
+    "Lookup",
+    "Lstm",
+    "LstmGate",
+    "LstmPart",
+    "MaxPool",
+    "Mean",
+    "Mul",
+    "Quantize",
+    "ReduceMax",
+    "ResizeNearest",
+    "Softmax",
+    "TransposeConv",
+]

@@ -1,0 +1,103 @@
+"""A model as a folder of C that compiles anywhere: nothing but the model and the kernels that it needs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from converters.c import emit, memory
+from converters.c.lower import lower
+from converters.c_text import comment, identifier
+from edge_sdk.contract import Contract
+from edge_sdk.errors import ModelError, first_of
+from edge_sdk.modelfile import digest_of
+
+KERNELS = Path(__file__).parent / "kernels"
+
+
+def render(flatbuffer: bytes, contract: Contract | None, name: str) -> dict[str, str]:
+    """The files of a model's C library.
+
+    Args:
+        flatbuffer: the model, without what is packed behind it.
+        contract: for labels, channels and rate; None for a foreign model.
+        name: of the model; what C does not allow in a name is replaced.
+
+    Returns:
+        Path within the folder → text; the same model gives the same bytes.
+
+    Raises:
+        ModelError: damaged, or something in it has no kernel here.
+    """
+    program = lower(flatbuffer)
+    graph = program.graph
+    ends = [graph.tensors[index] for index in (*graph.inputs, *graph.outputs)]
+    odd = [f"{t.name} ({t.dtype})" for t in ends if t.dtype not in ("int8", "float32") or t.constant]
+    if odd or not ends:
+        raise ModelError(
+            "this model cannot become a C library",
+            expected="inputs and outputs of int8 or float32",
+            found=first_of(odd) or "neither",
+            remedy="convert it with --recipe int8",
+        )
+    stem = identifier(name)
+    subject = emit.Subject(program, memory.place(program), contract, stem, digest_of(flatbuffer))
+    kernels = sorted({kernel for step in program.steps for kernel in step.layer.kernels()})
+    files = {
+        "src/model.h": emit.header(subject),
+        "src/model.c": emit.source(subject),
+        # Arduino lists a library by the headers that it finds, and every library has a model.h.
+        f"src/{stem}.h": f'{emit.banner(subject, "as an Arduino library")}\n#include "model.h"\n',
+        "CMakeLists.txt": _cmake(stem, kernels),
+        "library.properties": _arduino(stem, contract),
+    }
+    _add(files, "edgeml_kernels.h")
+    for kernel in kernels:
+        _add(files, f"{kernel}.c")
+    return files
+
+
+def _add(files: dict[str, str], name: str) -> None:
+    """A file of the kernels, and what it includes."""
+    if f"src/{name}" not in files:
+        files[f"src/{name}"] = text = (KERNELS / name).read_text(encoding="ascii")
+        for included in re.findall(r'#include "(.+)"', text):
+            _add(files, included)
+
+
+def figures(flatbuffer: bytes) -> dict[str, int]:
+    """What a library needs: ``flash_bytes`` of constants (kernels come to a few kB), ``arena_bytes`` of RAM.
+
+    Raises:
+        ModelError: as `render`.
+    """
+    program = lower(flatbuffer)
+    planned = memory.place(program)
+    return {
+        "flash_bytes": emit.constant_bytes(program),
+        "arena_bytes": planned.arena_bytes,
+        "floor_bytes": planned.floor_bytes,
+        "kernel_calls": len(program.steps),
+    }
+
+
+def _cmake(stem: str, kernels: list[str]) -> str:
+    sources = "\n  ".join(["src/model.c", *(f"src/{kernel}.c" for kernel in kernels)])
+    return (
+        f"# add_subdirectory({stem})\n# target_link_libraries(firmware {stem})\n"
+        "cmake_minimum_required(VERSION 3.13)\n"
+        f"project({stem} C)\n"
+        f"add_library({stem} STATIC\n  {sources})\n"
+        f"target_include_directories({stem} PUBLIC src)\n"
+        f"set_target_properties({stem} PROPERTIES C_STANDARD 99)\n"
+    )
+
+
+def _arduino(stem: str, contract: Contract | None) -> str:
+    release = contract.version if contract and re.fullmatch(r"\d+(\.\d+){0,2}", contract.version) else "1.0.0"
+    return (
+        f"name={stem}\nversion={release}\nauthor=edgeml\nmaintainer=edgeml\n"
+        f"sentence=A neural network in plain C: {comment(contract.name if contract else stem, 40)}\n"
+        "paragraph=Generated; no runtime is needed.\ncategory=Data Processing\nurl=\narchitectures=*\n"
+        f"includes={stem}.h\ndot_a_linkage=true\n"
+    )

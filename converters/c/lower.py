@@ -1,0 +1,138 @@
+"""A flatbuffer becomes a flat list of kernel calls with every constant computed."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from converters import costs, rewrite
+from converters.c import variables
+from converters.c.batches import fix_batch
+from converters.c.fold import fold
+from converters.c.operation import Operation, Step, UnsupportedError
+from converters.c.operators import blocks, convolution, elementwise, movement, pooling, recurrent, unary
+from edge_sdk.errors import ModelError, first_of, one_line
+from edge_sdk.graph import Graph, read_graph
+
+_DAMAGE = (struct.error, TypeError, ValueError, AttributeError, LookupError, RecursionError, ArithmeticError)
+_Lowering = Callable[[Operation], list[Step]]
+OPERATORS: Mapping[str, _Lowering] = {
+    "ADD": elementwise.add,
+    "ASSIGN_VARIABLE": movement.assign_variable,
+    "AVERAGE_POOL_2D": pooling.average_pool_2d,
+    "BATCH_TO_SPACE_ND": blocks.batch_to_space_nd,
+    "CALL_ONCE": movement.nothing,
+    "CONCATENATION": movement.concatenation,
+    "CONV_2D": convolution.conv_2d,
+    "DEPTHWISE_CONV_2D": convolution.depthwise_conv_2d,
+    "DEQUANTIZE": unary.dequantize,
+    "DIV": elementwise.div,
+    "EXPAND_DIMS": movement.reshape,
+    "FULLY_CONNECTED": convolution.fully_connected,
+    "GATHER": movement.gather,
+    "HARD_SWISH": unary.hard_swish,
+    "LEAKY_RELU": unary.leaky_relu,
+    "LOGISTIC": unary.logistic,
+    "MAX_POOL_2D": pooling.max_pool_2d,
+    "MEAN": pooling.mean,
+    "MUL": elementwise.mul,
+    "PACK": movement.pack,
+    "PAD": movement.pad,
+    "PADV2": movement.pad,
+    "QUANTIZE": unary.quantize,
+    "READ_VARIABLE": movement.read_variable,
+    "REDUCE_MAX": pooling.reduce_max,
+    "RELU": unary.relu,
+    "RELU6": unary.relu6,
+    "RESHAPE": movement.reshape,
+    "RESIZE_NEAREST_NEIGHBOR": movement.resize_nearest_neighbor,
+    "REVERSE_V2": movement.reverse_v2,
+    "SLICE": movement.slice_,
+    "SOFTMAX": unary.softmax,
+    "SPACE_TO_BATCH_ND": blocks.space_to_batch_nd,
+    "SPLIT": movement.split,
+    "SPLIT_V": movement.split_v,
+    "SQUEEZE": movement.reshape,
+    "STRIDED_SLICE": movement.strided_slice,
+    "SUB": elementwise.sub,
+    "TANH": unary.tanh,
+    "TILE": movement.tile,
+    "TRANSPOSE": movement.transpose,
+    "TRANSPOSE_CONV": convolution.transpose_conv,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": recurrent.unidirectional_sequence_lstm,
+    "UNPACK": movement.unpack,
+    "VAR_HANDLE": movement.nothing,
+}
+
+
+#: Of an activation, bytes; kernels count in 32 bits.
+_LARGEST = 1 << 28
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A model as kernel calls, in the order of execution.
+
+    Attributes:
+        graph: the model's; variables behind handles are tensors of it.
+        steps: the calls.
+        state: bytes of every variable before the first inference, by its tensor.
+    """
+
+    graph: Graph
+    steps: tuple[Step, ...]
+    state: Mapping[int, NDArray[Any]]
+
+
+def lower(flatbuffer: bytes) -> Program:
+    """The kernel calls of a model. A dynamic axis counts as 1.
+
+    Raises:
+        ModelError: damaged, or it has operators that are no kernel here; all of them are named.
+    """
+    graph = read_graph(flatbuffer)
+    costs.check(graph)
+    graph = fix_batch(graph)
+    large = [tensor.name for tensor in graph.tensors if tensor.bytes > _LARGEST and not tensor.constant]
+    if large:
+        raise ModelError(
+            "this model cannot become a C library",
+            expected=f"tensors of at most {_LARGEST:,} bytes",
+            found=first_of(large),
+        )
+    try:
+        model = rewrite.unpack(flatbuffer)
+        operators = model.subgraphs[0].operators or []
+        graph = fold(graph, [raw.builtinOptions for raw in operators])
+        kept = variables.find(graph, model)
+    except _DAMAGE as error:
+        raise ModelError("the TFLite flatbuffer is damaged", found=one_line(error)) from error
+    graph = kept.graph
+    steps: list[Step] = []
+    against: list[str] = []
+    for op in graph.ops:
+        if not op.inputs and not op.outputs:
+            continue  # folded
+        lowering = OPERATORS.get(op.name)
+        try:
+            if lowering is None:
+                outputs = [graph.tensors[index] for index in op.outputs]
+                raise UnsupportedError("has no kernel", *outputs)
+            steps += lowering(Operation(op, graph, operators[op.index].builtinOptions, kept.handles))
+        except UnsupportedError as reason:
+            against.append(f"{costs.title(op)} {op.index} {reason}")
+        except _DAMAGE as error:
+            against.append(f"{costs.title(op)} {op.index} is malformed: {one_line(error)}")
+    if against:
+        raise ModelError(
+            "this model cannot become a C library",
+            expected="an int8 model of the operators in docs/c-library.md",
+            found="; ".join(against),
+            remedy="convert it with --recipe int8, or use --to c-array with TFLite Micro",
+        )
+    used = {i for step in steps for i in (*step.inputs, step.output, *step.state)}
+    return Program(graph, tuple(steps), {i: v for i, v in kept.initial.items() if i in used})

@@ -1,0 +1,93 @@
+"""Operators on two tensors, element by element: ADD, SUB, MUL, DIV."""
+
+from __future__ import annotations
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from converters.c import boxes, layers
+from converters.c.fixed_point import quantize_multiplier
+from converters.c.operation import Operation, Step, UnsupportedError, scaled
+
+_ACTIVATION = schema.ActivationFunctionType
+#: What is between a fused activation's limits, as float32.
+_LARGEST = float(np.finfo(np.float32).max)
+_FLOAT_LIMITS = {
+    _ACTIVATION.NONE: (-_LARGEST, _LARGEST),
+    _ACTIVATION.RELU: (0.0, _LARGEST),
+    _ACTIVATION.RELU6: (0.0, 6.0),
+    _ACTIVATION.RELU_N1_TO_1: (-1.0, 1.0),
+}
+_Float = type[layers.FloatAdd | layers.FloatSub | layers.FloatMul | layers.FloatDiv]
+
+
+def add(o: Operation) -> list[Step]:
+    """Both operands are brought to one scale with 20 more bits."""
+    return _float(o, layers.FloatAdd) if o.output().dtype == "float32" else _sum(o, 1)
+
+
+def sub(o: Operation) -> list[Step]:
+    """As ADD, with the second operand negated once it is in the scale of both."""
+    return _float(o, layers.FloatSub) if o.output().dtype == "float32" else _sum(o, -1)
+
+
+def div(o: Operation) -> list[Step]:
+    """Of float32 only."""
+    return _float(o, layers.FloatDiv)
+
+
+def mul(o: Operation) -> list[Step]:
+    """The product of both operands less their zero points."""
+    if o.output().dtype == "float32":
+        return _float(o, layers.FloatMul)
+    o.need("int8", o.input(), o.input(1), o.output())
+    (scale_a, zero_a), (scale_b, zero_b), (scale, zero_point) = map(
+        scaled, (o.input(), o.input(1), o.output())
+    )
+    multiplier, shift = quantize_multiplier(float(scale_a) * float(scale_b) / float(scale))
+    lowest, highest = o.range()
+    layer = layers.Mul(
+        _box(o), -zero_a, -zero_b, zero_point, multiplier, shift, lowest, highest
+    )  # fmt: skip
+    return [o.step(layer, 0, 1, in_place=True)]
+
+
+def _sum(o: Operation, sign: int) -> list[Step]:
+    """Source: CalculateOpDataAdd of micro/kernels/add_common.cc."""
+    o.need("int8", o.input(), o.input(1), o.output())
+    (scale_a, zero_a), (scale_b, zero_b), (scale, zero_point) = map(
+        scaled, (o.input(), o.input(1), o.output())
+    )
+    twice = 2 * float(max(scale_a, scale_b))
+    multiplier_a, shift_a = quantize_multiplier(float(scale_a) / twice)
+    multiplier_b, shift_b = quantize_multiplier(float(scale_b) / twice)
+    multiplier, shift = quantize_multiplier(twice / ((1 << 20) * float(scale)))
+    lowest, highest = o.range()
+    layer = layers.Add(
+        box=_box(o),
+        offset_a=-zero_a,
+        multiplier_a=multiplier_a,
+        shift_a=shift_a,
+        offset_b=-zero_b,
+        multiplier_b=multiplier_b,
+        shift_b=shift_b,
+        sign=sign,
+        offset=zero_point,
+        multiplier=multiplier,
+        shift=shift,
+        lowest=lowest,
+        highest=highest,
+    )
+    return [o.step(layer, 0, 1, in_place=True)]
+
+
+def _float(o: Operation, kind: _Float) -> list[Step]:
+    o.need("float32", o.input(), o.input(1), o.output())
+    limits = _FLOAT_LIMITS.get(o.option("fusedActivationFunction"))
+    if limits is None:
+        raise UnsupportedError("has a fused activation of another kind", o.output())
+    return [o.step(kind(_box(o), *limits), 0, 1, in_place=True)]
+
+
+def _box(o: Operation) -> layers.Box:
+    return boxes.broadcast(o.input().shape, o.input(1).shape, o.output().shape)

@@ -1,0 +1,145 @@
+"""Functions of one int8 as 256 results, from input -128 to 127: every unary operator becomes one.
+
+Arithmetic on scales is float32 or double just where the reference's is: each changes bits.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.c import fixed_point
+from converters.c.fixed_point import Integers, divide, multiply, quantize_multiplier
+
+Table = NDArray[np.int8]
+#: Scale and zero point of one tensor.
+Scaled = tuple[np.float32, int]
+#: Entries of the reference's table of sigmoid that are one above the nearest.
+_SIGMOID_ABOVE = [
+    4, 8, 12, 14, 15, 16, 17, 19, 20, 21, 22, 25, 27, 28, 29, 30, 31, 33, 34, 35, 37, 39, 40, 41, 43, 44, 45,
+    46, 49, 50, 54, 62, 63, 64, 66, 82, 86, 93, 100, 103, 112, 116, 135, 255,
+]  # fmt: skip
+_INPUTS = np.arange(-128, 128, dtype=np.int64)
+
+
+def requantize(of: Scaled, to: Scaled, inputs: NDArray[Any] = _INPUTS) -> Table:
+    """Another scale. Source: Requantize of reference/requantize.h."""
+    factor = quantize_multiplier(float(of[0]) / float(to[0]))
+    return _clamp(multiply(inputs - of[1], *factor) + to[1])
+
+
+def relu(of: Scaled, to: Scaled) -> Table:
+    """What is below zero becomes zero. Source: ReluQuantized of micro/kernels/activations_common.cc."""
+    factor = quantize_multiplier(float(of[0]) / float(to[0]))
+    return _clamp(multiply(_INPUTS - of[1], *factor) + to[1], lowest=max(-128, to[1]))
+
+
+def relu6(of: Scaled, to: Scaled) -> Table:
+    """Between 0 and 6, in the scale of the input. Source: Relu6Quantized of activations_common.cc."""
+    return _clamp(_INPUTS, lowest=of[1], highest=min(127, of[1] + round_half_away(np.float32(6) / of[0])))
+
+
+def leaky_relu(of: Scaled, to: Scaled, alpha: np.float32) -> Table:
+    """What is below zero times alpha. Source: QuantizeLeakyRelu of reference/leaky_relu.h."""
+    centred: Integers = _INPUTS - of[1]
+    positive = multiply(centred, *quantize_multiplier(float(np.float32(of[0] / to[0]))))
+    slope = float(np.float32(of[0] * alpha) / to[0])
+    multiplier, shift = quantize_multiplier(abs(slope))
+    negative = multiply(centred, multiplier if slope >= 0 else -multiplier, shift)
+    either: Integers = np.where(centred >= 0, positive, negative)
+    return _clamp(either + to[1])
+
+
+def logistic(of: Scaled) -> Table:
+    """Source: reference/integer_ops/logistic.h. The output has scale 1/256 and zero point -128."""
+    rescaled, reach = _rescaled(of)
+    result = np.minimum(divide(fixed_point.logistic(rescaled), 31 - 8), 255) - 128
+    centred = _INPUTS - of[1]
+    return _clamp(np.where(centred <= -reach, -128, np.where(centred >= reach, 127, result)))
+
+
+def tanh(of: Scaled) -> Table:
+    """Source: reference/integer_ops/tanh.h. The output has scale 1/128 and zero point 0."""
+    rescaled, reach = _rescaled(of)
+    result = divide(fixed_point.tanh(rescaled), 31 - 7)
+    centred = _INPUTS - of[1]
+    return _clamp(np.where(centred <= -reach, -128, np.where(centred >= reach, 127, result)))
+
+
+def hard_swish(of: Scaled, to: Scaled) -> Table:
+    """Source: HardSwish of reference/hard_swish.h, HardSwishPrepare of micro/kernels/hard_swish_common.cc."""
+    fine = np.float32(1 / 128) * of[0]
+    output_factor, output_shift = quantize_multiplier(float(fine / to[0]))
+    gate_factor, gate_shift = quantize_multiplier(float(fine / np.float32(np.float32(3) / np.float32(32768))))
+    value = (_INPUTS - of[1]) << 7
+    scaled = _round16(value * _to16(output_factor))
+    gate = value
+    if gate_shift > 0:
+        gate = np.clip(gate << (gate_shift - 1), -32768, 32767)
+    gate = _round16(gate * _to16(gate_factor))
+    if gate_shift > 0:
+        gate = np.clip(gate << 1, -32768, 32767)
+    if gate_shift < 0:
+        gate = divide(gate, -gate_shift)
+    gate = (gate + (1 << 15)) >> 1
+    product = np.minimum(_toward_zero(gate * scaled, 15), 32767)
+    return _clamp(divide(product, -output_shift) + to[1])
+
+
+def exponential(scale: np.float32, beta: float) -> NDArray[np.int32]:
+    """int32 [256], in units of 2^-31: exp of minus 0 to 255 steps, 0 from where the reference leaves out.
+
+    Source: PreprocessSoftmaxScaling of quantization_util.cc, Softmax of reference/softmax.h.
+    """
+    real = min(beta * float(scale) * (1 << (31 - 5)), (1 << 31) - 1.0)
+    multiplier, shift = quantize_multiplier(real)
+    steps = np.arange(256, dtype=np.int64)
+    reach = fixed_point.radius(5, shift)
+    used = np.where(steps <= reach, steps, 0)
+    values = fixed_point.exp(multiply(-used, multiplier, shift), 5)
+    return np.where(steps <= reach, values, 0).astype(np.int32)
+
+
+def sigmoid() -> NDArray[np.int32]:
+    """int32 [256], in units of 2^-16: sigmoid of i / 24, as the reference has it.
+
+    Source: sigmoid_table_uint16 of tensorflow/lite/kernels/internal/common.cc, recovered from its results.
+    """
+    values = np.floor(65536 / (1 + np.exp(-np.arange(256) / 24)) + 0.5).astype(np.int32)
+    values[_SIGMOID_ABOVE] += 1
+    return values
+
+
+def round_half_away(value: np.float32) -> int:
+    """The nearest integer, halves away from zero: C's roundf."""
+    return int(math.copysign(math.floor(abs(float(value)) + 0.5), float(value)))
+
+
+def _rescaled(of: Scaled) -> tuple[Integers, int]:
+    """Inputs in units of 2^-27, and from which distance to zero on the result is its limit."""
+    multiplier, shift = quantize_multiplier(float(of[0]) * (1 << 27))
+    reach = fixed_point.radius(4, shift)
+    centred = _INPUTS - of[1]
+    inside = np.abs(centred) < reach
+    return multiply(np.where(inside, centred, 0), multiplier, shift), reach
+
+
+def _clamp(values: Integers, lowest: int = -128, highest: int = 127) -> Table:
+    return fixed_point.array(np.minimum(np.maximum(values, lowest), highest))
+
+
+def _to16(multiplier: int) -> int:
+    return min((multiplier + (1 << 15)) >> 16, 32767)
+
+
+def _round16(product: Integers) -> Integers:
+    """A product of two int16 by 2^15, rounded; SaturatingRoundingDoublingHighMul."""
+    nudged = product + np.where(product >= 0, 1 << 14, 1 - (1 << 14))
+    return np.minimum(_toward_zero(nudged, 15), 32767)
+
+
+def _toward_zero(value: Integers, bits: int) -> Integers:
+    return np.sign(value) * (np.abs(value) >> bits)

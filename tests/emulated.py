@@ -1,0 +1,159 @@
+"""Generated C on Cortex-M cores in QEMU: what comes out, how many instructions, how many bytes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.c import library
+from converters.c.lower import lower
+from tests.c_library import STRICT, write
+
+_FOLDER = Path(__file__).parent / "firmware"
+
+
+@dataclass(frozen=True)
+class Core:
+    """A core as QEMU has it.
+
+    Attributes:
+        machine: of QEMU.
+        flags: for the compiler.
+        memory: regions for the linker.
+        shift: of QEMU's ``-icount``.
+        instructions: for each tick of the timer.
+        defines: which timer is there.
+    """
+
+    machine: str
+    flags: tuple[str, ...]
+    memory: str
+    shift: int
+    instructions: float
+    defines: tuple[str, ...] = ()
+
+
+_MPS2 = """
+MEMORY { FLASH (rx) : ORIGIN = 0, LENGTH = 4M  RAM (rwx) : ORIGIN = 0x20000000, LENGTH = 4M }
+REGION_ALIAS("TABLES", FLASH)
+"""
+_MPS3 = """
+MEMORY {
+  FLASH (rx) : ORIGIN = 0, LENGTH = 512K
+  RAM (rwx) : ORIGIN = 0x21000000, LENGTH = 4M
+  TABLES (r) : ORIGIN = 0x60000000, LENGTH = 16M
+}
+"""
+CORES = {
+    "cortex-m3": Core("mps2-an385", ("-mcpu=cortex-m3",), _MPS2, 6, 5 / 8),
+    "cortex-m4": Core(
+        "mps2-an386", ("-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"), _MPS2, 6, 5 / 8
+    ),
+    "cortex-m7": Core(
+        "mps2-an500", ("-mcpu=cortex-m7", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard"), _MPS2, 6, 5 / 8
+    ),
+    "cortex-m55": Core(
+        "mps3-an547", ("-mcpu=cortex-m55", "-mfloat-abi=hard"), _MPS3, 0, 31.25, ("-DSYSTICK",)
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What an emulated core did.
+
+    Attributes:
+        outputs: of each output [n, …].
+        instructions: of each inference.
+        flash_bytes: of the library alone: code and constants.
+        arena_bytes: its static memory.
+    """
+
+    outputs: list[NDArray[Any]]
+    instructions: list[int]
+    flash_bytes: int
+    arena_bytes: int
+
+
+def run(
+    flatbuffer: bytes, core: Core, inputs: Sequence[NDArray[Any]], folder: Path, optimize: str = "-O2"
+) -> Run:
+    """Build a model for a core, run it in QEMU, and measure."""
+    program = lower(flatbuffer)
+    graph = program.graph
+    source = write(folder, library.render(flatbuffer, None, "m")) / "src"
+    (folder / "inputs.h").write_text(_header(inputs, len(graph.outputs)))
+    (folder / "all.ld").write_text(core.memory + (_FOLDER / "link.ld").read_text())
+    common = ["arm-none-eabi-gcc", "-mthumb", *core.flags, *STRICT, optimize, "-ffunction-sections"]
+    common += ["-fdata-sections", "-I", str(source), "-I", str(folder), *core.defines]
+    objects = []
+    for file in [*sorted(source.glob("*.c")), _FOLDER / "start.c"]:
+        target = folder / f"{file.stem}.o"
+        loose = ["-Wno-pedantic"] if file.parent == _FOLDER else []
+        subprocess.run([*common, *loose, "-c", str(file), "-o", str(target)], check=True)
+        objects.append(str(target))
+    image = folder / "firmware.elf"
+    subprocess.run(
+        [
+            *[*common, *objects, "-nostartfiles", "-specs=nano.specs", "-T", str(folder / "all.ld")],
+            *["-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments", "-o", str(image)],
+        ],
+        check=True,
+    )
+    command = ["qemu-system-arm", "-M", core.machine, "-kernel", str(image), "-display", "none"]
+    command += ["-monitor", "none", "-serial", "none", "-no-reboot"]
+    command += ["-semihosting-config", "enable=on,target=native"]
+    command += ["-icount", f"shift={core.shift},sleep=off"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    lines = (done.stdout + done.stderr).split("\n")[:-1]
+    rows = [re.fullmatch(r"(\d+) ([0-9a-f]+)", line) for line in lines]
+    assert len(rows) == len(inputs[0]), lines
+    assert all(rows), lines
+    found = np.array([list(bytes.fromhex(row[2])) for row in rows if row], np.uint8)
+    outputs, start = [], 0
+    for index in graph.outputs:
+        tensor = graph.tensors[index]
+        part = np.ascontiguousarray(found[:, start : start + tensor.bytes])
+        outputs.append(part.view(tensor.dtype).reshape(len(found), *tensor.shape))
+        start += tensor.bytes
+    flash, arena = _sizes(folder, objects[:-1])
+    ticks = [int(row[1]) for row in rows if row]
+    return Run(outputs, [round(count * core.instructions) for count in ticks], flash, arena)
+
+
+def _sizes(folder: Path, objects: Sequence[str]) -> tuple[int, int]:
+    """Bytes of code and constants, and of static memory, of the library's own object files."""
+    done = subprocess.run(
+        ["arm-none-eabi-size", *objects], capture_output=True, text=True, check=True, cwd=folder
+    )
+    rows = [line.split() for line in done.stdout.splitlines()[1:]]
+    return sum(int(row[0]) + int(row[1]) for row in rows), sum(int(row[1]) + int(row[2]) for row in rows)
+
+
+def _header(inputs: Sequence[NDArray[Any]], outputs: int) -> str:
+    lines = [
+        "#include <string.h>",
+        '#include "model.h"',
+        f"#define INPUTS {len(inputs[0])}",
+        "#define MODEL(name) m_##name",
+    ]
+    feeds = []
+    for number, array in enumerate(inputs):
+        name = f"input_{number}" if number else "input"
+        values = ",".join(str(byte) for byte in array.tobytes())
+        lines.append(f"static const uint8_t {name}_bytes[] = {{{values}}};")
+        size = f"M_{name.upper()}_BYTES"
+        feeds.append(f"  memcpy(m_{name}(), {name}_bytes + n * {size}, {size});")
+    lines += ["static void feed(size_t n) {", *feeds, "}"]
+    lines.append("static void tell(void (*say)(const uint8_t *, size_t)) {")
+    for number in range(outputs):
+        name = f"output_{number}" if number else "output"
+        lines.append(f"  say((const uint8_t *)m_{name}(), M_{name.upper()}_BYTES);")
+    return "\n".join([*lines, "}", ""])

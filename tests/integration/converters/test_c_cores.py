@@ -1,0 +1,92 @@
+"""Generated C on emulated Cortex-M cores: the bits of TFLite Micro, and no more instructions than before."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from converters.c import library
+from converters.c.lower import lower
+from tests.c_library import STRICT
+from tests.emulated import CORES, run
+from tests.integration.converters.test_c_models import GOLDEN, MADE, drawn, with_batches
+from tests.tflm import Tflm
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        importlib.util.find_spec("tflite_micro") is None, reason="needs: pip install tflite-micro"
+    ),
+    pytest.mark.skipif(
+        shutil.which("arm-none-eabi-gcc") is None or shutil.which("qemu-system-arm") is None,
+        reason="needs: apt install gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm",
+    ),
+]
+#: Figures of the last time; EDGEML_C_FIGURES=write puts the present ones there.
+RECORDED = Path(__file__).parents[2] / "golden" / "c_library" / "figures.json"
+PUBLIC = ["ad01_autoencoder_int8", "kws_dscnn_int8", "sine_int8"]
+INPUTS = 32
+#: Another patch release of the compiler may move a few instructions.
+MORE = 1.02
+
+
+@pytest.fixture(scope="module")
+def tflm():
+    with Tflm() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    figures = json.loads(RECORDED.read_text()) if RECORDED.exists() else {}
+    yield figures
+    if os.environ.get("EDGEML_C_FIGURES") == "write":
+        RECORDED.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n")
+
+
+def compare(flatbuffer, tflm, folder, core, count):
+    inputs = drawn(lower(flatbuffer).graph, count)
+    found = run(flatbuffer, CORES[core], inputs, folder)
+    for one, other in zip(found.outputs, tflm.run(with_batches(flatbuffer), inputs), strict=True):
+        np.testing.assert_array_equal(one.reshape(count, -1), other.reshape(count, -1))
+    return {
+        "instructions": max(found.instructions),
+        "flash_bytes": found.flash_bytes,
+        "arena_bytes": found.arena_bytes,
+    }
+
+
+def held(recorded, name, core, figures):
+    if os.environ.get("EDGEML_C_FIGURES") == "write":
+        recorded.setdefault(name, {})[core] = figures
+    for what, value in figures.items():
+        assert value <= recorded[name][core][what] * MORE, f"{name} on {core} takes more {what}"
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_models(public_data, recorded, tflm, tmp_path, name, core):
+    model = (public_data / "models" / f"{name}.tflite").read_bytes()
+    held(recorded, name, core, compare(model, tflm, tmp_path, core, INPUTS))
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("name", MADE)
+def test_models_made_with_keras(recorded, tflm, tmp_path, name, core):
+    model = (GOLDEN / f"{name}.tflite").read_bytes()
+    held(recorded, name, core, compare(model, tflm, tmp_path, core, INPUTS if name != "up_int8" else 4))
+
+
+@pytest.mark.parametrize("optimize", ["-O0", "-Os", "-O2 -fno-omit-frame-pointer", "-O3"])
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m33", "cortex-m55"])
+def test_kernels_compile_for_every_core_however_it_is_asked(tmp_path, core, optimize):
+    kernels = sorted(str(file) for file in library.KERNELS.glob("*.c"))
+    float_abi = ["-mfloat-abi=hard"] if core == "cortex-m55" else []
+    command = ["arm-none-eabi-gcc", f"-mcpu={core}", "-mthumb", *float_abi, *optimize.split(), *STRICT, "-c"]
+    subprocess.run([*command, *kernels], cwd=tmp_path, check=True)
