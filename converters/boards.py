@@ -45,7 +45,6 @@ class Engine:
         lacks: by dtype, operators that it does not have in it.
         refuses: traits of a model that it refuses.
         runtime: the edgeml runtime on this host that stands for it, where it is one.
-        planned: it does not exist yet.
     """
 
     name: str
@@ -59,7 +58,6 @@ class Engine:
     lacks: Mapping[str, frozenset[str]] = field(default_factory=dict)
     refuses: frozenset[str] = frozenset()
     runtime: str | None = None
-    planned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +165,6 @@ def _judge(board: Board, engine: Engine, cost: Cost) -> Fit:
     for found, remedy in (_too_large(board, engine, cost), _too_much_ram(board, engine, cost)):
         against += found
         remedies += remedy
-    if engine.planned:
-        would = "; it would not take this model" if against else "; it has all of this model's operators"
-        against = [f"{engine.title} is planned, not there yet{would}", *against]
     if against:
         return Fit(False, tuple(against), tuple(dict.fromkeys(remedies)), engine.name)
     place = "disk" if engine.runtime else "flash"

@@ -124,7 +124,7 @@ def _verdict(name: str, fit: Any, *, alone: bool) -> list[tuple[str, str]]:
     rows += [("", reason) for reason in fit.reasons[1:]]
     rows += [("to do", remedy) for remedy in fit.remedies]
     for other, also in fit.others.items():
-        rows.append((other, "; ".join(also.reasons)))
+        rows.append((other, f"{'runs' if also.runs else 'does not run'}: {'; '.join(also.reasons)}"))
     return rows
 
 

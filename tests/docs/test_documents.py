@@ -23,6 +23,7 @@ NEEDED = {
     "contract",
     "pipeline",
     "plugins",
+    "c-library",
     "destinations",
     "gateway",
     "mqtt",

@@ -59,7 +59,7 @@ def test_the_text_names_one_board(linear_file: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "cortex-m4" in done.stdout
     assert "rpi4" not in done.stdout
-    assert "planned" in done.stdout
+    assert "edgeml-c" in done.stdout
 
 
 def test_the_layers_are_a_table_that_adds_up(linear_file: Path) -> None:
