@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from converters.c import library
 from converters.c.lower import lower
 from tests.c_library import STRICT
 from tests.emulated import CORES, run
+from tests.integration.converters import test_c_operators as operators
 from tests.integration.converters.test_c_models import GOLDEN, MADE, drawn, with_batches
+from tests.quantized import Trial
 from tests.tflm import Tflm
 
 pytestmark = [
@@ -59,6 +62,7 @@ def compare(flatbuffer, tflm, folder, core, count):
         "instructions": max(found.instructions),
         "flash_bytes": found.flash_bytes,
         "arena_bytes": found.arena_bytes,
+        "stack_bytes": found.stack_bytes,
     }
 
 
@@ -90,3 +94,50 @@ def test_kernels_compile_for_every_core_however_it_is_asked(tmp_path, core, opti
     float_abi = ["-mfloat-abi=hard"] if core == "cortex-m55" else []
     command = ["arm-none-eabi-gcc", f"-mcpu={core}", "-mthumb", *float_abi, *optimize.split(), *STRICT, "-c"]
     subprocess.run([*command, *kernels], cwd=tmp_path, check=True)
+ADDED = [operators.add_fully_connected, operators.add_conv_2d, operators.add_depthwise_conv_2d]
+
+
+def facts(rng):
+    """Of an operator with weights: shapes that no block size divides, scales that shift either way."""
+    pick = rng.integers
+    return {
+        "input": (float(np.float32(rng.uniform(0.001, 0.5))), int(pick(-128, 128))),
+        "weight_scale": float(np.float32(rng.uniform(0.001, 0.05))),
+        "output_zero_point": int(pick(-128, 128)),
+        "gain": float(rng.choice([0.003, 0.3, 1, 3])),
+        "per_channel": bool(pick(2)),
+        "bias": int(pick(3)),
+        "extreme": bool(pick(2)),
+        "activation": int(rng.choice([0, 1, 3])),
+        "batch": int(pick(1, 3)),
+        "height": int(pick(1, 9)),
+        "width": int(pick(1, 9)),
+        "channels": int(rng.choice([1, 2, 3, 4, 7, 16, 19, 36])),
+        "kernel": (int(pick(1, 5)), int(pick(1, 5))),
+        "stride": (int(pick(1, 3)), int(pick(1, 3))),
+        "dilation": [(1, 1), (2, 1), (1, 3)][pick(3)],
+        "same": bool(pick(2)),
+        "multiplier": int(rng.choice([1, 1, 2, 3])),
+        "rows": int(pick(1, 4)),
+        "depth": int(pick(1, 70)),
+        "units": int(pick(1, 11)),
+    }
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_operators_with_weights(tflm, tmp_path, core):
+    trial = Trial(np.random.default_rng(int(os.environ.get("EDGEML_C_SEED", "0"))))
+    for _ in range(12):
+        for add in ADDED:
+            add(trial, facts(trial.rng))
+    model = trial.flatbuffer()
+    found = run(model, CORES[core], trial.inputs, tmp_path)
+    for one, other in zip(found.outputs, tflm.run(model, trial.inputs), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_fault_fails_and_does_not_hang(tmp_path):
+    model = (GOLDEN / "har_int8.tflite").read_bytes()
+    core = replace(CORES["cortex-m4"], defines=("-DFAULT",))
+    with pytest.raises(RuntimeError, match="expected 3 inferences, found 'fault'"):
+        run(model, core, drawn(lower(model).graph, 3), tmp_path)
