@@ -1,5 +1,5 @@
 /*
- * edgeml_depthwise_conv_2d for cores with vectors: sixteen channels at once, or four.
+ * edgeml_depthwise_conv_2d for cores with vectors: sixteen channels at once, eight, or four.
  */
 #include "edgeml_kernels.h"
 
@@ -49,6 +49,23 @@ static void sixteen(const edgeml_depthwise_conv_2d_t *layer, const int8_t *const
 #undef FINISH
 }
 
+/* Eight channels; the sums are of every second one, and of those between. */
+static void eight(const edgeml_depthwise_conv_2d_t *layer, const int8_t *const *taps, int32_t count,
+                  int32_t channels, int32_t c, int8_t *output) {
+  const int8_t *w = layer->weights + c;
+  const int32x4x2_t bias = vld2q_s32(layer->bias + c), multiplier = vld2q_s32(layer->multiplier + c);
+  const int16x8_t shift = vldrbq_s16(layer->shift + c);
+  int32x4_t even = bias.val[0], odd = bias.val[1];
+  for (int32_t t = 0; t < count; ++t, w += channels) {
+    const int16x8_t a = vldrbq_s16(taps[t] + c), b = vldrbq_s16(w);
+    even = vaddq_s32(even, vmullbq_int_s16(a, b));
+    odd = vaddq_s32(odd, vmulltq_int_s16(a, b));
+  }
+  even = edgeml_finish(even, multiplier.val[0], vmovlbq_s16(shift), layer->output_zero_point);
+  odd = edgeml_finish(odd, multiplier.val[1], vmovltq_s16(shift), layer->output_zero_point);
+  vstrbq_s16(output + c, vmovntq_s32(vreinterpretq_s16_s32(even), odd));
+}
+
 EDGEML_APART static void pixel(const edgeml_depthwise_conv_2d_t *layer, const int8_t *const *taps, int8_t *output) {
   const int32_t multiplier = layer->depth_multiplier, channels = layer->input_channels * multiplier;
   const int32_t count = layer->kernel_height * layer->kernel_width;
@@ -56,7 +73,9 @@ EDGEML_APART static void pixel(const edgeml_depthwise_conv_2d_t *layer, const in
   for (; layer->narrow && multiplier == 1 && c + 16 <= channels; c += 16) {
     sixteen(layer, taps, count, channels, c, output);
   }
-  edgeml_limit(layer->lowest, layer->highest, output, c);
+  for (; multiplier == 1 && c + 8 <= channels; c += 8) {
+    eight(layer, taps, count, channels, c, output);
+  }
   for (; c < channels; c += 4) {
     const mve_pred16_t lanes = vctp32q((uint32_t)(channels - c));
     const int8_t *w = layer->weights + c;
@@ -75,9 +94,10 @@ EDGEML_APART static void pixel(const edgeml_depthwise_conv_2d_t *layer, const in
     }
     const int32x4_t values =
         edgeml_finish(sums, vldrwq_z_s32(layer->multiplier + c, lanes), vldrbq_z_s32(layer->shift + c, lanes),
-                      layer->output_zero_point, layer->lowest, layer->highest);
+                      layer->output_zero_point);
     vstrbq_p_s32(output + c, values, lanes);
   }
+  edgeml_limit(layer->lowest, layer->highest, output, channels);
 }
 
 #include "edgeml_taps.h"

@@ -46,7 +46,7 @@ static void four(const edgeml_fully_connected_t *layer, const int8_t *x, int32_t
   for (int32_t rows = layer->rows; rows > 0; --rows, x += inputs, y += outputs) {
     const int32x4_t sums = multiply(x, w, inputs, bias);
     const int32x4_t values = narrow ? edgeml_finish_narrow(sums, multiplier, shift, zero_point)
-                                    : edgeml_finish(sums, multiplier, shift, zero_point, -128, 127);
+                                    : edgeml_finish(sums, multiplier, shift, zero_point);
     vstrbq_p_s32(y, values, lanes);
   }
 }

@@ -10,17 +10,30 @@
 
 /* What edgeml_gather.h needs. */
 static inline void put(int8_t *row, int32_t at, const int8_t *from, int32_t count) {
-  for (row += at; count > 0; count -= 16, row += 16, from += 16) {
-    const mve_pred16_t lanes = vctp8q((uint32_t)count);
-    vstrbq_p_s8(row, vldrbq_z_s8(from, lanes), lanes);
-  }
+  int8_t *to = row + at;
+  /* In assembly for the loop that needs no rest: its last turn moves only what is left. */
+  __asm__ volatile(
+      "   wlstp.8 lr, %[count], 2f\n"
+      "1: vldrb.8 q0, [%[from]], #16\n"
+      "   vstrb.8 q0, [%[to]], #16\n"
+      "   letp lr, 1b\n"
+      "2:\n"
+      : [to] "+r"(to), [from] "+r"(from)
+      : [count] "r"(count)
+      : "q0", "lr", "memory");
 }
 
 static inline void fill(int8_t *row, int32_t at, int32_t value, int32_t count) {
-  const int8x16_t values = vdupq_n_s8((int8_t)value);
-  for (row += at; count > 0; count -= 16, row += 16) {
-    vstrbq_p_s8(row, values, vctp8q((uint32_t)count));
-  }
+  int8_t *to = row + at;
+  __asm__ volatile(
+      "   vdup.8 q0, %[value]\n"
+      "   wlstp.8 lr, %[count], 2f\n"
+      "1: vstrb.8 q0, [%[to]], #16\n"
+      "   letp lr, 1b\n"
+      "2:\n"
+      : [to] "+r"(to)
+      : [value] "r"(value), [count] "r"(count)
+      : "q0", "lr", "memory");
 }
 
 /* The lowest byte of each is the value within the limits of int8. */
@@ -29,15 +42,17 @@ static inline int32x4_t edgeml_int8(int32x4_t value) {
   return vreinterpretq_s32_s8(vqmovnbq_s16(vreinterpretq_s8_s16(halves), halves));
 }
 
-/* edgeml_rescale of four sums, each with a multiplier and a shift of its own, then zero point and limits. */
-static inline int32x4_t edgeml_finish(int32x4_t sums, int32x4_t multiplier, int32x4_t shift, int32_t zero_point,
-                                      int32_t lowest, int32_t highest) {
+/* edgeml_rescale of four values, each with a multiplier and a shift of its own. */
+static inline int32x4_t edgeml_rescale_four(int32x4_t value, int32x4_t multiplier, int32x4_t shift) {
   const int32x4_t none = vdupq_n_s32(0), right = vminq_s32(shift, none);
-  int32x4_t value = vqrdmulhq_s32(vshlq_s32(sums, vmaxq_s32(shift, none)), multiplier);
+  const int32x4_t high = vqrdmulhq_s32(vshlq_s32(value, vmaxq_s32(shift, none)), multiplier);
   /* One less for what is negative and shifted, so that halves round away from zero. */
-  value = vqaddq_s32(value, vshrq_n_s32(vandq_s32(value, right), 31));
-  value = vaddq_n_s32(vrshlq_s32(value, right), zero_point);
-  return vminq_s32(vmaxq_s32(value, vdupq_n_s32(lowest)), vdupq_n_s32(highest));
+  return vrshlq_s32(vqaddq_s32(high, vshrq_n_s32(vandq_s32(high, right), 31)), right);
+}
+
+/* The same, then the zero point and the limits of int8. */
+static inline int32x4_t edgeml_finish(int32x4_t sums, int32x4_t multiplier, int32x4_t shift, int32_t zero_point) {
+  return edgeml_int8(vaddq_n_s32(edgeml_rescale_four(sums, multiplier, shift), zero_point));
 }
 
 static inline int32x4_t edgeml_vector(int32_t a, int32_t b, int32_t c, int32_t d) {
