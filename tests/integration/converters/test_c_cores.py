@@ -13,6 +13,7 @@ import pytest
 
 from converters.c import library
 from converters.c.lower import lower
+from tests import tiny_models
 from tests.c_library import STRICT
 from tests.emulated import CORES, run
 from tests.integration.converters import test_c_operators as operators
@@ -94,12 +95,27 @@ def test_kernels_compile_for_every_core_however_it_is_asked(tmp_path, core, opti
     float_abi = ["-mfloat-abi=hard"] if core == "cortex-m55" else []
     command = ["arm-none-eabi-gcc", f"-mcpu={core}", "-mthumb", *float_abi, *optimize.split(), *STRICT, "-c"]
     subprocess.run([*command, *kernels], cwd=tmp_path, check=True)
-ADDED = [operators.add_fully_connected, operators.add_conv_2d, operators.add_depthwise_conv_2d]
+
+
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m55"])
+@pytest.mark.parametrize("network", [tiny_models.resnet_8, tiny_models.visual_wake_words])
+def test_networks_of_mlperf_tiny(recorded, tflm, tmp_path, network, core):
+    held(recorded, network.__name__, core, compare(network(), tflm, tmp_path, core, 2))
+
+
+ADDED = [
+    operators.add_fully_connected,
+    operators.add_conv_2d,
+    operators.add_depthwise_conv_2d,
+    operators.add_arithmetic,
+]
 
 
 def facts(rng):
-    """Of an operator with weights: shapes that no block size divides, scales that shift either way."""
+    """Of an operator: sizes that no block divides, scales that shift either way."""
     pick = rng.integers
+    shape = [int(n) for n in pick(1, 8, 3)]
+    other = [n if pick(3) else 1 for n in shape]
     return {
         "input": (float(np.float32(rng.uniform(0.001, 0.5))), int(pick(-128, 128))),
         "weight_scale": float(np.float32(rng.uniform(0.001, 0.05))),
@@ -121,11 +137,17 @@ def facts(rng):
         "rows": int(pick(1, 4)),
         "depth": int(pick(1, 70)),
         "units": int(pick(1, 11)),
+        "name": str(rng.choice(["ADD", "SUB"])),
+        "shapes": [shape, other, shape],
+        "a": (float(np.float32(rng.uniform(0.001, 0.5))), int(pick(-128, 128))),
+        "zero_b": int(pick(-128, 128)),
+        "ratio": float(rng.choice([0.02, 1, 1.7, 40])),
+        "constant": bool(pick(2)),
     }
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_operators_with_weights(tflm, tmp_path, core):
+def test_operators_that_cores_have_kernels_for(tflm, tmp_path, core):
     trial = Trial(np.random.default_rng(int(os.environ.get("EDGEML_C_SEED", "0"))))
     for _ in range(12):
         for add in ADDED:
