@@ -10,7 +10,19 @@ from pathlib import Path
 
 import click
 
-from benchmarks import conversion, delivery, fleet, gateway, invoke, models, runner, start, training, windows
+from benchmarks import (
+    c_library,
+    conversion,
+    delivery,
+    fleet,
+    gateway,
+    invoke,
+    models,
+    runner,
+    start,
+    training,
+    windows,
+)
 from benchmarks.measure import Row
 from edge_sdk.cli import json_option, print_json
 
@@ -33,6 +45,7 @@ def main(only: tuple[str, ...], as_json: bool) -> None:
             ("runner", lambda: runner.rows(files["conv1d"])),
             ("windows", windows.rows),
             ("conversion", lambda: conversion.rows(Path(scratch))),
+            ("c_library", c_library.rows),
             ("training", lambda: training.rows(Path(scratch))),
         ):
             if only and title not in only:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,6 +48,9 @@ PEERS = {
 
 def rows() -> list[Row]:
     """Three rows a model and core; those of public models only where their files are."""
+    if shutil.which("arm-none-eabi-gcc") is None or shutil.which("qemu-system-arm") is None:
+        needs = "apt install gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
+        return [Row(f"generated C, needs: {needs}", "", "", "")]
     found: list[Row] = []
     for name, peer in PEERS.items():
         flatbuffer = _model(name)
