@@ -115,10 +115,19 @@ static void two_windows(const edgeml_fully_connected_t *layer, const int8_t *scr
     if (rest != 0) {
       multiply_rest(&sums, x, w0, w1, rest);
     }
-    edgeml_finish(narrow, layer->multiplier[next], layer->shift[next], zero_point,
-                  (const int32_t[]){sums.s01, sums.s11}, output + next, other + next);
-    edgeml_finish(narrow, layer->multiplier[o], layer->shift[o], zero_point, (const int32_t[]){sums.s00, sums.s10},
-                  output + o, other + o);
+    const int32_t m0 = layer->multiplier[o], m1 = layer->multiplier[next];
+    const int32_t shift_0 = layer->shift[o], shift_1 = layer->shift[next];
+    if (narrow) {
+      other[next] = edgeml_narrow(sums.s11, m1, shift_1, zero_point);
+      output[next] = edgeml_narrow(sums.s01, m1, shift_1, zero_point);
+      other[o] = edgeml_narrow(sums.s10, m0, shift_0, zero_point);
+      output[o] = edgeml_narrow(sums.s00, m0, shift_0, zero_point);
+    } else {
+      other[next] = edgeml_wide(sums.s11, m1, shift_1, zero_point);
+      output[next] = edgeml_wide(sums.s01, m1, shift_1, zero_point);
+      other[o] = edgeml_wide(sums.s10, m0, shift_0, zero_point);
+      output[o] = edgeml_wide(sums.s00, m0, shift_0, zero_point);
+    }
   }
   edgeml_limit(layer->lowest, layer->highest, output, outputs);
   edgeml_limit(layer->lowest, layer->highest, other, outputs);

@@ -22,10 +22,10 @@ static void four(const edgeml_depthwise_conv_2d_t *layer, const int8_t *const *t
     s3 = __smlatt(odd, odd_w, s3);
   }
   const int32_t narrow = layer->narrow, zero_point = layer->output_zero_point;
-  output[c] = edgeml_finish_one(narrow, m[0], shift[0], zero_point, s0);
-  output[c + 1] = edgeml_finish_one(narrow, m[1], shift[1], zero_point, s1);
-  output[c + 2] = edgeml_finish_one(narrow, m[2], shift[2], zero_point, s2);
-  output[c + 3] = edgeml_finish_one(narrow, m[3], shift[3], zero_point, s3);
+  output[c] = edgeml_finish(narrow, s0, m[0], shift[0], zero_point);
+  output[c + 1] = edgeml_finish(narrow, s1, m[1], shift[1], zero_point);
+  output[c + 2] = edgeml_finish(narrow, s2, m[2], shift[2], zero_point);
+  output[c + 3] = edgeml_finish(narrow, s3, m[3], shift[3], zero_point);
 }
 
 EDGEML_APART static void pixel(const edgeml_depthwise_conv_2d_t *layer, const int8_t *const *taps, int8_t *output) {
@@ -41,8 +41,8 @@ EDGEML_APART static void pixel(const edgeml_depthwise_conv_2d_t *layer, const in
     for (int32_t t = 0; t < count; ++t, w += channels) {
       sum = edgeml_sum(sum, taps[t][c / multiplier] * *w);
     }
-    output[c] = edgeml_finish_one(layer->narrow, layer->multiplier[c], layer->shift[c],
-                                  layer->output_zero_point, sum);
+    output[c] = edgeml_finish(layer->narrow, sum, layer->multiplier[c], layer->shift[c],
+                              layer->output_zero_point);
   }
   edgeml_limit(layer->lowest, layer->highest, output, channels);
 }

@@ -48,30 +48,21 @@ static inline int8_t edgeml_half(int32_t value) {
   return (int8_t)within;
 }
 
-/*
- * Outputs of two sums with bias, of one multiplier and shift; limits of a fused activation come later, see
- * edgeml_limit.
- */
-static inline void edgeml_finish(int32_t narrow, int32_t multiplier, int32_t shift, int32_t zero_point,
-                                 const int32_t sums[2], int8_t *first, int8_t *second) {
-  if (narrow) {
-    const int32_t right = ~shift, one = 2 * zero_point + 1;
-    const int32_t high = edgeml_high(sums[0] * 2, multiplier), other = edgeml_high(sums[1] * 2, multiplier);
-    *second = edgeml_half(((other + (other >> 31)) >> right) + one);
-    *first = edgeml_half(((high + (high >> 31)) >> right) + one);
-  } else {
-    *second = (int8_t)edgeml_clamp(edgeml_rescale(sums[1], multiplier, shift) + zero_point, -128, 127);
-    *first = (int8_t)edgeml_clamp(edgeml_rescale(sums[0], multiplier, shift) + zero_point, -128, 127);
-  }
+/* An output from a sum with bias, of a layer that is narrow, and of any. */
+static inline int8_t edgeml_narrow(int32_t sum, int32_t multiplier, int32_t shift, int32_t zero_point) {
+  const int32_t high = edgeml_high(sum * 2, multiplier);
+  return edgeml_half(((high + (high >> 31)) >> ~shift) + 2 * zero_point + 1);
 }
 
-static inline int8_t edgeml_finish_one(int32_t narrow, int32_t multiplier, int32_t shift, int32_t zero_point,
-                                       int32_t sum) {
-  if (narrow) {
-    const int32_t high = edgeml_high(sum * 2, multiplier);
-    return edgeml_half(((high + (high >> 31)) >> ~shift) + 2 * zero_point + 1);
-  }
+static inline int8_t edgeml_wide(int32_t sum, int32_t multiplier, int32_t shift, int32_t zero_point) {
   return (int8_t)edgeml_clamp(edgeml_rescale(sum, multiplier, shift) + zero_point, -128, 127);
+}
+
+/* Either; the limits of a fused activation come later, see edgeml_limit. */
+static inline int8_t edgeml_finish(int32_t narrow, int32_t sum, int32_t multiplier, int32_t shift,
+                                   int32_t zero_point) {
+  return narrow ? edgeml_narrow(sum, multiplier, shift, zero_point)
+                : edgeml_wide(sum, multiplier, shift, zero_point);
 }
 
 /* Limits narrower than those of int8 on what is finished. */

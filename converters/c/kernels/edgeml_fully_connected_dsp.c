@@ -12,8 +12,8 @@ static inline int32_t both(int16x2_t even, int16x2_t odd, uint32_t weights, int3
 
 static inline int8_t finish(const edgeml_fully_connected_t *layer, int32_t o, int32_t sum) {
   const int32_t which = o * layer->per_channel;
-  return edgeml_finish_one(layer->narrow, layer->multiplier[which], layer->shift[which], layer->output_zero_point,
-                           sum);
+  return edgeml_finish(layer->narrow, sum, layer->multiplier[which], layer->shift[which],
+                       layer->output_zero_point);
 }
 
 static void four(const edgeml_fully_connected_t *layer, const int8_t *x, int32_t o, int8_t *y) {
