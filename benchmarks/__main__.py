@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from benchmarks import (
+    c_library,
     conversion,
     delivery,
     fleet,
@@ -48,6 +49,7 @@ def main(only: tuple[str, ...], as_json: bool) -> None:
             ("runner", lambda: runner.rows(files["conv1d"])),
             ("windows", windows.rows),
             ("conversion", lambda: conversion.rows(Path(scratch))),
+            ("c_library", c_library.rows),
             ("training", lambda: training.rows(Path(scratch))),
         ):
             if only and title not in only:

@@ -1,4 +1,4 @@
-"""Generated C on Cortex-M cores in QEMU: what comes out, how many instructions, how many bytes."""
+"""Generated C on the Cortex-M cores that QEMU emulates: outputs, instructions, bytes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from converters.c.lower import lower
 from tests.c_library import STRICT, write
 
 _FOLDER = Path(__file__).parent / "firmware"
+_LINK = ("-nostartfiles", "-specs=nano.specs", "-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments")
+_TIMEOUT_S = 120
 
 
 @dataclass(frozen=True)
@@ -74,18 +76,25 @@ class Run:
         instructions: of each inference.
         flash_bytes: of the library alone: code and constants.
         arena_bytes: its static memory.
+        stack_bytes: what its run() needs of the stack.
     """
 
     outputs: list[NDArray[Any]]
     instructions: list[int]
     flash_bytes: int
     arena_bytes: int
+    stack_bytes: int
 
 
 def run(
     flatbuffer: bytes, core: Core, inputs: Sequence[NDArray[Any]], folder: Path, optimize: str = "-O2"
 ) -> Run:
-    """Build a model for a core, run it in QEMU, and measure."""
+    """Build a model for a core, run it in QEMU, and measure.
+
+    Raises:
+        RuntimeError: the core met a fault, or stopped before its time.
+        subprocess.TimeoutExpired: it did not come to an end.
+    """
     program = lower(flatbuffer)
     graph = program.graph
     source = write(folder, library.render(flatbuffer, None, "m")) / "src"
@@ -101,21 +110,19 @@ def run(
         objects.append(str(target))
     image = folder / "firmware.elf"
     subprocess.run(
-        [
-            *[*common, *objects, "-nostartfiles", "-specs=nano.specs", "-T", str(folder / "all.ld")],
-            *["-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments", "-o", str(image)],
-        ],
+        [*common, *objects, *_LINK, "-T", str(folder / "all.ld"), "-o", str(image)],
         check=True,
     )
     command = ["qemu-system-arm", "-M", core.machine, "-kernel", str(image), "-display", "none"]
     command += ["-monitor", "none", "-serial", "none", "-no-reboot"]
     command += ["-semihosting-config", "enable=on,target=native"]
     command += ["-icount", f"shift={core.shift},sleep=off"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    lines = (done.stdout + done.stderr).split("\n")[:-1]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    *lines, last = (done.stdout + done.stderr).splitlines() or [""]
     rows = [re.fullmatch(r"(\d+) ([0-9a-f]+)", line) for line in lines]
-    assert len(rows) == len(inputs[0]), lines
-    assert all(rows), lines
+    stack = re.fullmatch(r"stack (\d+)", last)
+    if stack is None or not all(rows) or len(rows) != len(inputs[0]):
+        raise RuntimeError(f"{core.machine}: expected {len(inputs[0])} inferences, found {last or done!r}")
     found = np.array([list(bytes.fromhex(row[2])) for row in rows if row], np.uint8)
     outputs, start = [], 0
     for index in graph.outputs:
@@ -125,7 +132,8 @@ def run(
         start += tensor.bytes
     flash, arena = _sizes(folder, objects[:-1])
     ticks = [int(row[1]) for row in rows if row]
-    return Run(outputs, [round(count * core.instructions) for count in ticks], flash, arena)
+    instructions = [round(count * core.instructions) for count in ticks]
+    return Run(outputs, instructions, flash, arena, int(stack[1]))
 
 
 def _sizes(folder: Path, objects: Sequence[str]) -> tuple[int, int]:

@@ -13,6 +13,10 @@ from edge_sdk.errors import ModelError, first_of
 from edge_sdk.modelfile import digest_of
 
 KERNELS = Path(__file__).parent / "kernels"
+_HEADER = "edgeml_kernels.h"
+#: Ends of the names of files that hold a kernel for cores with certain instructions.
+_CORES = ("_dsp", "_mve")
+_INCLUDED = re.compile(r'^#include "(edgeml_\w+\.h)"', re.MULTILINE)
 
 
 def render(flatbuffer: bytes, contract: Contract | None, name: str) -> dict[str, str]:
@@ -42,27 +46,16 @@ def render(flatbuffer: bytes, contract: Contract | None, name: str) -> dict[str,
         )
     stem = identifier(name)
     subject = emit.Subject(program, memory.place(program), contract, stem, digest_of(flatbuffer))
-    kernels = sorted({kernel for step in program.steps for kernel in step.layer.kernels()})
+    sources = _sources({kernel for step in program.steps for kernel in step.layer.kernels()})
     files = {
         "src/model.h": emit.header(subject),
         "src/model.c": emit.source(subject),
         # Arduino lists a library by the headers that it finds, and every library has a model.h.
         f"src/{stem}.h": f'{emit.banner(subject, "as an Arduino library")}\n#include "model.h"\n',
-        "CMakeLists.txt": _cmake(stem, kernels),
+        "CMakeLists.txt": _cmake(stem, [name for name in sources if name.endswith(".c")]),
         "library.properties": _arduino(stem, contract),
     }
-    _add(files, "edgeml_kernels.h")
-    for kernel in kernels:
-        _add(files, f"{kernel}.c")
-    return files
-
-
-def _add(files: dict[str, str], name: str) -> None:
-    """A file of the kernels, and what it includes."""
-    if f"src/{name}" not in files:
-        files[f"src/{name}"] = text = (KERNELS / name).read_text(encoding="ascii")
-        for included in re.findall(r'#include "(.+)"', text):
-            _add(files, included)
+    return files | {f"src/{name}": text for name, text in sources.items()}
 
 
 def figures(flatbuffer: bytes) -> dict[str, int]:
@@ -81,8 +74,20 @@ def figures(flatbuffer: bytes) -> dict[str, int]:
     }
 
 
+def _sources(kernels: set[str]) -> dict[str, str]:
+    """The files of kernels, those for certain cores among them, and the headers that they include."""
+    names = {f"{kernel}{core}.c" for kernel in kernels for core in ("", *_CORES)}
+    waiting = [name for name in names if (KERNELS / name).exists()] + [_HEADER]
+    found: dict[str, str] = {}
+    while waiting:
+        name = waiting.pop()
+        found[name] = (KERNELS / name).read_text(encoding="ascii")
+        waiting += [header for header in _INCLUDED.findall(found[name]) if header not in found]
+    return dict(sorted(found.items()))
+
+
 def _cmake(stem: str, kernels: list[str]) -> str:
-    sources = "\n  ".join(["src/model.c", *(f"src/{kernel}.c" for kernel in kernels)])
+    sources = "\n  ".join(["src/model.c", *(f"src/{kernel}" for kernel in kernels)])
     return (
         f"# add_subdirectory({stem})\n# target_link_libraries(firmware {stem})\n"
         "cmake_minimum_required(VERSION 3.13)\n"

@@ -65,6 +65,23 @@ static void count_start(void) {
 static uint32_t count_now(void) { return 0xffffffff - *(volatile uint32_t *)0x40000004; }
 #endif
 
+/* What is painted below the stack before a run shows how deep the run went. */
+#define PAINTED 4096
+static uint32_t *paint(void) {
+  uint32_t *const top = __builtin_frame_address(0);
+  for (volatile uint32_t *at = top - PAINTED; at < (volatile uint32_t *)top - 16; ++at) {
+    *at = 0xa5a5a5a5;
+  }
+  return top;
+}
+static uint32_t depth(const uint32_t *top) {
+  const volatile uint32_t *at = top - PAINTED;
+  while (*at == 0xa5a5a5a5) {
+    ++at;
+  }
+  return (uint32_t)((const uint8_t *)top - (const uint8_t *)at);
+}
+
 void fault(void);
 void fault(void) {
   say("fault\n");
@@ -82,17 +99,26 @@ void reset(void) {
   count_start();
   const uint32_t before = count_now();
   const uint32_t nothing = count_now() - before;
+#if defined(FAULT)
+  __asm__ volatile("udf #0");
+#endif
+  uint32_t deepest = 0;
   MODEL(init)();
   for (size_t n = 0; n < INPUTS; ++n) {
     feed(n);
+    const uint32_t *const top = paint();
     const uint32_t from = count_now();
     MODEL(run)();
     const uint32_t ticks = count_now() - from - nothing;
+    deepest = depth(top) > deepest ? depth(top) : deepest;
     say_number(ticks);
     say(" ");
     tell(say_hex);
     say("\n");
   }
+  say("stack ");
+  say_number(deepest);
+  say("\n");
   ask(0x18, (const void *)0x20026);
   for (;;) {
   }

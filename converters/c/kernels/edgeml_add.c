@@ -9,6 +9,7 @@
  */
 #include "edgeml_kernels.h"
 
+#if !defined(EDGEML_MVE)
 void edgeml_add(const edgeml_add_t *layer, const int8_t *a, const int8_t *b, int8_t *output) {
   const int32_t size = layer->box.size[EDGEML_AXES - 1];
   const int32_t step_a = layer->box.step_a[EDGEML_AXES - 1], step_b = layer->box.step_b[EDGEML_AXES - 1];
@@ -23,3 +24,4 @@ void edgeml_add(const edgeml_add_t *layer, const int8_t *a, const int8_t *b, int
     }
   }
 }
+#endif

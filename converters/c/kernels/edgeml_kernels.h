@@ -11,8 +11,26 @@
 #include <stdint.h>
 #include <string.h>
 
+/*
+ * Which files of a kernel are compiled: kernel_mve.c for vectors (Cortex-M55, M85), kernel_dsp.c for two products
+ * at once (Cortex-M4, M7, M33), kernel.c for every other core. All give the same bits. Without optimization there are
+ * too few registers for loops in assembly.
+ */
+#if defined(__GNUC__) && defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#define EDGEML_MVE
+#elif defined(__GNUC__) && defined(__OPTIMIZE__) && defined(__ARM_FEATURE_SIMD32) && !defined(__ARM_BIG_ENDIAN)
+#define EDGEML_DSP
+#endif
+
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+/* A function that needs every register: within another, half of it would live on the stack. */
+#if defined(__GNUC__)
+#define EDGEML_APART __attribute__((noinline))
+#else
+#define EDGEML_APART
 #endif
 
 /* Most axes of a tensor after neighbouring ones are merged. */
@@ -96,7 +114,7 @@ typedef struct {
 void edgeml_average_pool_2d(const edgeml_pool_2d_t *layer, const int8_t *input, int8_t *output);
 void edgeml_max_pool_2d(const edgeml_pool_2d_t *layer, const int8_t *input, int8_t *output);
 
-/* FULLY_CONNECTED, and convolutions whose windows are single pixels */
+/* FULLY_CONNECTED */
 typedef struct {
   int32_t rows, inputs, outputs;
   int32_t output_zero_point, lowest, highest;
@@ -117,7 +135,8 @@ typedef struct {
   int32_t input_zero_point;
   edgeml_fully_connected_t patch; /* what is computed of each window; its rows are not used */
 } edgeml_conv_2d_t;
-#define EDGEML_CONV_2D_ROWS 2 /* windows that are gathered at once */
+/* scratch: EDGEML_CONV_2D_ROWS * patch.inputs, that rounded up to four, aligned to 8 */
+#define EDGEML_CONV_2D_ROWS 4
 void edgeml_conv_2d(const edgeml_conv_2d_t *layer, const int8_t *input, int8_t *output, int8_t *scratch);
 
 /* DEPTHWISE_CONV_2D */
@@ -126,14 +145,15 @@ typedef struct {
   int32_t kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width;
   int32_t padding_top, padding_left, depth_multiplier;
   int32_t input_zero_point, output_zero_point, lowest, highest;
-  int32_t narrow; /* 1: no sum reaches 2^30, no shift is to the left */
+  int32_t narrow; /* 1: no sum reaches 2^30, no shift is to the left, no weight is -128 */
   const int8_t *weights;
   const int32_t *bias; /* less input zero point times the sum of weights */
   const int32_t *multiplier;
   const int8_t *shift;
 } edgeml_depthwise_conv_2d_t;
+/* scratch: a pointer for each weight of a channel, then input_channels, aligned to 8 */
 void edgeml_depthwise_conv_2d(const edgeml_depthwise_conv_2d_t *layer, const int8_t *input, int8_t *output,
-                              void *scratch);
+                              int8_t *scratch);
 
 /* TRANSPOSE, STRIDED_SLICE, SPLIT, UNPACK, CONCATENATION, PAD: elements of `bytes` from a place to another */
 typedef struct {

@@ -12,25 +12,28 @@
  */
 #include "edgeml_kernels.h"
 
-/* Which input place output place `at` sees through tap `tap` of the kernel, or -1. */
-static int32_t source(int32_t at, int32_t tap, int32_t stride, int32_t size) {
-  const int32_t distance = at - tap;
-  return distance >= 0 && distance % stride == 0 && distance / stride < size ? distance / stride : -1;
-}
+/* The first weight along one axis that meets the input, and which place of the input; the next are a stride on. */
+typedef struct {
+  int32_t tap, place;
+} meeting_t;
 
-static int32_t pixel(const edgeml_transpose_conv_t *layer, const int8_t *image, int32_t y, int32_t x,
-                     int32_t output_channel) {
-  const int32_t channels = layer->input_channels;
-  const int8_t *w = layer->weights + output_channel * layer->kernel_height * layer->kernel_width * channels;
+static inline meeting_t first(int32_t at, int32_t stride) { return (meeting_t){at % stride, at / stride}; }
+
+static inline int32_t pixel(const edgeml_transpose_conv_t *layer, const int8_t *image, meeting_t row,
+                            meeting_t column, const int8_t *weights) {
+  const int32_t channels = layer->input_channels, zero_point = layer->input_zero_point;
   int32_t sum = 0;
-  for (int32_t i = 0; i < layer->kernel_height; ++i) {
-    const int32_t row = source(y + layer->padding_top, i, layer->stride_height, layer->input_height);
-    for (int32_t j = 0; j < layer->kernel_width; ++j, w += channels) {
-      const int32_t column = source(x + layer->padding_left, j, layer->stride_width, layer->input_width);
-      if (row >= 0 && column >= 0) {
-        const int8_t *from = image + (row * layer->input_width + column) * channels;
+  for (; row.tap < layer->kernel_height && row.place >= 0; row.tap += layer->stride_height, --row.place) {
+    if (row.place >= layer->input_height) {
+      continue;
+    }
+    meeting_t at = column;
+    for (; at.tap < layer->kernel_width && at.place >= 0; at.tap += layer->stride_width, --at.place) {
+      if (at.place < layer->input_width) {
+        const int8_t *x = image + (row.place * layer->input_width + at.place) * channels;
+        const int8_t *w = weights + (row.tap * layer->kernel_width + at.tap) * channels;
         for (int32_t c = 0; c < channels; ++c) {
-          sum += (from[c] - layer->input_zero_point) * w[c];
+          sum += (x[c] - zero_point) * w[c];
         }
       }
     }
@@ -39,17 +42,20 @@ static int32_t pixel(const edgeml_transpose_conv_t *layer, const int8_t *image, 
 }
 
 void edgeml_transpose_conv(const edgeml_transpose_conv_t *layer, const int8_t *input, int8_t *output) {
-  for (int32_t batch = 0; batch < layer->batches; ++batch) {
-    for (int32_t y = 0; y < layer->output_height; ++y) {
-      for (int32_t x = 0; x < layer->output_width; ++x) {
-        for (int32_t o = 0; o < layer->output_channels; ++o) {
-          const int32_t sum = edgeml_sum(pixel(layer, input, y, x, o), layer->bias[o]);
-          const int32_t value =
-              edgeml_rescale(sum, layer->multiplier[o], layer->shift[o]) + layer->output_zero_point;
-          *output++ = (int8_t)edgeml_clamp(value, layer->lowest, layer->highest);
+  const edgeml_transpose_conv_t here = *layer; /* which no store to the output can change */
+  const int32_t kernel = here.kernel_height * here.kernel_width * here.input_channels;
+  for (int32_t batch = 0; batch < here.batches; ++batch) {
+    for (int32_t y = 0; y < here.output_height; ++y) {
+      const meeting_t row = first(y + here.padding_top, here.stride_height);
+      for (int32_t x = 0; x < here.output_width; ++x) {
+        const meeting_t column = first(x + here.padding_left, here.stride_width);
+        for (int32_t o = 0; o < here.output_channels; ++o) {
+          const int32_t sum = edgeml_sum(pixel(&here, input, row, column, here.weights + o * kernel), here.bias[o]);
+          const int32_t value = edgeml_rescale(sum, here.multiplier[o], here.shift[o]) + here.output_zero_point;
+          *output++ = (int8_t)edgeml_clamp(value, here.lowest, here.highest);
         }
       }
     }
-    input += layer->input_height * layer->input_width * layer->input_channels;
+    input += here.input_height * here.input_width * here.input_channels;
   }
 }

@@ -94,7 +94,9 @@ class DepthwiseConv2d(_Window):
     def fields(self) -> dict[str, Any]:
         """The zero point of the input is within the bias."""
         bias = folded(self.bias, self.weights, self.input_zero_point, (0, 1))
-        narrow = _is_narrow(bias, self.weights, self.shift, (0, 1))
+        narrow = _is_narrow(bias, self.weights, self.shift, (0, 1)) and int(
+            self.weights.min(initial=0) > -128
+        )
         return {**Layer.fields(self), "narrow": narrow, "bias": bias}
 
 

@@ -12,10 +12,12 @@ from converters.c.fixed_point import quantize_multiplier
 from converters.c.layers import Bytes, Conv2d, DepthwiseConv2d, FullyConnected, Ints, TransposeConv
 from converters.c.operation import Operation, Step, UnsupportedError, scaled
 
-#: Rows that edgeml_conv_2d gathers at once, EDGEML_CONV_2D_ROWS.
-_ROWS = 2
-#: Of the widest processor that the library is compiled for.
-_POINTER_BYTES = 8
+#: Windows that edgeml_conv_2d gathers at once, EDGEML_CONV_2D_ROWS.
+_ROWS = 4
+#: Outputs of a pixel for which it does not pay to unpack the inputs.
+_FEW = 4
+#: Bytes of a pointer, at most.
+_POINTER = 8
 #: Inputs of one sum, so that no sum of products of two int8 leaves 32 bits.
 _MOST_INPUTS = (1 << 17) - 1
 
@@ -45,7 +47,7 @@ def fully_connected(o: Operation) -> list[Step]:
 
 
 def conv_2d(o: Operation) -> list[Step]:
-    """Windows are gathered and multiplied; where each is one pixel, nothing has to be gathered."""
+    """Windows are gathered and multiplied, unless each is one pixel and that would not pay."""
     weights = _weights(o, 1, channel_axis=0)
     o.need("int8", o.input(), o.output())
     window = _window(o, weights.shape[1:3])
@@ -54,10 +56,9 @@ def conv_2d(o: Operation) -> list[Step]:
     o.fit(o.output().shape[3] == weights.shape[0], o.input(1), o.output())
     patch = _patch(o, weights.reshape(weights.shape[0], -1), o.output().elements // weights.shape[0])
     pixels = {window[name] for name in ("kernel_height", "kernel_width", "stride_height", "stride_width")}
-    if pixels == {1}:
+    if pixels == {1} and (patch.rows == 1 or len(weights) < _FEW):
         return [o.step(patch, 0)]
-    layer = Conv2d(**window, input_zero_point=patch.input_zero_point, patch=patch)
-    return [o.step(layer, 0, scratch_bytes=_ROWS * patch.weights.shape[1])]
+    return [_gathered(o, window, patch)]
 
 
 def depthwise_conv_2d(o: Operation) -> list[Step]:
@@ -70,24 +71,27 @@ def depthwise_conv_2d(o: Operation) -> list[Step]:
     o.fit(o.output().shape[3] == channels, o.input(1), o.output())
     if window["input_channels"] == 1:
         patch = _patch(o, weights.reshape(-1, channels).T, o.output().elements // channels)
-        layer = Conv2d(**window, input_zero_point=patch.input_zero_point, patch=patch)
-        return [o.step(layer, 0, scratch_bytes=_ROWS * patch.weights.shape[1])]
+        return [_gathered(o, window, patch)]
     multiplier, shift = _factors(o, _every(o.input(1).scale, channels))
     lowest, highest = o.range()
-    depthwise = DepthwiseConv2d(
-        **window,
-        depth_multiplier=channels // window["input_channels"],
-        input_zero_point=scaled(o.input())[1],
-        output_zero_point=scaled(o.output())[1],
-        lowest=lowest,
-        highest=highest,
-        weights=weights[0],
-        bias=_bias(o, 2, channels),
-        multiplier=multiplier,
-        shift=shift,
-    )
-    taps = window["kernel_height"] * window["kernel_width"]
-    return [o.step(depthwise, 0, scratch_bytes=_POINTER_BYTES * taps + window["input_channels"])]
+    return [
+        o.step(
+            DepthwiseConv2d(
+                **window,
+                depth_multiplier=channels // window["input_channels"],
+                input_zero_point=scaled(o.input())[1],
+                output_zero_point=scaled(o.output())[1],
+                lowest=lowest,
+                highest=highest,
+                weights=weights[0],
+                bias=_bias(o, 2, channels),
+                multiplier=multiplier,
+                shift=shift,
+            ),
+            0,
+            scratch_bytes=_POINTER * weights[0, ..., 0].size + window["input_channels"],
+        )
+    ]
 
 
 def transpose_conv(o: Operation) -> list[Step]:
@@ -183,6 +187,11 @@ def _patch(o: Operation, weights: Bytes, rows: int) -> FullyConnected:
         multiplier=multiplier,
         shift=shift,
     )
+
+
+def _gathered(o: Operation, window: dict[str, Any], patch: FullyConnected) -> Step:
+    layer = Conv2d(**window, input_zero_point=patch.input_zero_point, patch=patch)
+    return o.step(layer, 0, scratch_bytes=_ROWS * -(-patch.weights.shape[1] // 4) * 4)
 
 
 def _window(o: Operation, kernel: tuple[int, ...]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,12 @@ import pytest
 
 from converters.c import library
 from converters.c.lower import lower
+from tests import tiny_models
 from tests.c_library import STRICT
 from tests.emulated import CORES, run
+from tests.integration.converters import test_c_operators as operators
 from tests.integration.converters.test_c_models import GOLDEN, MADE, drawn, with_batches
+from tests.quantized import Trial
 from tests.tflm import Tflm
 
 pytestmark = [
@@ -59,6 +63,7 @@ def compare(flatbuffer, tflm, folder, core, count):
         "instructions": max(found.instructions),
         "flash_bytes": found.flash_bytes,
         "arena_bytes": found.arena_bytes,
+        "stack_bytes": found.stack_bytes,
     }
 
 
@@ -90,3 +95,71 @@ def test_kernels_compile_for_every_core_however_it_is_asked(tmp_path, core, opti
     float_abi = ["-mfloat-abi=hard"] if core == "cortex-m55" else []
     command = ["arm-none-eabi-gcc", f"-mcpu={core}", "-mthumb", *float_abi, *optimize.split(), *STRICT, "-c"]
     subprocess.run([*command, *kernels], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m55"])
+@pytest.mark.parametrize("network", [tiny_models.resnet_8, tiny_models.visual_wake_words])
+def test_networks_of_mlperf_tiny(recorded, tflm, tmp_path, network, core):
+    held(recorded, network.__name__, core, compare(network(), tflm, tmp_path, core, 2))
+
+
+ADDED = [
+    operators.add_fully_connected,
+    operators.add_conv_2d,
+    operators.add_depthwise_conv_2d,
+    operators.add_arithmetic,
+]
+
+
+def facts(rng):
+    """Of an operator: sizes that no block divides, scales that shift either way."""
+    pick = rng.integers
+    shape = [int(n) for n in pick(1, 8, 3)]
+    other = [n if pick(3) else 1 for n in shape]
+    return {
+        "input": (float(np.float32(rng.uniform(0.001, 0.5))), int(pick(-128, 128))),
+        "weight_scale": float(np.float32(rng.uniform(0.001, 0.05))),
+        "output_zero_point": int(pick(-128, 128)),
+        "gain": float(rng.choice([0.003, 0.3, 1, 3])),
+        "per_channel": bool(pick(2)),
+        "bias": int(pick(3)),
+        "extreme": bool(pick(2)),
+        "activation": int(rng.choice([0, 1, 3])),
+        "batch": int(pick(1, 3)),
+        "height": int(pick(1, 9)),
+        "width": int(pick(1, 9)),
+        "channels": int(rng.choice([1, 2, 3, 4, 7, 16, 19, 36])),
+        "kernel": (int(pick(1, 5)), int(pick(1, 5))),
+        "stride": (int(pick(1, 3)), int(pick(1, 3))),
+        "dilation": [(1, 1), (2, 1), (1, 3)][pick(3)],
+        "same": bool(pick(2)),
+        "multiplier": int(rng.choice([1, 1, 2, 3])),
+        "rows": int(pick(1, 4)),
+        "depth": int(pick(1, 70)),
+        "units": int(pick(1, 11)),
+        "name": str(rng.choice(["ADD", "SUB"])),
+        "shapes": [shape, other, shape],
+        "a": (float(np.float32(rng.uniform(0.001, 0.5))), int(pick(-128, 128))),
+        "zero_b": int(pick(-128, 128)),
+        "ratio": float(rng.choice([0.02, 1, 1.7, 40])),
+        "constant": bool(pick(2)),
+    }
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_operators_that_cores_have_kernels_for(tflm, tmp_path, core):
+    trial = Trial(np.random.default_rng(int(os.environ.get("EDGEML_C_SEED", "0"))))
+    for _ in range(12):
+        for add in ADDED:
+            add(trial, facts(trial.rng))
+    model = trial.flatbuffer()
+    found = run(model, CORES[core], trial.inputs, tmp_path)
+    for one, other in zip(found.outputs, tflm.run(model, trial.inputs), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_fault_fails_and_does_not_hang(tmp_path):
+    model = (GOLDEN / "har_int8.tflite").read_bytes()
+    core = replace(CORES["cortex-m4"], defines=("-DFAULT",))
+    with pytest.raises(RuntimeError, match="expected 3 inferences, found 'fault'"):
+        run(model, core, drawn(lower(model).graph, 3), tmp_path)

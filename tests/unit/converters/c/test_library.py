@@ -40,7 +40,9 @@ def test_only_kernels_that_are_called_are_there() -> None:
     files = library.render(kinds.doubled("int8", S), None, "m")
     assert sorted(name for name in files if name.startswith("src/edgeml_")) == [
         "src/edgeml_add.c",
+        "src/edgeml_add_mve.c",
         "src/edgeml_kernels.h",
+        "src/edgeml_mve.h",
     ]
 
 
