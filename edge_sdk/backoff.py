@@ -11,17 +11,20 @@ class Backoff:
     Args:
         first_s: the first delay, s.
         limit_s: the longest, s.
+        longest_asked_s: the longest that the other side may ask for, s.
     """
 
-    def __init__(self, first_s: float = 0.1, limit_s: float = 30.0) -> None:
-        self.first_s, self.limit_s = first_s, limit_s
+    def __init__(
+        self, first_s: float = 0.1, limit_s: float = 30.0, *, longest_asked_s: float = 300.0
+    ) -> None:
+        self.first_s, self.limit_s, self.longest_asked_s = first_s, limit_s, longest_asked_s
         self._next_s = first_s
 
-    def delay_s(self) -> float:
-        """The next delay, s."""
+    def delay_s(self, asked_s: float | None = None) -> float:
+        """The next delay, s: no shorter than the other side asked for."""
         delay_s = self._next_s
         self._next_s = min(self.limit_s, delay_s * 2)
-        return delay_s * random.uniform(0.5, 1.0)
+        return max(delay_s * random.uniform(0.5, 1.0), min(asked_s or 0.0, self.longest_asked_s))
 
     def reset(self) -> None:
         """It works again."""

@@ -23,8 +23,6 @@ BATCH = 64
 _IDLE_S = 1.0
 #: For how long a sink that is away is tried at the end of a run, and with what pauses, s.
 _LAST_TRIES_S, _LAST_WAIT_S = 1.0, 0.2
-#: How long a server may ask us to stay away, s.
-_LONGEST_S = 300.0
 
 
 class Call:
@@ -200,8 +198,7 @@ class Delivery:
         self.tried.set()
         if self.reopens:
             self._close()
-        asked_s = min(error.retry_after_s or 0.0, _LONGEST_S)
-        delay_s = max(self._backoff.delay_s(), asked_s)
+        delay_s = self._backoff.delay_s(error.retry_after_s)
         if self.shelf.closed:  # the run is draining: be quick about it
             delay_s = min(delay_s, _LAST_WAIT_S)
         _LOG.warning("%s; trying again in %.1f s", self.problem, delay_s, extra={"part": self.name})

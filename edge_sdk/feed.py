@@ -21,8 +21,6 @@ from edge_sdk.roster import Roster, RosterSettings
 from edge_sdk.snapshot import SourceState
 
 _LOG = logging.getLogger("edgeml")
-#: How long a server may ask us to stay away, s.
-_LONGEST_S = 60.0
 #: For how long a fault of a source is shown as its problem, s.
 _SHOWN_S = 10.0
 
@@ -132,7 +130,7 @@ class Feed:
         self._broken = False
         self._over = False
         self._stopping = threading.Event()
-        self._backoff = Backoff()
+        self._backoff = Backoff(longest_asked_s=60.0)
         self.thread = threading.Thread(target=self._run, name=f"source {name}", daemon=True)
 
     @property
@@ -270,8 +268,7 @@ class Feed:
         self._lost = one_line(error)
         self._broken = True
         self.tried.set()
-        asked_s = min(error.retry_after_s or 0.0, _LONGEST_S)
-        delay_s = max(self._backoff.delay_s(), asked_s)
+        delay_s = self._backoff.delay_s(error.retry_after_s)
         if not self._stopping.is_set():
             _LOG.warning("%s; trying again in %.1f s", self._lost, delay_s, extra={"part": self.name})
             self._stopping.wait(delay_s)

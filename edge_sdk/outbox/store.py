@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_sdk.database import identity
 from edge_sdk.errors import Fatal
 from edge_sdk.outbox.letters import Dead, Durability, Letter, checksum, encode
 from edge_sdk.outbox.verdicts import Corrupt, translated
@@ -130,12 +131,12 @@ class Store:
         except BaseException:
             self.close()
             raise
-        self._identity = _identity(path)
+        self._identity = identity(path)
 
     @property
     def in_place(self) -> bool:
         """The file is still the one that was opened; SQLite would go on writing to a deleted one."""
-        return _identity(self.path) == self._identity
+        return identity(self.path) == self._identity
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -356,14 +357,6 @@ def _cut_to_nothing(path: Path) -> bool:
         return path.stat().st_size == 0 and log.stat().st_size > 0
     except OSError:
         return False
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        facts = os.stat(path)  # noqa: PTH116 - half the time of Path.stat, once a commit
-    except OSError:
-        return None
-    return facts.st_dev, facts.st_ino
 
 
 def quoted(path: Path) -> str:

@@ -7,7 +7,8 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge_sdk.errors import DeviceError, Fatal, Retry
+from edge_sdk.database import UNWRITABLE, code_of, not_now
+from edge_sdk.errors import DeviceError, Fatal
 
 
 class Corrupt(Exception):  # noqa: N818 - says what the file is, not what failed
@@ -24,18 +25,13 @@ def translated(path: Path) -> Iterator[None]:
 
 
 def _verdict(path: Path, error: sqlite3.Error) -> Corrupt | DeviceError:
-    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    code = code_of(error)
     # In a file of ours a missing table is damage, too.
     gone = code == sqlite3.SQLITE_ERROR and str(error).startswith(("no such", "malformed"))
     if gone or code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_MISMATCH}:
         return Corrupt(str(error))
-    if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}:
+    if code in UNWRITABLE:
         return Fatal(
             f"{path}: cannot be written", found=error, remedy="choose a folder that this user may write"
         )
-    remedies = {
-        sqlite3.SQLITE_BUSY: "another program holds it",
-        sqlite3.SQLITE_LOCKED: "another program holds it",
-        sqlite3.SQLITE_FULL: "free some space",
-    }
-    return Retry(f"{path}: cannot be written now", found=error, remedy=remedies.get(code))
+    return not_now(path, error)

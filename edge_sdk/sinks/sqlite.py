@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from edge_sdk.closing import Closing
+from edge_sdk.database import UNWRITABLE, code_of, identity, not_now
 from edge_sdk.errors import ConfigError, DeviceError, Fatal, Retry
 from edge_sdk.plugins import Delivery
 from edge_sdk.prediction import Prediction
@@ -126,14 +126,14 @@ class Sink(Closing):
                 found=f"schema {found} with columns {', '.join(columns)}",
                 remedy="name another file or another table",
             )
-        self._identity = _identity(self.path)
+        self._identity = identity(self.path)
 
     def _columns(self) -> tuple[str, ...]:
         return tuple(row[1] for row in self._database.execute(f'PRAGMA table_info("{self.table}")'))
 
     def _check_in_place(self) -> None:
         """SQLite would go on writing to a deleted file, and nobody would ever read it."""
-        if _identity(self.path) != self._identity:
+        if identity(self.path) != self._identity:
             raise Retry(f"{self.path}: the file was moved or deleted", remedy="a new one is begun")
 
     def _roll_back(self) -> None:
@@ -144,38 +144,20 @@ class Sink(Closing):
             self.close()  # the pipeline reopens it
 
     def _verdict(self, error: sqlite3.Error) -> DeviceError:
-        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        code = code_of(error)
         if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
             return Fatal(
                 f"{self.path}: not a SQLite database, or corrupt",
                 found=error,
                 remedy=f"move it away (mv {self.path} {self.path}.broken); a new one is begun",
             )
-        if code in {
-            sqlite3.SQLITE_READONLY,
-            sqlite3.SQLITE_CANTOPEN,
-            sqlite3.SQLITE_PERM,
-            sqlite3.SQLITE_AUTH,
-        }:
+        if code in UNWRITABLE:
             return Fatal(
                 f"{self.path}: cannot be written",
                 found=error,
                 remedy="choose a file that this user may write",
             )
-        remedies = {
-            sqlite3.SQLITE_BUSY: "another program holds it",
-            sqlite3.SQLITE_LOCKED: "another program holds it",
-            sqlite3.SQLITE_FULL: "free some space",
-        }
-        return Retry(f"{self.path}: cannot be written now", found=error, remedy=remedies.get(code))
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        facts = os.stat(path)  # noqa: PTH116 - half the time of Path.stat, once a batch
-    except OSError:
-        return None
-    return facts.st_dev, facts.st_ino
+        return not_now(self.path, error)
 
 
 def _row(prediction: Prediction) -> tuple[Any, ...]:

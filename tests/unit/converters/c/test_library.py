@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converters.c import emit, library, memory
+from converters import c_text
+from converters.c import library, memory
 from converters.c.lower import lower
 from edge_sdk.contract import Output
 from edge_sdk.errors import ModelError
@@ -19,7 +20,7 @@ S = (0.05, 3)
 @pytest.fixture
 def pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     """The version in the banner stays the same when ours grows."""
-    monkeypatch.setattr(emit, "version", lambda: "0")
+    monkeypatch.setattr(c_text, "version", lambda: "0")
 
 
 @pytest.mark.usefixtures("pinned")
