@@ -70,11 +70,9 @@ class Assembly:
         sink_names = distinct([part.name or name_of(part.sink) for part in pipeline.sinks])
         running.outbox = running.books.outbox = self._outbox(sink_names)
         running.deliveries = self._deliveries(sink_names)
-        running.models = [self._thinking(model, run, source_names) for model, run in self._each_model()]
+        pairs = zip(self._models, self.runs, strict=True)
+        running.models = [self._thinking(model, run, source_names) for model, run in pairs]
         running.feeds = self._feeds(source_names)
-
-    def _each_model(self) -> list[tuple[Model, Run]]:
-        return list(zip(self._models, self.runs, strict=True))
 
     def _thinking(self, model: Model, run: Run, source_names: Sequence[str]) -> Thinking:
         pipeline, running = self._pipeline, self._running
@@ -188,9 +186,6 @@ def sink_edge(part: To, live: bool) -> EdgeSettings:
 def delivery_of(pipeline: Pipeline, part: To) -> str:
     """``direct``, ``outbox`` or ``actuator``: what waits for a sink, and where."""
     plugin = pipeline.plugin(part)
-    chosen = part.options.get("delivery")
-    if isinstance(chosen, str):
-        return chosen
     if isinstance(part.sink, str) and "delivery" in plugins.options_of(plugin):
         _, _, checked = plugins.check_url("sinks", part.sink, dict(part.options))
         if "delivery" in checked:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
@@ -123,8 +124,12 @@ def check_url(group: str, url: str, options: dict[str, Any] | None = None) -> tu
     return plugin, parsed.location, checked
 
 
-def options_of(plugin: Any) -> dict[str, inspect.Parameter]:
-    """The keyword-only parameters of a plug-in's constructor, with resolved annotations."""
+@functools.cache
+def options_of(plugin: Any) -> Mapping[str, inspect.Parameter]:
+    """The keyword-only parameters of a plug-in's constructor, with resolved annotations.
+
+    Read once: a pipeline of four parts asks for them some forty times before it runs.
+    """
     init = plugin.__init__ if inspect.isclass(plugin) else plugin
     hints = typing.get_type_hints(init, include_extras=True)
     parameters = inspect.signature(init).parameters.values()

@@ -133,7 +133,7 @@ class Thinking:
                 self._write_off(arrivals[nth + 1 :])
                 raise
             if self.enough:
-                self._write_off(arrivals[nth + 1 :], "stopped")
+                self._write_off(arrivals[nth + 1 :])
                 return
         if together:
             self._send(self.inference.flush())
@@ -207,9 +207,9 @@ class Thinking:
             samples.read - samples.used - samples.pending - sum(samples.dropped.values())
         )
 
-    def _write_off(self, arrivals: Sequence[Arrival], reason: str = "stopped") -> None:
+    def _write_off(self, arrivals: Sequence[Arrival]) -> None:
         """Arrivals that were read and will not be looked at any more."""
         samples = self.inference.samples
         for arrival in arrivals:
             samples.read += arrival.samples
-            samples.dropped[reason] += arrival.samples
+            samples.dropped["stopped"] += arrival.samples
