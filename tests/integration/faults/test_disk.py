@@ -121,7 +121,8 @@ def overflows(story, folder, disk=Limit):
         report = place.end(subscriber)
         wait_for(lambda: len(subscriber.arrivals) == delivered(report, "broker"))
         assert 50 < accounted(report, "broker", subscriber.arrivals) <= report["ledger"]["lost"]
-        accounted(report, "hook", place.hook.arrivals)  # a hook that was slow for a moment may miss some as well
+        # So may the hook have missed some, if it was slow for a moment.
+        accounted(report, "hook", place.hook.arrivals)
         (numbers,) = firsts(subscriber.arrivals).values()
         assert numbers[: place.on_disk] == list(range(place.on_disk))
 
