@@ -1,0 +1,1 @@
+"""The pytest plugin: a test file written once runs on every target."""
