@@ -7,6 +7,7 @@ for each device, and is reported beside it.
 from __future__ import annotations
 
 import dataclasses
+import gc
 import statistics
 import time
 import tracemalloc
@@ -48,6 +49,8 @@ def _rows(name: str, model: Model) -> list[Row]:
             started = time.perf_counter()
             count = run()
             assert count == DEVICES
+            if nth == 0:
+                gc.freeze()  # as a pipeline does when it has warmed up
             if nth:  # the first round makes the devices, and an engine for each size of batch
                 times[way].append(time.perf_counter() - started)
     return [

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from edge_sdk.contract import Contract
     from edge_sdk.interface import Interface
 
+#: What the outputs of a few predictions of one batch may share.
+_SHARED_BYTES = 512
+
 
 class Answer:
     """Makes predictions of what the primary output says.
@@ -76,7 +79,7 @@ class Answer:
         )
 
     def predictions(self, outputs: NDArray[np.float32], latency_us: float) -> list[Prediction]:
-        """Of many windows, without numpy's price for each; none of them holds on to the whole batch.
+        """Of many windows, without numpy's price for each; none of them holds on to its batch.
 
         Args:
             outputs: float32 [n, …].
@@ -89,6 +92,15 @@ class Answer:
         best, highest = scores.argmax(axis=1).tolist(), scores.max(axis=1).tolist()
         # By position, as keywords would cost a third more, which a fleet notices.
         return [
-            Prediction(labels[i], score, None, one.copy(), "", "", -1, 0.0, 0.0, True, latency_us, None, name)
-            for i, score, one in zip(best, highest, outputs, strict=True)
+            Prediction(labels[i], score, None, one, "", "", -1, 0.0, 0.0, True, latency_us, None, name)
+            for i, score, one in zip(best, highest, _apart(outputs), strict=True)
         ]
+
+
+def _apart(outputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Each row, in memory of a few rows: to copy every one alone costs twice as much."""
+    together = max(1, _SHARED_BYTES // max(outputs[:1].nbytes, 1))
+    rows: list[NDArray[np.float32]] = []
+    for at in range(0, len(outputs), together):
+        rows.extend(outputs[at : at + together].copy())
+    return rows

@@ -111,8 +111,9 @@ def test_the_invoke_is_shared_by_its_windows(models):
 
 def test_a_prediction_does_not_hold_on_to_its_batch(models):
     for name in ("linear", "uint8"):
-        for prediction in models[name].run_batch(windows(models[name], 16)):
-            assert prediction.outputs.base is None
+        for prediction in models[name].run_batch(windows(models[name], 64)):
+            base = prediction.outputs.base
+            assert base is None or base.nbytes <= 512 < 64 * prediction.outputs.nbytes
 
 
 def test_memory_is_taken_when_it_is_needed_and_is_bounded(load, tmp_path):
