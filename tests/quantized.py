@@ -64,6 +64,10 @@ class Trial:
         self.net._graph.tensors[index].quantization = facts
         return index
 
+    def constant(self, values: Any) -> int:
+        """Axes and sizes, as int32."""
+        return self.net.constant(np.array(values, np.int32))
+
     def op(
         self, name: str, inputs: Sequence[int], shape: Sequence[int], scaled: Scaled, **options: Any
     ) -> int:
@@ -84,18 +88,38 @@ class Trial:
 Add = Callable[[Trial, Any], None]
 
 
-def trials(add: Add, facts: st.SearchStrategy[Any], together: int = TOGETHER) -> st.SearchStrategy[Trial]:
-    """Models of several operators: `add` puts one with the drawn facts into a trial."""
+@dataclass(frozen=True)
+class Drawn:
+    """Operators of one kind.
 
-    def build(drawn: tuple[int, list[Any]]) -> Trial:
+    Attributes:
+        add: puts one with the drawn facts into a trial.
+        facts: what is drawn of each.
+        together: how many a model has.
+    """
+
+    add: Add
+    facts: st.SearchStrategy[Any]
+    together: int = TOGETHER
+
+    def trials(self) -> st.SearchStrategy[Trial]:
+        """Models of several such operators."""
+        return _trials([self] * self.together)
+
+
+def each(kinds: Sequence[Drawn]) -> st.SearchStrategy[Trial]:
+    """Models of one operator of each kind."""
+    return _trials(kinds)
+
+
+def _trials(kinds: Sequence[Drawn]) -> st.SearchStrategy[Trial]:
+    def build(drawn: tuple[int, tuple[Any, ...]]) -> Trial:
         trial = Trial(np.random.default_rng(drawn[0]))
-        for one in drawn[1]:
-            add(trial, one)
+        for kind, facts in zip(kinds, drawn[1], strict=True):
+            kind.add(trial, facts)
         return trial
 
-    return st.tuples(st.integers(0, 1 << 32), st.lists(facts, min_size=together, max_size=together)).map(
-        build
-    )
+    return st.tuples(st.integers(0, 1 << 32), st.tuples(*(kind.facts for kind in kinds))).map(build)
 
 
 def scales(lowest: float = 1e-4, highest: float = 2.0) -> st.SearchStrategy[float]:
@@ -108,3 +132,10 @@ zero_points = st.one_of(st.sampled_from([-128, 0, 127]), st.integers(-128, 127))
 
 def scaled(lowest: float = 1e-4, highest: float = 2.0) -> st.SearchStrategy[Scaled]:
     return st.tuples(scales(lowest, highest), zero_points)
+
+
+#: Fused: none, RELU, RELU6.
+ACTIVATIONS = st.sampled_from([0, 0, 1, 3])
+small, few = st.integers(1, 9), st.integers(1, 3)
+#: Height and width.
+SIZE = st.tuples(st.integers(1, 13), st.integers(1, 13))

@@ -16,8 +16,8 @@ from converters.c.lower import lower
 from tests import tiny_models
 from tests.c_library import STRICT
 from tests.emulated import CORES, run
-from tests.integration.converters import test_c_operators as operators
 from tests.integration.converters.test_c_models import GOLDEN, MADE, drawn, with_batches
+from tests.operators import convolution, elementwise
 from tests.quantized import Trial
 from tests.tflm import Tflm
 
@@ -104,10 +104,10 @@ def test_networks_of_mlperf_tiny(recorded, tflm, tmp_path, network, core):
 
 
 ADDED = [
-    operators.add_fully_connected,
-    operators.add_conv_2d,
-    operators.add_depthwise_conv_2d,
-    operators.add_arithmetic,
+    convolution.add_fully_connected,
+    convolution.add_conv_2d,
+    convolution.add_depthwise_conv_2d,
+    elementwise.add_arithmetic,
 ]
 
 

@@ -1,0 +1,69 @@
+"""Operators on one tensor, element by element."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from tests.quantized import Drawn, few, scaled, scales, zero_points
+
+UNARY = ["RELU", "RELU6", "LEAKY_RELU", "HARD_SWISH", "LOGISTIC", "TANH", "QUANTIZE"]
+FIXED = {"LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0)}
+
+
+def add_unary(trial, facts):
+    name, of = facts["name"], facts["input"]
+    to = FIXED.get(name, (float(np.float32(of[0] * facts["ratio"])), facts["output_zero_point"]))
+    if name == "RELU6":
+        to = of
+    every = np.arange(-128, 128).astype(np.int8).reshape(1, 256)
+    x = trial.input([1, 256], of)
+    trial.inputs[-1][:] = every
+    kept = {"alpha": facts["alpha"]} if name == "LEAKY_RELU" else {}
+    trial.output(trial.op(name, [x], [1, 256], to, **kept))
+
+
+FUNCTIONS_OF_ONE_INT8 = Drawn(
+    add_unary,
+    st.fixed_dictionaries(
+        {
+            "name": st.sampled_from(UNARY),
+            "input": scaled(1e-3, 1.0),
+            "output_zero_point": zero_points,
+            "ratio": scales(0.05, 20),
+            "alpha": st.floats(-1, 1.5, width=32),
+        }
+    ),
+    together=32,
+)
+
+
+def add_softmax(trial, facts):
+    x = trial.input([facts["rows"], facts["depth"]], facts["input"])
+    y = trial.op("SOFTMAX", [x], [facts["rows"], facts["depth"]], (1 / 256, -128), beta=facts["beta"])
+    trial.output(y)
+
+
+SOFTMAX = Drawn(
+    add_softmax,
+    st.fixed_dictionaries(
+        {
+            "rows": few,
+            "depth": st.integers(1, 40),
+            "input": scaled(1e-4, 2.0),
+            "beta": st.sampled_from([1.0, 1.0, 0.25, 3.0]),
+        }
+    ),
+)
+
+
+def add_conversions(trial, facts):
+    shape = [1, 40]
+    x = trial.reals(shape, facts["input"][0] * 60)
+    trial.inputs[-1][1] = (trial.rng.integers(-300, 300, shape) + 0.5) * np.float32(facts["input"][0])
+    q = trial.op("QUANTIZE", [x], shape, facts["input"])
+    trial.output(q)
+    trial.output(trial.net.op("DEQUANTIZE", [q], shape))
+
+
+CONVERSIONS = Drawn(add_conversions, st.fixed_dictionaries({"input": scaled(1e-3, 100)}))
