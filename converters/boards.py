@@ -17,12 +17,14 @@ __all__ = [
     "Cost",
     "Engine",
     "Fit",
+    "Flasher",
     "Npu",
     "cost_of",
     "find",
     "judge",
     "load",
     "load_engines",
+    "machine_facts",
     "refusals",
 ]
 
@@ -70,6 +72,21 @@ class Npu:
 
 
 @dataclass(frozen=True, slots=True)
+class Flasher:
+    """The program that writes firmware onto a board.
+
+    Attributes:
+        tool: ``pyocd`` or ``esptool``.
+        chip: its name for the chip.
+        pack: whether pyocd must be given a pack for that chip first.
+    """
+
+    tool: str
+    chip: str
+    pack: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """Facts about a board; see boards.toml for their sources.
 
@@ -82,6 +99,8 @@ class Board:
         fpu: whether float32 is computed in hardware.
         source: where the facts come from.
         npu: what Vela compiles for, where there is an Ethos-U.
+        machine: the emulated machine that stands for it, where there is one.
+        flasher: what writes firmware onto it, where that is known.
     """
 
     name: str
@@ -92,6 +111,8 @@ class Board:
     fpu: bool
     source: str
     npu: Npu | None = None
+    machine: str | None = None
+    flasher: Flasher | None = None
 
     @property
     def engine(self) -> Engine:
@@ -129,8 +150,15 @@ def load() -> dict[str, Board]:
     for name, facts in _table()["board"].items():
         known = tuple(engines[engine] for engine in facts.pop("engines"))
         npu = Npu(**facts.pop("npu")) if "npu" in facts else None
-        boards[name] = Board(name=name, engines=known, npu=npu, **facts)
+        flasher = Flasher(**facts.pop("flasher")) if "flasher" in facts else None
+        boards[name] = Board(name=name, engines=known, npu=npu, flasher=flasher, **facts)
     return boards
+
+
+def machine_facts() -> dict[str, Any]:
+    """What boards.toml says of emulated machines, by name; `firmware_bridge.machines` reads it."""
+    facts: dict[str, Any] = _table()["machine"]
+    return facts
 
 
 def load_engines() -> dict[str, Engine]:

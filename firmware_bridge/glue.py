@@ -1,0 +1,81 @@
+"""The generated file that tells the bridge about a model: names, digest, tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from converters.c_text import array, dimensions, generated, identifier, number, string
+from edge_sdk.errors import ModelError
+from edge_sdk.graph import Graph, Tensor
+
+#: Of `edgeml_tensor` in edgeml_bridge.h.
+_MAX_RANK, _MAX_SIZE = 6, 0xFFFF
+_DTYPES = {"int8": "EDGEML_INT8", "float32": "EDGEML_FLOAT32"}
+
+
+def render(graph: Graph, name: str, digest: str) -> str:
+    """The C source that defines `edgeml_firmware`.
+
+    Args:
+        graph: of the model.
+        name: of the model; what `converters.c.library.render` was given.
+        digest: ``sha256:…`` of the flatbuffer.
+
+    Raises:
+        ModelError: a tensor has more axes than the bridge describes, or a longer one.
+    """
+    stem = identifier(name)
+    functions, tensors = [], []
+    for side in ("input", "output"):
+        for n, (own, tensor) in enumerate(named(graph, side)):
+            function = f"{side}_{n}" if n else side
+            functions.append(f"static void *{function}(void) {{ return (void *){stem}_{function}(); }}\n")
+            tensors.append(_tensor(own, tensor, function))
+    head = digest.removeprefix("sha256:")
+    return "\n".join(
+        [
+            generated(f"{stem}: what the firmware bridge tells of it", digest),
+            '#include "board.h"\n#include "model.h"\n',
+            *functions,
+            "static const edgeml_tensor tensors[] = {\n" + "\n".join(tensors) + "\n};\n",
+            "const edgeml_model edgeml_firmware = {",
+            f"    .name = {string(name)},",
+            f"    .digest = {{\n{array(bytes.fromhex(head))}\n    }},",
+            f"    .init = {stem}_init,\n    .run = {stem}_run,",
+            f"    .arena_bytes = {stem.upper()}_ARENA_BYTES,",
+            f"    .inputs = {len(graph.inputs)},\n    .outputs = {len(graph.outputs)},",
+            "    .tensors = tensors,\n};\n",
+        ]
+    )
+
+
+def named(graph: Graph, side: str) -> Iterator[tuple[str, Tensor]]:
+    """Inputs or outputs with their names in the first signature that is the main graph's, else their own."""
+    indices = graph.inputs if side == "input" else graph.outputs
+    names: dict[int, str] = {}
+    for signature in graph.signatures.values():
+        inside = set(signature.inputs.values()) <= set(graph.inputs)
+        if inside and set(signature.outputs.values()) <= set(graph.outputs):
+            ports = signature.inputs if side == "input" else signature.outputs
+            names = {index: name for name, index in ports.items()}
+            break
+    for index in indices:
+        yield names.get(index, graph.tensors[index].name), graph.tensors[index]
+
+
+def _tensor(name: str, tensor: Tensor, function: str) -> str:
+    shape = tensor.shape
+    if len(shape) > _MAX_RANK or max(shape, default=0) > _MAX_SIZE:
+        raise ModelError(
+            f"the firmware bridge cannot describe tensor {name}",
+            expected=f"at most {_MAX_RANK} axes of at most {_MAX_SIZE}",
+            found=list(shape),
+        )
+    scale, zero_point = 0.0, 0
+    if tensor.dtype == "int8" and tensor.scale.size == 1:
+        scale, zero_point = float(tensor.scale[0]), int(tensor.zero_point[0])
+    return (
+        f"    {{ .name = {string(name)}, .data = {function}, .bytes = {tensor.bytes},\n"
+        f"      .scale = {number(scale)}, .zero_point = {zero_point}, .dtype = {_DTYPES[tensor.dtype]},\n"
+        f"      .rank = {len(shape)}, .shape = {dimensions(shape)} }},"
+    )
