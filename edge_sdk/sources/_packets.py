@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from edge_sdk.blocks import Fault
 from edge_sdk.errors import ConfigError
-from edge_sdk.sources._packing import Packing, checked, unstuffed
+from edge_sdk.sources._packing import Packing, checked
+from edge_sdk.stuffing import unstuffed
 
 #: Garbage that does not end is reported each time so much has come.
 _REPORT_BYTES = 4096

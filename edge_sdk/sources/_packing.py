@@ -92,23 +92,6 @@ class Packing:
             ) from error
 
 
-def unstuffed(frame: bytes) -> bytes | None:
-    """The bytes in a COBS frame without its closing zero; None where it is none.
-
-    Source: Cheshire and Baker, Consistent Overhead Byte Stuffing, 1999.
-    """
-    body, at = bytearray(), 0
-    while at < len(frame):
-        stop = at + frame[at]
-        if stop > len(frame):
-            return None
-        body += frame[at + 1 : stop]
-        if frame[at] < 255 and stop < len(frame):
-            body.append(0)
-        at = stop
-    return bytes(body)
-
-
 def checked(kind: Check, data: bytes) -> int:
     """The check of counter and values."""
     if kind == "crc16":

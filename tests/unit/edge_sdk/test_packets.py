@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from edge_sdk.blocks import Fault
 from edge_sdk.errors import ConfigError
 from edge_sdk.sources._packets import PacketParser
-from edge_sdk.sources._packing import MAX_PACKET_BYTES, Packing, unstuffed
+from edge_sdk.sources._packing import MAX_PACKET_BYTES, Packing
 
 SYNC = bytes.fromhex("aa55")
 CHECKS = {
@@ -225,12 +225,6 @@ def test_endless_garbage_is_reported_as_it_comes_and_takes_no_longer_a_byte(opti
     assert faults >= len(junk) // MAX_PACKET_BYTES - 1
     assert len(parser._buffer) <= 2 * MAX_PACKET_BYTES
     assert took_s[1] < 20 * took_s[0] + 0.5  # four times the bytes
-
-
-@given(st.binary(max_size=1200))
-def test_cobs_comes_back_as_it_went(body):
-    assert unstuffed(stuffed(body)[:-1]) == body
-    assert b"\0" not in stuffed(body)[:-1]
 
 
 @pytest.mark.parametrize(
