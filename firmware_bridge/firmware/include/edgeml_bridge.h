@@ -27,7 +27,7 @@ enum { EDGEML_TICK_NANOSECONDS = 0, EDGEML_TICK_INSTRUCTIONS = 1 };
  * get          the next byte that was received, or -1 where none waits; never blocks
  * put          sends a byte; waits while the transmitter is full
  * tick         a counter that goes up and wraps at 2^32
- * idle         sleep until something may have been received; may be NULL
+ * idle         sleep until an interrupt; returns at once where a byte waits already; may be NULL
  * context      given to each of them
  * tick_kind    EDGEML_TICK_…; one tick is tick_numerator / tick_denominator of that unit
  * core         such as "cortex-m4"
@@ -72,22 +72,48 @@ typedef struct edgeml_model {
   const edgeml_tensor *tensors; /* inputs, then outputs */
 } edgeml_model;
 
-/* The largest payload of a frame, bytes: larger tensors travel in chunks. */
+/*
+ * The most bytes of a tensor that a frame carries; larger ones travel in several. At least 64, at most 65000. A board
+ * with little RAM may have it smaller: the bridge keeps one frame.
+ */
+#ifndef EDGEML_MAX_PAYLOAD
 #define EDGEML_MAX_PAYLOAD 1024
+#endif
+
+/* Of a frame, beside the payload: head, number, offset, total, CRC-16. */
+#define EDGEML_FRAME_OVERHEAD 22
 
 /* The state of the bridge; its members are its own. */
 typedef struct edgeml_bridge {
   const edgeml_port *port;
   const edgeml_model *model;
+  uint32_t session; /* that the host opened; 0: none */
+  uint32_t number;  /* of the last command that was carried out */
+  uint32_t seal;    /* of that command, as it came */
+  uint32_t ticks;   /* that the last run took */
+  uint32_t answer;  /* seal of the last run's answer */
+  uint32_t counter; /* of stream messages */
+  uint32_t good, malformed, torn, bytes, runs, errors; /* since the start */
+  uint8_t ready;    /* the outputs of the last run are still there */
+  uint8_t streams;
+  uint8_t code, left; /* of the COBS block that is being received */
+  uint16_t used;      /* bytes of `frame` */
+  uint8_t frame[EDGEML_MAX_PAYLOAD + EDGEML_FRAME_OVERHEAD];
 } edgeml_bridge;
 
 /* Prepares the bridge and the model. port and model must stay. */
 void edgeml_bridge_init(edgeml_bridge *bridge, const edgeml_port *port, const edgeml_model *model);
 
-/* Takes what was received, answers every request that is whole, and returns when nothing waits any more. */
+/*
+ * Takes what was received, answers every request that is whole, and returns when nothing waits any more. Where nothing
+ * came at all and no stream is on, it idles once.
+ */
 void edgeml_bridge_poll(edgeml_bridge *bridge);
 
-/* Whether the host asked for a stream: only then the two functions below send. */
+/*
+ * Whether the host asked for a stream: only then the two functions below send, and only then may the program run the
+ * model by itself. Call them from where poll is called, not from an interrupt.
+ */
 int edgeml_bridge_streams(const edgeml_bridge *bridge);
 
 /*
@@ -100,7 +126,10 @@ void edgeml_bridge_send_block(edgeml_bridge *bridge, const float *values, uint16
 /* Sends the model's outputs as they are now, as a prediction of the window that ended at time_us. */
 void edgeml_bridge_send_prediction(edgeml_bridge *bridge, uint64_t time_us);
 
-/* Tells the host of a fault, from a fault handler: needs no interrupt and no state but the port. */
+/*
+ * Tells the host of a fault, from a fault handler: needs no interrupt, no state but the port, and 200 bytes of stack.
+ * A frame may be lost: a handler that waits for a reset sends it again from time to time.
+ */
 void edgeml_bridge_send_fault(const edgeml_port *port, uint32_t program_counter, uint32_t cfsr);
 
 #ifdef __cplusplus

@@ -1,0 +1,201 @@
+"""Questions and answers over a port: tags, timeouts, retransmission, and what comes unasked between them."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge_sdk.errors import DeviceError, Retry
+from firmware_bridge.crash import board_fault
+from firmware_bridge.messages import read_fault, read_number
+from firmware_bridge.patience import Patience
+from firmware_bridge.ports import Port
+from firmware_bridge.protocol import ANSWER, REASONS, Code, Deframer, Message, ProtocolError, Type
+from firmware_bridge.streaming import Assembler
+
+
+class SessionLostError(Exception):
+    """The board knows this session no more."""
+
+
+class WrongSealError(Exception):
+    """The inputs of a run are not those that were sent."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What this side of a link counted.
+
+    Attributes:
+        frames_sent: requests, repeated ones included.
+        frames_received: good ones.
+        bytes_sent: likewise.
+        bytes_received: good or not.
+        retransmissions: requests that were sent again, because no answer came in time.
+        damaged: frames that arrived and were none.
+        garbage: bytes of those.
+        stale: good frames that answer no open question.
+        resends: tensors that had arrived wrong in spite of every CRC-16, and were carried again.
+        resets: sessions that the board had lost.
+        messages_lost: of streams.
+    """
+
+    frames_sent: int = 0
+    frames_received: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    retransmissions: int = 0
+    damaged: int = 0
+    garbage: int = 0
+    stale: int = 0
+    resends: int = 0
+    resets: int = 0
+    messages_lost: int = 0
+
+
+class Dialogue:
+    """One question at a time, asked until it is answered.
+
+    Args:
+        port: to the board.
+        counters: to count in.
+
+    Attributes:
+        session: that requests speak of.
+        stream: takes stream messages; None where there is no stream.
+    """
+
+    def __init__(self, port: Port, counters: Counters) -> None:
+        self.session = 0
+        self.stream: Assembler | None = None
+        self._port, self._counters = port, counters
+        self._deframer = Deframer()
+        self._tag = secrets.randbelow(1 << 16)
+        self._fault: DeviceError | None = None
+
+    def request(self, kind: Type, argument: int = 0, body: bytes = b"") -> Message:
+        """A new request, with a tag of its own."""
+        self._tag = (self._tag + 1) & 0xFFFF
+        return Message(kind, argument, self._tag, self.session, body)
+
+    def ask(
+        self, request: Message, patience: Patience, limit_s: float, tensors: Sequence[bytes] = ()
+    ) -> Message:
+        """The answer to a request, which is sent again and again, the same bytes each time.
+
+        Args:
+            request: of `request`; one that was answered may be asked again.
+            patience: how long an answer takes.
+            limit_s: until it must have come, s.
+            tensors: that the seal of a RUN is over.
+
+        Raises:
+            SessionLostError: the board was reset.
+            WrongSealError: the inputs of a RUN arrived wrong.
+            Retry: no answer in time, or the connection broke.
+            DeviceError: the board refuses, or met a fault.
+        """
+        frame = request.encode(tensors)
+        self._fault = None
+        heard = self._counters.bytes_received
+        asked_s = time.monotonic()
+        for attempt in range(1 << 30):
+            sent_s = time.monotonic()
+            left_s = asked_s + limit_s - sent_s
+            if attempt and left_s <= 0:
+                break
+            self._counters.retransmissions += attempt > 0
+            self._counters.frames_sent += 1
+            self._counters.bytes_sent += len(frame)
+            self._port.write(frame)
+            answer = self._await(request, sent_s + min(patience.wait_s, max(left_s, 0.0)))
+            if answer is None:
+                patience.silent()
+            elif answer.type != Type.ERROR:
+                if not attempt:
+                    patience.answered(time.monotonic() - sent_s)
+                return answer
+            else:
+                _refuse(request, answer)
+        if self._fault is not None:
+            raise self._fault
+        found = self._counters.bytes_received - heard
+        raise Retry(
+            f"the board does not answer {Type(request.type).name}",
+            expected=f"an answer within {limit_s:g} s",
+            found=f"{found} bytes that are none" if found else "nothing",
+            remedy="is it connected, powered, flashed with the bridge's firmware, and the baud rate right?",
+        )
+
+    def listen(self, timeout_s: float) -> bool:
+        """Take stream messages for so long, or until anything came; whether a good frame did.
+
+        Raises:
+            DeviceError: the connection broke, or the board met a fault.
+        """
+        before = self._counters.frames_received
+        self._read(timeout_s, None)
+        if self._fault is not None:
+            raise self._fault
+        return self._counters.frames_received > before
+
+    def _await(self, request: Message, until_s: float) -> Message | None:
+        """What answers the request; None where nothing does in time."""
+        while True:
+            left_s = until_s - time.monotonic()
+            answer = self._read(max(left_s, 0.0), request)
+            if answer is not None:
+                return answer
+            # A fault from before a session began is over once the board answers.
+            if self._fault is not None and request.type != Type.HELLO:
+                raise self._fault
+            if left_s <= 0:
+                return None
+
+    def _read(self, timeout_s: float, request: Message | None) -> Message | None:
+        """Take what comes; the answer to the request among it."""
+        data = self._port.read(timeout_s)
+        counters, deframer, found = self._counters, self._deframer, None
+        counters.bytes_received += len(data)
+        for message in deframer.feed(data):
+            counters.frames_received += 1
+            if message.type == Type.FAULT:
+                self._fault = board_fault(*read_fault(message.body))
+            elif request is not None and _answers(message, request):
+                found = message
+            elif self.stream is not None and message.session == self.session and _streams(message):
+                self.stream.take(message)
+            else:
+                counters.stale += 1
+        counters.damaged, counters.garbage = deframer.damaged, deframer.garbage
+        return found
+
+
+def _answers(message: Message, request: Message) -> bool:
+    return (
+        message.tag == request.tag
+        and message.session == request.session
+        and message.type in (request.type | ANSWER, Type.ERROR)
+    )
+
+
+def _streams(message: Message) -> bool:
+    return message.type in (Type.BLOCK, Type.PREDICTION)
+
+
+def _refuse(request: Message, answer: Message) -> None:
+    """Raise what an ERROR means; return where the request was damaged on its way and is sent again."""
+    code, name = answer.argument, Type(request.type).name
+    if code == Code.SESSION:
+        raise SessionLostError
+    if code == Code.SEAL:
+        if request.type == Type.RUN:
+            raise WrongSealError
+        return
+    if code not in REASONS:
+        raise ProtocolError(f"error {code} in answer to {name}")
+    raise DeviceError(
+        f"the board refuses {name}", found=f"{REASONS[Code(code)]} ({read_number(answer.body)})"
+    )

@@ -1,0 +1,197 @@
+/*
+ * A board that is a process: the bridge over stdin and stdout, with a model that is small and unforgiving.
+ *
+ * Inputs: a float32 [5], b int8 [2500]. Outputs: sum float32 [5], echo int8 [2500], count int16 [1]. The model
+ * remembers: sum += a, count += 1; echo is b turned around. Inputs and outputs share the arena, as in generated
+ * code: echo lies over a and the beginning of b.
+ *
+ * SIGUSR1 resets the board at once: the process becomes a new one on the same line. One tick is 3/2 instructions,
+ * and a run takes as many ticks as it was the how-manieth, times 1000.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "edgeml_bridge.h"
+
+enum { A = 5, B = 2500 };
+
+static union {
+  struct {
+    float a[A];
+    int8_t b[B];
+  } inputs;
+  struct {
+    int8_t echo[B];
+    float sum[A];
+    int16_t count;
+  } outputs;
+} arena;
+static float state[A];
+static int16_t runs;
+static uint32_t now;
+static uint32_t stack[64];
+
+static void *a_data(void) { return arena.inputs.a; }
+static void *b_data(void) { return arena.inputs.b; }
+static void *sum_data(void) { return arena.outputs.sum; }
+static void *echo_data(void) { return arena.outputs.echo; }
+static void *count_data(void) { return &arena.outputs.count; }
+
+static void model_init(void) {
+  memset(state, 0, sizeof state);
+  runs = 0;
+}
+
+static void model_run(void) {
+  int8_t echo[B];
+  for (int i = 0; i < B; ++i) {
+    echo[i] = arena.inputs.b[B - 1 - i];
+  }
+  for (int i = 0; i < A; ++i) {
+    state[i] += arena.inputs.a[i];
+  }
+  memcpy(arena.outputs.echo, echo, sizeof echo);
+  memcpy(arena.outputs.sum, state, sizeof state);
+  arena.outputs.count = ++runs;
+  now += (uint32_t)runs * 1000;
+}
+
+static const edgeml_tensor tensors[] = {
+    {"a", a_data, sizeof arena.inputs.a, 0, 0, EDGEML_FLOAT32, 2, {1, A}},
+    {"b", b_data, B, 0.5f, -3, EDGEML_INT8, 3, {1, 50, 50}},
+    {"sum", sum_data, sizeof arena.outputs.sum, 0, 0, EDGEML_FLOAT32, 2, {1, A}},
+    {"echo", echo_data, B, 0.5f, -3, EDGEML_INT8, 3, {1, 50, 50}},
+    {"count", count_data, 2, 1, 0, EDGEML_INT16, 1, {1}},
+};
+
+static const edgeml_model model = {.name = "accumulate",
+                                   .digest = {1, 2, 3},
+                                   .init = model_init,
+                                   .run = model_run,
+                                   .arena_bytes = sizeof arena,
+                                   .inputs = 2,
+                                   .outputs = 3,
+                                   .tensors = tensors};
+
+static uint8_t received[512];
+static ssize_t waiting, taken;
+static uint8_t sent[4096];
+static size_t pending;
+
+static void flush(void) {
+  for (size_t done = 0; done < pending;) {
+    const ssize_t count = write(STDOUT_FILENO, sent + done, pending - done);
+    if (count <= 0) {
+      exit(0);
+    }
+    done += (size_t)count;
+  }
+  pending = 0;
+}
+
+static int get(void *context) {
+  (void)context;
+  if (taken == waiting) {
+    struct pollfd line = {STDIN_FILENO, POLLIN, 0};
+    flush();
+    if (poll(&line, 1, 0) <= 0) {
+      return -1;
+    }
+    taken = 0;
+    waiting = read(STDIN_FILENO, received, sizeof received);
+    if (waiting <= 0) {
+      exit(0);
+    }
+  }
+  return received[taken++];
+}
+
+static void put(void *context, uint8_t byte) {
+  (void)context;
+  sent[pending++] = byte;
+  if (pending == sizeof sent) {
+    flush();
+  }
+}
+
+static uint32_t tick(void *context) {
+  (void)context;
+  return now;
+}
+
+static void idle(void *context) {
+  struct pollfd line = {STDIN_FILENO, POLLIN, 0};
+  (void)context;
+  flush();
+  poll(&line, 1, 1000);
+}
+
+static char **arguments;
+
+static void reset(int number) {
+  (void)number;
+  execv(arguments[0], arguments);
+  _exit(1);
+}
+
+static edgeml_bridge bridge;
+
+/* A block of 3 samples in 2 channels each turn, and a prediction every fourth. */
+static void stream(void) {
+  static uint32_t turn;
+  float values[6];
+  for (int i = 0; i < 6; ++i) {
+    values[i] = (float)turn + (float)i / 8;
+  }
+  edgeml_bridge_send_block(&bridge, values, 3, 2, 50.0f, 1000 * (uint64_t)turn + ((uint64_t)1 << 40));
+  if (turn++ % 4 == 3) {
+    memset(arena.inputs.b, (int)turn & 0x7f, B);
+    for (int i = 0; i < A; ++i) {
+      arena.inputs.a[i] = 1;
+    }
+    model_run();
+    edgeml_bridge_send_prediction(&bridge, 1000 * (uint64_t)turn);
+  }
+  flush();
+  poll(NULL, 0, 1);
+}
+
+int main(int count, char **values) {
+  const edgeml_port port = {.get = get,
+                            .put = put,
+                            .tick = tick,
+                            .idle = idle,
+                            .tick_kind = EDGEML_TICK_INSTRUCTIONS,
+                            .tick_numerator = 3,
+                            .tick_denominator = 2,
+                            .core = "process",
+                            .stack_limit = stack,
+                            .stack_top = stack + 64};
+  sigset_t signals;
+  arguments = values;
+  for (int i = 0; i < 48; ++i) {
+    stack[i] = EDGEML_STACK_PAINT;
+  }
+  edgeml_bridge_init(&bridge, &port, &model);
+  signal(SIGUSR1, reset);
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGUSR1);
+  sigprocmask(SIG_UNBLOCK, &signals, NULL);
+  if (count > 1) { /* a board in a fault: tells it, and nothing else */
+    edgeml_bridge_send_fault(&port, 0x1234, 1u << 25);
+    for (;;) {
+      idle(NULL);
+      get(NULL);
+    }
+  }
+  for (;;) {
+    edgeml_bridge_poll(&bridge);
+    if (edgeml_bridge_streams(&bridge)) {
+      stream();
+    }
+  }
+}
