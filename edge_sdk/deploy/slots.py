@@ -1,0 +1,448 @@
+"""Releases side by side on a device: one is current, one is what a failure goes back to.
+
+    ROOT/contents/            contents by digest, see `edge_sdk.deploy.store`
+    ROOT/trees/DIGEST/        runtime trees; several slots may share one
+    ROOT/apps/NAME/
+        slots/SERIAL-DIGEST/  manifest.json, manifest.json.sig, app/, runtime -> a tree, verdict.json
+        current -> slots/…    what the service runs: this link alone decides
+        trial.json            there while the current release is on trial, and says what to go back to
+        highest               the highest serial that was ever found good
+
+Every step is one rename or one unlink that is on the disk before the next, in this order, so that a power cut
+leaves either release whole and `recover` knows which one is to run:
+
+    install   the slot is complete under its name, or is not there
+    try_out   verdict.json goes, then trial.json, then current: cut before that, the trial never began
+    confirm   verdict.json, then trial.json goes: cut between them, it was confirmed
+    go_back   verdict.json (refused), then current, then trial.json goes: cut between them, it is done again
+
+The first release of all has nothing to go back to: it is then left running rather than nothing at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from edge_sdk.deploy import signature
+from edge_sdk.deploy.manifest import MOST_BYTES, Entry, Manifest, digest_of, read_listing
+from edge_sdk.deploy.store import Store, room, sync_folder, write_durably
+from edge_sdk.errors import ConfigError, DeviceError, EdgeError, GateError
+
+#: What is known of a slot: not yet tried; healthy, but not yet after a reboot; good; failed.
+Verdict = Literal["new", "proving", "good", "refused"]
+_MANIFEST, _SIGNATURE, _VERDICT = "manifest.json", "manifest.json.sig", "verdict.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A release that is installed.
+
+    Attributes:
+        folder: of it.
+        manifest: what it is.
+        verdict: what is known of it.
+        reason: why it was refused.
+        boot: id of the boot in which the verdict was reached.
+        back_to: name of the slot that it took over from.
+    """
+
+    folder: Path
+    manifest: Manifest
+    verdict: Verdict = "new"
+    reason: str = ""
+    boot: str = ""
+    back_to: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return self.folder.name
+
+    @property
+    def app(self) -> Path:
+        """The pipeline's own files."""
+        return self.folder / "app"
+
+    @property
+    def runtime(self) -> Path:
+        """For PYTHONPATH."""
+        return self.folder / "runtime"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {
+            "slot": self.name,
+            "version": self.manifest.version,
+            "serial": self.manifest.serial,
+            "verdict": self.verdict,
+            "reason": self.reason or None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A release that is to show whether it works.
+
+    Attributes:
+        slot: name of it.
+        back_to: of the slot that runs again if it does not; empty where there was none.
+        boot: id of the boot in which it began.
+    """
+
+    slot: str
+    back_to: str
+    boot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What `Slots.recover` did.
+
+    Attributes:
+        went_back: whether the current release was changed.
+        watch: whether the current release has to show once more that it works.
+        reason: for people; empty where nothing had happened.
+    """
+
+    went_back: bool = False
+    watch: bool = False
+    reason: str = ""
+
+
+class Slots:
+    """The releases of one pipeline on this device.
+
+    Args:
+        root: folder of all pipelines, ``/var/lib/edgeml``.
+        name: of the pipeline.
+        boot: id of this boot; default: the kernel's.
+    """
+
+    def __init__(self, root: Path, name: str, boot: str | None = None) -> None:
+        self.root, self.name = root, name
+        self.store = Store(root / "contents")
+        self.folder = root / "apps" / name
+        self.boot = _boot_id() if boot is None else boot
+        self._slots, self._current = self.folder / "slots", self.folder / "current"
+        self._trial, self._highest = self.folder / "trial.json", self.folder / "highest"
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other deployment of this pipeline out.
+
+        Raises:
+            DeviceError: another one goes on, or the folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise DeviceError(f"{self.folder}: cannot be written", found=error.strerror or error) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise DeviceError(
+                f"{self.name}: another deployment goes on here", remedy="wait until it has ended"
+            ) from error
+        finally:
+            os.close(lock)
+
+    @property
+    def current(self) -> Slot | None:
+        """What the service runs."""
+        try:
+            name = os.path.basename(os.readlink(self._current))  # noqa: PTH115, PTH119 - a name, not a place
+        except FileNotFoundError:
+            return None
+        return self.slot(name)
+
+    @property
+    def trial(self) -> Trial | None:
+        """The trial that goes on, or was cut."""
+        facts = _facts(self._trial)
+        return Trial(*(str(facts.get(key, "")) for key in ("slot", "back_to", "boot"))) if facts else None
+
+    @property
+    def highest(self) -> int:
+        """The highest serial that was ever found good; 0 without any."""
+        try:
+            return int(self._highest.read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    def all(self) -> list[Slot]:
+        """Every slot, the newest last."""
+        names = [path.name for path in self._slots.glob("*-*")] if self._slots.is_dir() else []
+        found = [slot for slot in map(self.slot, names) if slot is not None]
+        return sorted(found, key=lambda slot: (slot.manifest.serial, slot.name))
+
+    def slot(self, name: str) -> Slot | None:
+        """The one of that name; None where there is none, or nothing that could be read."""
+        folder = self._slots / name
+        try:
+            manifest = Manifest.from_bytes((folder / _MANIFEST).read_bytes())
+        except (OSError, EdgeError):
+            return None
+        facts = _facts(folder / _VERDICT)
+        verdict = facts.get("verdict")
+        known: tuple[Verdict, ...] = ("proving", "good", "refused")
+        return Slot(
+            folder,
+            manifest,
+            next((each for each in known if each == verdict), "new"),
+            *(str(facts.get(key, "")) for key in ("reason", "boot", "back_to")),
+        )
+
+    def admit(self, data: bytes, signed: bytes, trusted: Path, *, allow_older: bool = False) -> Manifest:
+        """Whether a release may be installed here: who signed it, and whether it is an old one come again.
+
+        Args:
+            data: the manifest.
+            signed: its signature.
+            trusted: the keys that may sign.
+            allow_older: take one with a lower serial than what was good here.
+
+        Raises:
+            GateError: not signed by a trusted key, of another pipeline, or older.
+            ModelError: the manifest is malformed.
+        """
+        if len(data) > MOST_BYTES:
+            raise GateError(
+                "release manifest", expected=f"at most {MOST_BYTES:,} bytes", found=f"{len(data):,}"
+            )
+        signature.verify(data, signed, trusted)
+        manifest = Manifest.from_bytes(data)
+        if manifest.name != self.name:
+            raise GateError("this release is of another pipeline", expected=self.name, found=manifest.name)
+        if manifest.serial < self.highest and not allow_older:
+            raise GateError(
+                f"{self.name} {manifest.version} is older than what ran here",
+                expected=f"a serial from {self.highest}",
+                found=manifest.serial,
+                remedy="--allow-older takes it all the same; to go back to what ran before: edgeml rollback",
+            )
+        return manifest
+
+    def needed(self, manifest: Manifest) -> list[Entry]:
+        """Contents that are not here; those of the runtime are known once its listing is here."""
+        if manifest.runtime not in self.store:
+            return [Entry("runtime", manifest.runtime, 0), *self.store.missing(manifest.files)]
+        return self.store.missing([*manifest.files, *self._listing(manifest)])
+
+    def install(self, data: bytes, signed: bytes, manifest: Manifest) -> Slot:
+        """Lay a release out in a slot of its own, beside what runs.
+
+        Args:
+            data: the manifest, admitted before.
+            signed: its signature.
+            manifest: what it says.
+
+        Raises:
+            DeviceError: contents are missing, or the disk is full; what was there is untouched.
+        """
+        missing = self.needed(manifest)
+        if missing:
+            raise DeviceError(f"{self.name}: {len(missing)} contents are missing", remedy="deploy again")
+        name = f"{manifest.serial}-{digest_of(data)[:12]}"
+        there = self.slot(name)
+        if there is not None and there.verdict != "refused":
+            return there
+        self._require(sum(entry.size for entry in manifest.files))
+        self._lay_tree(manifest)
+        part = self._slots / f".{name}.part"
+        with _gone_unless_renamed(part):
+            self.store.lay_out(manifest.files, part / "app")
+            (part / "runtime").symlink_to(Path("../../../../trees") / manifest.runtime)
+            write_durably(part / _MANIFEST, data)
+            write_durably(part / _SIGNATURE, signed)
+            shutil.rmtree(self._slots / name, ignore_errors=True)
+            part.rename(self._slots / name)
+        sync_folder(self._slots)
+        slot = self.slot(name)
+        assert slot is not None, name
+        return slot
+
+    def try_out(self, slot: Slot) -> Trial:
+        """Make a slot the current one, on trial."""
+        current = self.current
+        trial = Trial(slot.name, current.name if current and current.name != slot.name else "", self.boot)
+        (slot.folder / _VERDICT).unlink(missing_ok=True)  # of another time
+        sync_folder(slot.folder)
+        _write(self._trial, {"slot": trial.slot, "back_to": trial.back_to, "boot": trial.boot})
+        self._switch(slot.name)
+        return trial
+
+    def confirm(self) -> None:
+        """The trial went well; after the next reboot the release has to show it once more."""
+        trial, slot = self.trial, self.current
+        if slot is None:
+            return
+        back_to = trial.back_to if trial is not None else slot.back_to
+        again = slot.verdict == "good" or (slot.verdict == "proving" and slot.boot != self.boot)
+        self._judge(slot.name, "good" if again else "proving", back_to=back_to)
+        if slot.manifest.serial > self.highest:
+            write_durably(self._highest, f"{slot.manifest.serial}\n".encode())
+        self._end_trial()
+
+    def go_back(self, reason: str) -> Slot | None:
+        """The current release does not work: what it took over from becomes the current one.
+
+        Args:
+            reason: for people.
+
+        Returns:
+            What runs now; None where a first release failed in its trial: the pipeline is then off.
+        """
+        slot, trial = self.current, self.trial
+        if slot is not None:
+            back_to = trial.back_to if trial is not None else slot.back_to
+            self._judge(slot.name, "refused", reason=reason, back_to=back_to)
+            if self.slot(back_to) is not None:
+                self._switch(back_to)
+            else:
+                self._current.unlink()
+                sync_folder(self.folder)
+        self._end_trial()
+        return self.current
+
+    def previous(self) -> Slot:
+        """What `edgeml rollback` goes back to.
+
+        Raises:
+            ConfigError: there is nothing.
+        """
+        current = self.current
+        found = self.slot(current.back_to) if current is not None and current.back_to else None
+        if found is None or found.verdict == "refused":
+            raise ConfigError(f"{self.name}: nothing to go back to", found="no other release that was good")
+        return found
+
+    def recover(self) -> Recovery:
+        """At boot, before the service starts: settle what a power cut or a crash left.
+
+        Returns:
+            What was done, and whether the current release has to be watched.
+        """
+        for part in self._slots.glob(".*.part"):
+            shutil.rmtree(part, ignore_errors=True)
+        trial, current = self.trial, self.current
+        if current is None or (trial is not None and trial.slot != current.name):
+            self._end_trial()  # it never began, or had ended
+            trial = None
+        if current is None:
+            return Recovery()
+        if trial is not None and current.verdict in ("proving", "good"):
+            self._end_trial()
+            trial = None
+        down = trial is not None and trial.boot != self.boot
+        back_to = trial.back_to if trial is not None else current.back_to
+        if (down or current.verdict == "refused") and self.slot(back_to) is not None:
+            reason = current.reason or f"{current.manifest.version} was on trial when the device went down"
+            self.go_back(reason)
+            return Recovery(went_back=True, reason=reason)
+        return Recovery(watch=current.verdict != "good")
+
+    def prune(self) -> int:
+        """Remove every release but the current one and what it would go back to; returns the bytes."""
+        current, trial = self.current, self.trial
+        kept = {current.name, current.back_to} if current is not None else set()
+        kept |= {trial.slot, trial.back_to} if trial is not None else set()
+        for slot in self.all():
+            if slot.name not in kept:
+                shutil.rmtree(slot.folder)
+        return self._sweep()
+
+    def remove(self) -> int:
+        """Remove the pipeline and what only it used; returns the bytes."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return self._sweep()
+
+    def _sweep(self) -> int:
+        """Trees and contents that no slot of any pipeline uses."""
+        others = [Slots(self.root, path.name, self.boot) for path in (self.root / "apps").glob("*")]
+        manifests = [slot.manifest for app in others for slot in app.all()]
+        used: list[Entry] = [entry for manifest in manifests for entry in manifest.files]
+        for runtime in {manifest.runtime for manifest in manifests}:
+            used.append(Entry("runtime", runtime, 0))
+            with contextlib.suppress(EdgeError):
+                used += read_listing(self.store.read(runtime, MOST_BYTES))
+        trees = {manifest.runtime for manifest in manifests}
+        for tree in (self.root / "trees").glob("*"):
+            if tree.name not in trees:
+                shutil.rmtree(tree, ignore_errors=True)
+        return self.store.sweep(used)
+
+    def _lay_tree(self, manifest: Manifest) -> None:
+        tree = self.root / "trees" / manifest.runtime
+        if tree.is_dir():
+            return
+        part = tree.with_name(f".{tree.name}.part")
+        with _gone_unless_renamed(part):
+            self.store.lay_out(self._listing(manifest), part)
+            part.rename(tree)
+        sync_folder(tree.parent)
+
+    def _listing(self, manifest: Manifest) -> tuple[Entry, ...]:
+        return read_listing(self.store.read(manifest.runtime, MOST_BYTES))
+
+    def _switch(self, name: str) -> None:
+        part = self._current.with_name(".current.part")
+        part.unlink(missing_ok=True)
+        part.symlink_to(Path("slots") / name)
+        part.replace(self._current)
+        sync_folder(self.folder)
+
+    def _judge(self, name: str, verdict: Verdict, *, reason: str = "", back_to: str = "") -> None:
+        folder = self._slots / name
+        if folder.is_dir():
+            facts = {"verdict": verdict, "reason": reason, "boot": self.boot, "back_to": back_to}
+            _write(folder / _VERDICT, facts)
+
+    def _end_trial(self) -> None:
+        self._trial.unlink(missing_ok=True)
+        sync_folder(self.folder)
+
+    def _require(self, wanted: int) -> None:
+        free = room(self.root)
+        if wanted > free:
+            raise DeviceError(
+                f"{self.root}: too little room",
+                expected=f"{wanted:,} bytes",
+                found=f"{free:,}",
+                remedy="make room; what runs now was not touched",
+            )
+
+
+@contextlib.contextmanager
+def _gone_unless_renamed(part: Path) -> Iterator[None]:
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        yield
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _write(file: Path, facts: dict[str, str]) -> None:
+    write_durably(file, (json.dumps(facts) + "\n").encode())
+
+
+def _facts(file: Path) -> dict[str, Any]:
+    """What is in one of our own small files; empty where there is none."""
+    try:
+        facts = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

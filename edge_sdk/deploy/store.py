@@ -1,0 +1,214 @@
+"""Contents by their sha256, on the device and on the host: what is there is whole, and is sent once.
+
+A content is received into a file of its own and gets its name only when its digest is right and it is on the
+disk, so that a cut at any moment leaves whole contents and leftovers that are swept away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from edge_sdk.deploy.manifest import Entry
+from edge_sdk.errors import DeviceError, GateError
+
+_CHUNK_BYTES = 1 << 20
+#: Room that is left to the rest of the system, bytes.
+SPARE_BYTES = 32 << 20
+
+
+class Store:
+    """A folder of contents.
+
+    Args:
+        folder: made when the first content comes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, digest: str) -> Path:
+        """Where a content is, or would be."""
+        return self.folder / digest[:2] / digest
+
+    def __contains__(self, digest: str) -> bool:
+        return self.path(digest).is_file()
+
+    def missing(self, files: Iterable[Entry]) -> list[Entry]:
+        """One file for each content that is not there."""
+        return list({entry.digest: entry for entry in files if entry.digest not in self}.values())
+
+    def add(self, source: BinaryIO, digest: str, size: int) -> None:
+        """Take a content; it is on the disk when this returns.
+
+        Args:
+            source: its bytes, and perhaps more behind them.
+            digest: its sha256.
+            size: its bytes.
+
+        Raises:
+            GateError: it is another content.
+            DeviceError: it ends too early, or cannot be written; nothing of it is left.
+        """
+        target = self.path(digest)
+        with _in_words(target), _part(target) as (file, part):
+            found, left = hashlib.sha256(), size
+            while left:
+                data = source.read(min(left, _CHUNK_BYTES))
+                if not data:
+                    raise DeviceError(f"content {digest[:12]}", expected=f"{size:,} bytes", found=size - left)
+                found.update(data)
+                file.write(data)
+                left -= len(data)
+            if found.hexdigest() != digest:
+                raise GateError(
+                    f"content {digest[:12]} is not what the release says",
+                    expected=digest,
+                    found=found.hexdigest(),
+                    remedy="it was damaged on its way, or somebody changed it: deploy again",
+                )
+            file.flush()
+            os.fsync(file.fileno())
+            part.replace(target)
+
+    def add_bytes(self, data: bytes) -> str:
+        """Take a content; returns its digest."""
+        import io
+
+        digest = hashlib.sha256(data).hexdigest()
+        if digest not in self:
+            self.add(io.BytesIO(data), digest, len(data))
+        return digest
+
+    def read(self, digest: str, most_bytes: int) -> bytes:
+        """A content, checked once more.
+
+        Raises:
+            DeviceError: it is not there, is larger, or was damaged.
+        """
+        path = self.path(digest)
+        with _in_words(path), path.open("rb") as file:
+            data = file.read(most_bytes + 1)
+        if len(data) > most_bytes or hashlib.sha256(data).hexdigest() != digest:
+            raise DeviceError(f"{path}: damaged", remedy="deploy again: it is sent anew")
+        return data
+
+    def lay_out(self, files: Iterable[Entry], folder: Path) -> None:
+        """Make a tree of contents that are all there; files share the store's disk space.
+
+        Args:
+            files: of the tree.
+            folder: new; it is complete and on the disk when this returns.
+
+        Raises:
+            DeviceError: a content is missing, or the tree cannot be written.
+        """
+        made = set()
+        with _in_words(folder):
+            folder.mkdir(parents=True)
+            for entry in files:
+                target = folder / entry.path
+                if target.parent not in made:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    made.add(target.parent)
+                _link(self.path(entry.digest), target, entry.mode)
+            sync_tree(folder)
+
+    def sweep(self, keep: Iterable[Entry]) -> int:
+        """Remove every content but those, and what was never whole; returns the bytes."""
+        wanted, freed = {entry.digest for entry in keep}, 0
+        for path in list(self.folder.glob("??/*")):
+            if path.name not in wanted:
+                freed += path.lstat().st_size
+                path.unlink()
+        return freed
+
+
+def sync_folder(folder: Path) -> None:
+    """Names in a folder are on the disk when this returns."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Names in a folder and in all below it are on the disk when this returns."""
+    for path, _, _ in os.walk(folder, topdown=False):
+        sync_folder(Path(path))
+
+
+def write_durably(file: Path, data: bytes, mode: int = 0o644) -> None:
+    """Replace a file: after a cut it is the old or the new one, whole.
+
+    Raises:
+        DeviceError: it cannot be written; the old one is there.
+    """
+    with _in_words(file), _part(file, mode) as (opened, part):
+        opened.write(data)
+        opened.flush()
+        os.fsync(opened.fileno())
+        part.replace(file)
+    sync_folder(file.parent)
+
+
+def room(folder: Path) -> int:
+    """Bytes that may be written there, beside what is left to the system."""
+    while not folder.exists():
+        folder = folder.parent
+    return max(0, shutil.disk_usage(folder).free - SPARE_BYTES)
+
+
+def _link(source: Path, target: Path, mode: int) -> None:
+    """A hard link where the permissions agree, else a copy: links share them."""
+    if stat.S_IMODE(source.stat().st_mode) == mode:
+        try:
+            os.link(source, target)
+            return
+        except OSError as error:  # another file system, or too many links
+            if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM):
+                raise
+    with source.open("rb") as content, target.open("xb") as copy:
+        shutil.copyfileobj(content, copy)
+        os.fchmod(copy.fileno(), mode)
+        copy.flush()
+        os.fsync(copy.fileno())
+
+
+@contextlib.contextmanager
+def _part(target: Path, mode: int = 0o644) -> Iterator[tuple[BinaryIO, Path]]:
+    """A file beside the target, gone afterwards unless it took the target's place."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
+            yield file, part
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (DeviceError, GateError):
+        raise
+    except OSError as error:
+        remedy = None
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            remedy = "make room; what runs now was not touched"
+        elif error.errno == errno.EROFS:
+            remedy = "mount it writable: sudo mount -o remount,rw /"
+        raise DeviceError(
+            f"{path}: cannot be written", found=error.strerror or error, remedy=remedy
+        ) from error
