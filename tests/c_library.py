@@ -17,7 +17,8 @@ from converters.c import library
 from converters.c.lower import Program, lower
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Wconversion", "-Werror")
-_SANITIZE = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+#: With every sanitizer on.
+GCC = ("gcc", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 _MAIN = """
 #include <stdio.h>
 #include "model.h"
@@ -41,9 +42,15 @@ def write(folder: Path, files: Mapping[str, str]) -> Path:
 
 
 class Compiled:
-    """A model as a program that reads inputs and writes outputs."""
+    """A model as a program that reads inputs and writes outputs.
 
-    def __init__(self, flatbuffer: bytes, folder: Path) -> None:
+    Args:
+        flatbuffer: the model.
+        folder: for what is built.
+        compiler: words of a command.
+    """
+
+    def __init__(self, flatbuffer: bytes, folder: Path, compiler: tuple[str, ...] = GCC) -> None:
         self.program: Program = lower(flatbuffer)
         graph = self.program.graph
         self._outputs = [graph.tensors[index] for index in graph.outputs]
@@ -52,13 +59,13 @@ class Compiled:
         (folder / "main.c").write_text(_main(len(graph.inputs), len(graph.outputs)))
         self.path = folder / "program"
         kernels = [
-            _object(Path(name).stem)
+            _object(Path(name).stem, compiler)
             for name in files
             if name.startswith("src/edgeml_") and name.endswith(".c")
         ]
         kernels = [kernel for kernel in kernels if kernel is not None]
         sources = ["main.c", source / "model.c"]
-        command = ["gcc", *STRICT, *_SANITIZE, "-I", source, *sources, *kernels, "-o", self.path]
+        command = [*compiler, *STRICT, "-I", source, *sources, *kernels, "-o", self.path]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
 
@@ -98,11 +105,11 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 
 
 @cache
-def _object(name: str) -> Path | None:
+def _object(name: str, compiler: tuple[str, ...]) -> Path | None:
     """A kernel, compiled once for all models of a run."""
     source = library.KERNELS / f"{name}.c"
     if not source.exists():
         return None
-    target = Path(_folder().name) / f"{name}.o"
-    subprocess.run(["gcc", *STRICT, *_SANITIZE, "-c", source, "-o", target], check=True)
+    target = Path(_folder().name) / f"{name}-{Path(compiler[0]).name}.o"
+    subprocess.run([*compiler, *STRICT, "-c", source, "-o", target], check=True)
     return target

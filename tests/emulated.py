@@ -18,6 +18,7 @@ from tests.c_library import STRICT, write
 
 _FOLDER = Path(__file__).parent / "firmware"
 _LINK = ("-nostartfiles", "-specs=nano.specs", "-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments")
+_LINK += ("-Wl,-z,noexecstack", "-Wl,--no-enum-size-warning")
 _TIMEOUT_S = 120
 
 
@@ -87,9 +88,23 @@ class Run:
 
 
 def run(
-    flatbuffer: bytes, core: Core, inputs: Sequence[NDArray[Any]], folder: Path, optimize: str = "-O2"
+    flatbuffer: bytes,
+    core: Core,
+    inputs: Sequence[NDArray[Any]],
+    folder: Path,
+    optimize: str = "-O2",
+    compiler: Sequence[str] = (),
 ) -> Run:
     """Build a model for a core, run it in QEMU, and measure.
+
+    Args:
+        flatbuffer: the model.
+        core: where it runs.
+        inputs: [n, …] each.
+        folder: for what is built.
+        optimize: flags.
+        compiler: words of a command that makes one object of the library's sources; GCC, one by one, if
+            none. GCC links what it makes.
 
     Raises:
         RuntimeError: the core met a fault, or stopped before its time.
@@ -102,15 +117,21 @@ def run(
     (folder / "all.ld").write_text(core.memory + (_FOLDER / "link.ld").read_text())
     common = ["arm-none-eabi-gcc", "-mthumb", *core.flags, *STRICT, optimize, "-ffunction-sections"]
     common += ["-fdata-sections", "-I", str(source), "-I", str(folder), *core.defines]
-    objects = []
-    for file in [*sorted(source.glob("*.c")), _FOLDER / "start.c"]:
-        target = folder / f"{file.stem}.o"
-        loose = ["-Wno-pedantic"] if file.parent == _FOLDER else []
-        subprocess.run([*common, *loose, "-c", str(file), "-o", str(target)], check=True)
-        objects.append(str(target))
+    files = [str(file) for file in sorted(source.glob("*.c"))]
+    if compiler:
+        objects = [str(folder / "library.o")]
+        words = [*compiler, *STRICT, optimize, "-I", str(source), "-c", *files, "-o", *objects]
+        subprocess.run(words, check=True)
+    else:
+        objects = [str(folder / f"{Path(file).stem}.o") for file in files]
+        for file, target in zip(files, objects, strict=True):
+            subprocess.run([*common, "-c", file, "-o", target], check=True)
+    entry = str(folder / "start.o")
+    command = [*common, "-Wno-pedantic", "-c", str(_FOLDER / "start.c"), "-o", entry]
+    subprocess.run(command, check=True)
     image = folder / "firmware.elf"
     subprocess.run(
-        [*common, *objects, *_LINK, "-T", str(folder / "all.ld"), "-o", str(image)],
+        [*common, *objects, entry, *_LINK, "-T", str(folder / "all.ld"), "-o", str(image)],
         check=True,
     )
     command = ["qemu-system-arm", "-M", core.machine, "-kernel", str(image), "-display", "none"]
@@ -130,7 +151,7 @@ def run(
         part = np.ascontiguousarray(found[:, start : start + tensor.bytes])
         outputs.append(part.view(tensor.dtype).reshape(len(found), *tensor.shape))
         start += tensor.bytes
-    flash, arena = _sizes(folder, objects[:-1])
+    flash, arena = _sizes(folder, objects)
     ticks = [int(row[1]) for row in rows if row]
     instructions = [round(count * core.instructions) for count in ticks]
     return Run(outputs, instructions, flash, arena, int(stack[1]))

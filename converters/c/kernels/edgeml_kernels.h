@@ -9,14 +9,26 @@
 #define EDGEML_KERNELS_H
 
 #include <stdint.h>
+
+/*
+ * With no system underneath (-ffreestanding, zig's targets) there may be no <string.h>, and a compiler makes calls of
+ * its functions rather than the one load that a copy of a word is: there they are asked for by the names that it knows.
+ */
+#if defined(__GNUC__) && defined(__STDC_HOSTED__) && !__STDC_HOSTED__
+#include <stddef.h>
+#define memcpy __builtin_memcpy
+#define memset __builtin_memset
+#else
 #include <string.h>
+#endif
 
 /*
  * Which files of a kernel are compiled: kernel_mve.c for vectors (Cortex-M55, M85), kernel_dsp.c for two products
  * at once (Cortex-M4, M7, M33), kernel.c for every other core. All give the same bits. Without optimization there are
- * too few registers for loops in assembly.
+ * too few registers for loops in assembly, and clang fails on vectors as arguments in registers that it may not use.
  */
-#if defined(__GNUC__) && defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#if defined(__GNUC__) && defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1) && \
+    (!defined(__clang__) || defined(__OPTIMIZE__) || defined(__ARM_PCS_VFP))
 #define EDGEML_MVE
 #elif defined(__GNUC__) && defined(__OPTIMIZE__) && defined(__ARM_FEATURE_SIMD32) && !defined(__ARM_BIG_ENDIAN)
 #define EDGEML_DSP
