@@ -15,6 +15,7 @@ from converters.c.batches import fix_batch
 from converters.c.fold import fold
 from converters.c.operation import Operation, Step, UnsupportedError
 from converters.c.operators import blocks, convolution, elementwise, movement, pooling, recurrent, unary
+from converters.c.refusal import Refusal, told
 from edge_sdk.errors import ModelError, first_of, one_line
 from edge_sdk.graph import Graph, read_graph
 
@@ -113,7 +114,7 @@ def lower(flatbuffer: bytes) -> Program:
         raise ModelError("the TFLite flatbuffer is damaged", found=one_line(error)) from error
     graph = kept.graph
     steps: list[Step] = []
-    against: list[str] = []
+    against: list[Refusal] = []
     for op in graph.ops:
         if not op.inputs and not op.outputs:
             continue  # folded
@@ -123,15 +124,15 @@ def lower(flatbuffer: bytes) -> Program:
                 outputs = [graph.tensors[index] for index in op.outputs]
                 raise UnsupportedError("has no kernel", *outputs)
             steps += lowering(Operation(op, graph, operators[op.index].builtinOptions, kept.handles))
-        except UnsupportedError as reason:
-            against.append(f"{costs.title(op)} {op.index} {reason}")
+        except UnsupportedError as refused:
+            against.append(Refusal(costs.title(op), op.index, refused.reason, refused.at_fault))
         except _DAMAGE as error:
-            against.append(f"{costs.title(op)} {op.index} is malformed: {one_line(error)}")
+            against.append(Refusal(costs.title(op), op.index, f"is malformed: {one_line(error)}"))
     if against:
         raise ModelError(
             "this model cannot become a C library",
             expected="an int8 model of the operators in docs/c-library.md",
-            found="; ".join(against),
+            found=told(against),
             remedy="convert it with --recipe int8, or use --to c-array with TFLite Micro",
         )
     used = {i for step in steps for i in (*step.inputs, step.output, *step.state)}

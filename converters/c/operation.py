@@ -18,11 +18,16 @@ _ACTIVATION = schema.ActivationFunctionType
 
 
 class UnsupportedError(Exception):
-    """Why one operator cannot become kernel calls; collected, so that all are named at once."""
+    """Why one operator cannot become kernel calls; collected, so that all are named at once.
+
+    Args:
+        reason: what is wrong.
+        at_fault: the tensors that are.
+    """
 
     def __init__(self, reason: str, *at_fault: Tensor) -> None:
-        tensors = ", ".join(f"{t.name} ({t.dtype} {list(t.shape)})" for t in at_fault)
-        super().__init__(f"{reason}: {tensors}" if tensors else reason)
+        self.reason, self.at_fault = reason, at_fault
+        super().__init__(reason)
 
 
 @dataclass(frozen=True, slots=True)
