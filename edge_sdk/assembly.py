@@ -119,7 +119,9 @@ class Assembly:
             for file, thinking in zip(pipeline.models, running.models, strict=True):
                 wanted = wanted_from(file, name)
                 thinking.each_device = thinking.each_device or (feed.many and feed.live)
-                feed.outlets.append(Outlet(feed, thinking.junction, pipeline.source_edge(part), wanted))
+                outlet = Outlet(feed, thinking.junction, pipeline.source_edge(part), wanted)
+                outlet.name, outlet.digest = thinking.name, thinking.inference.model.digest
+                feed.outlets.append(outlet)
             feeds.append(feed)
         return feeds
 

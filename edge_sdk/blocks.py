@@ -55,12 +55,14 @@ class Fault:
         samples: how many samples were read and thrown away with it.
         detail: one line for people.
         device: as in Block.
+        gap: something is missing before what this device sends next: no window spans it, and no smoothing.
     """
 
     reason: str
     samples: int = 0
     detail: str = ""
     device: str = ""
+    gap: bool = False
 
 
 class Ticks:

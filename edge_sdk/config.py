@@ -21,22 +21,24 @@ from edge_sdk.roster import RosterSettings
 from edge_sdk.watch import SensorSettings
 
 Settings = TypeVar("Settings")
+#: The targets of a model that runs in this process, and of one that firmware behind a source runs.
+HERE, IN_FIRMWARE = "host:", "source:"
 
 
 class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
     """``[model]``, or one of several ``[[model]]``: which model runs, where, and on what.
 
     Attributes:
-        file: the .tflite.
-        target: where it runs, ``host:?threads=2``.
+        file: the .tflite; none where firmware behind a source runs it and ``[contract]`` says what it is.
+        target: where it runs, ``host:?threads=2``; ``source:`` where firmware sends its predictions.
         name: what its predictions call it; default: the contract's name.
         when: which streams it gets, ``device == 'press-7'`` or ``source == 'imu'``; default: all.
         decision: keys that override those of ``[decision]`` and the contract, for this model.
         contract: what this model lacks; default: ``[contract]``.
     """
 
-    file: str
-    target: str = "host:"
+    file: str = ""
+    target: str = HERE
     name: str | None = None
     when: str | None = None
     decision: dict[str, Any] = {}
@@ -90,7 +92,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The whole file.
 
     Attributes:
-        model: ``[model]``, or several ``[[model]]``.
+        model: ``[model]``, or several ``[[model]]``; none where there is a ``[contract]``: of a model that
+            firmware behind a source runs.
         source: ``[[source]]``, at least one.
         sink: ``[[sink]]``; none means ``stdout:``.
         device: name for predictions whose source names none; default: the host's name.
@@ -143,6 +146,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         _refuse_unknown(where, "", tables, known)
         if isinstance(tables.get("model"), dict):
             tables["model"] = [tables["model"]]
+        if "model" not in tables and "contract" in tables:
+            tables["model"] = [{"target": IN_FIRMWARE}]
         for name, kind in (("source", From), ("sink", To)):
             if name in tables:
                 tables[name] = [
@@ -168,6 +173,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         for count, name in ((self.source, "source"), (self.model, "model")):
             if not count:
                 raise ConfigError(f"{where}: no {name}", expected=f"at least one [[{name}]]")
+        for model in self.model:
+            check_model(model, self.contract, where)
         for table in (self.decision, *(model.decision for model in self.model)):
             settings(DecisionSettings, table, f"{where}: [decision]")
         settings(SensorSettings, self.sensor, f"{where}: [sensor]")
@@ -202,6 +209,25 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             if isinstance(table, dict) and (table or name == "fusion"):
                 lines += _table(f"[{name}]", table)
         return "\n".join(lines)
+
+
+def check_model(model: ModelFile, contract: Mapping[str, Any] | None, where: str) -> None:
+    """See that there is a file, or that none is needed.
+
+    Args:
+        model: its table.
+        contract: that of the pipeline.
+        where: for the error.
+
+    Raises:
+        ConfigError: there is no file, and something must run here, or nothing says what the model is.
+    """
+    if not model.file and not (model.target == IN_FIRMWARE and (model.contract or contract)):
+        raise ConfigError(
+            f"{where}: a model without a file",
+            expected="file = 'model.tflite'",
+            remedy=f"or target = '{IN_FIRMWARE}' and a [contract], for firmware that infers by itself",
+        )
 
 
 def place(url: str, plugin: Any, folder: Path) -> str:

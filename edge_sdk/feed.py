@@ -17,6 +17,8 @@ from edge_sdk.contract import Input
 from edge_sdk.edges import Edge, EdgeSettings, Junction
 from edge_sdk.errors import EdgeError, Fatal, Retry, SpecError, one_line, unexpected
 from edge_sdk.ledger import Samples
+from edge_sdk.prediction import Prediction
+from edge_sdk.received import home_of
 from edge_sdk.roster import Roster, RosterSettings
 from edge_sdk.snapshot import SourceState
 
@@ -27,16 +29,16 @@ _SHOWN_S = 10.0
 
 @dataclass(slots=True, eq=False)
 class Arrival:
-    """A block or a fault on its way to a model.
+    """A block, a prediction or a fault on its way to a model.
 
     Attributes:
         item: what the source yielded.
-        number: counts the blocks of a device; a missing number is a gap.
+        number: counts the blocks of a device, and its predictions; a missing number is a gap.
         at_s: monotonic time at which it came.
         feed: where it came from.
     """
 
-    item: Block | Fault
+    item: Block | Fault | Prediction
     number: int
     at_s: float
     feed: Feed
@@ -44,7 +46,10 @@ class Arrival:
     @property
     def samples(self) -> int:
         """How many samples it stands for."""
-        return self.item.samples if isinstance(self.item, Fault) else len(self.item.samples)
+        item = self.item
+        if isinstance(item, Block):
+            return len(item.samples)
+        return item.samples if isinstance(item, Fault) else 0
 
 
 class Outlet:
@@ -55,6 +60,12 @@ class Outlet:
         junction: of the model.
         settings: what happens when the model is slower.
         wanted: whether the model takes the blocks of a device; None takes all.
+
+    Attributes:
+        name: of the model.
+        digest: of its file.
+        samples: those that never reached the model: read = dropped here.
+        received: predictions likewise.
     """
 
     def __init__(
@@ -64,15 +75,19 @@ class Outlet:
         settings: EdgeSettings,
         wanted: Callable[[str], bool] | None = None,
     ) -> None:
-        #: Samples that never reached the model: read = dropped here.
-        self.samples = Samples()
+        self.name = self.digest = ""
+        self.samples, self.received = Samples(), Samples()
         key = (lambda arrival: arrival.item.device) if feed.many else None
         self.edge: Edge[Arrival] = junction.edge(settings, self.dropped, key=key)
         self._wanted = wanted
 
+    def wants(self, device: str) -> bool:
+        """Whether the model takes what this device sends."""
+        return self._wanted is None or self._wanted(device)
+
     def put(self, arrival: Arrival) -> bool:
         """Hand it over; False when the model takes nothing any more."""
-        if self._wanted is not None and not self._wanted(arrival.item.device):
+        if not self.wants(arrival.item.device):
             return not self.edge.closed
         if self.edge.put(arrival):
             return True
@@ -82,8 +97,10 @@ class Outlet:
 
     def dropped(self, arrival: Arrival, reason: str) -> None:
         """Count what did not reach the model."""
-        self.samples.read += arrival.samples
-        self.samples.dropped["fault" if isinstance(arrival.item, Fault) else reason] += arrival.samples
+        if isinstance(arrival.item, Prediction):
+            self.received.drop(1, reason)
+        else:
+            self.samples.drop(arrival.samples, "fault" if isinstance(arrival.item, Fault) else reason)
 
 
 class Feed:
@@ -117,7 +134,8 @@ class Feed:
         #: Set when the first attempt to open the source is over, well or not.
         self.tried = threading.Event()
         self._open, self._on_end = open_source, on_end
-        self._numbers: Roster[list[int]] = Roster(devices, lambda device: [0])
+        #: Of each device's last block, and of its last prediction on each outlet.
+        self._numbers: Roster[list[int]] = Roster(devices, lambda device: [0] * (1 + len(self.outlets)))
         self._source: Any = None
         self._missed = self._reopened = self._samples = 0
         self._heard_s: float | None = None
@@ -224,7 +242,7 @@ class Feed:
         """After a break the next block of each device is not the neighbour of the last one."""
         if self._broken and not getattr(self._source, "resumed", False):
             for _, number in self._numbers:
-                number[0] += 1
+                _skip(number)
         self._broken = False
 
     def _read(self) -> None:
@@ -241,24 +259,56 @@ class Feed:
             number = self._numbers.get(item.device, now)
             if number is None:
                 return self._put(Fault("too_many_devices", len(item.samples), device=item.device))
-            # No window spans a silence; of many devices it is the way here that was silent, and each may have
-            # all that it sent.
-            number[0] += 2 if self._silent and not self.many else 1
+            self._hear(number, now)
+            number[0] += 1
             arrival = Arrival(item, number[0], now, self)
-            self._backoff.reset()
-            self._heard_s, self._silent = now, False
             self._block_s = len(item.samples) / item.rate_hz
         elif isinstance(item, Fault):
             item.device = item.device or self.device
             self.faults[item.reason] += 1
             self._silent = self._silent or item.reason == "silence"
             self.note(item)
+            number = self._numbers.peek(item.device)
+            if item.gap and number is not None:  # should the fault itself fall off its way, the gap stays
+                _skip(number)
             arrival = Arrival(item, 0, now, self)
+        elif isinstance(item, Prediction):
+            return self._pass_on(item, now)
         else:
-            raise SpecError(f"source {self.name}", expected="blocks", found=type(item).__name__)
+            raise SpecError(
+                f"source {self.name}", expected="blocks or predictions", found=type(item).__name__
+            )
         self._samples += arrival.samples
         taken = [outlet.put(arrival) for outlet in self.outlets]
         return any(taken) or not taken
+
+    def _pass_on(self, prediction: Prediction, now: float) -> bool:
+        """To the one model that it is of."""
+        prediction.device = prediction.device or self.device
+        homes = [outlet for outlet in self.outlets if outlet.wants(prediction.device)]
+        outlet = home_of(prediction, self._source, f"source {self.name}", homes) if homes else None
+        number = self._numbers.get(prediction.device, now)
+        if number is None:
+            if outlet is not None:
+                outlet.received.drop(1, "fault")
+            return self._put(Fault("too_many_devices", device=prediction.device))
+        self._hear(number, now)
+        if self.expected is not None and self.expected.rate_hz:
+            self._block_s = self.expected.hop / self.expected.rate_hz
+        if outlet is None:
+            return not all(outlet.edge.closed for outlet in self.outlets)
+        at = 1 + self.outlets.index(outlet)
+        number[at] += 1
+        return outlet.put(Arrival(prediction, number[at], now, self))
+
+    def _hear(self, number: list[int], now: float) -> None:
+        """Something came from a device, after a silence or not."""
+        # No window spans a silence; of many devices it is the way here that was silent, and each may have
+        # all that it sent.
+        if self._silent and not self.many:
+            _skip(number)
+        self._backoff.reset()
+        self._heard_s, self._silent = now, False
 
     def _note_retry(self, error: Retry) -> None:
         if not self.reopens:
@@ -278,6 +328,11 @@ class Feed:
         self._missed += int(getattr(source, "missed", 0))
         if hasattr(source, "close"):
             source.close()
+
+
+def _skip(number: list[int]) -> None:
+    """The next block of a device, and its next predictions, are no neighbours of the last."""
+    number[:] = [n + 1 for n in number]
 
 
 def _quietly(close: Callable[[], None]) -> None:

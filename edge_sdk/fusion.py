@@ -113,7 +113,7 @@ class Fusion:
             self._drop("fault", item.samples)
             yield Fault(item.reason, 0, item.detail, device)
             if source == self.clock and group is not None:
-                group.gap = group.gap or item.samples > 0
+                group.gap = group.gap or item.gap or item.samples > 0
             return
         self.samples.read += len(item.samples)
         if group is None:

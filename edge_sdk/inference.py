@@ -1,4 +1,7 @@
-"""Blocks in, predictions out: windows per device, the model, the decision, and the books of the samples."""
+"""Blocks in, predictions out: windows per device, the model, the decision, and the books of the samples.
+
+Predictions that were made elsewhere enter at the decision.
+"""
 
 from __future__ import annotations
 
@@ -40,11 +43,17 @@ class _Device:
     watched: Watched = field(default_factory=Watched)
     state: State | None = None
     number: int | None = None
+    """Of its last block."""
+    received: int | None = None
+    """Of its last prediction that a source brought."""
 
 
 @dataclass(slots=True)
 class _Due:
-    """A window that waits for its invoke and is kept in the stack, or a break between two windows."""
+    """A window that waits for its invoke and is kept in the stack, or what must come after such a window.
+
+    That is a break between two windows, or a prediction that was made elsewhere.
+    """
 
     device: _Device
     is_break: bool = False
@@ -53,6 +62,12 @@ class _Due:
     fault: str | None = None
     arrived_s: float = 0.0
     state: State | None = None
+    ready: Prediction | None = None
+
+    @property
+    def is_window(self) -> bool:
+        """Whether it is in the stack."""
+        return not self.is_break and self.ready is None
 
 
 class Inference:
@@ -68,6 +83,7 @@ class Inference:
 
     Attributes:
         samples: what became of every sample; balances after each call.
+        received: likewise of the predictions that were made elsewhere.
         faults: counted by reason.
         noticed: those of them that no source reported, but the look at its samples showed.
         invokes: how often the model ran; fewer than windows where several went in together.
@@ -90,7 +106,7 @@ class Inference:
         self.decision = decision or model.decision
         self.device = device
         self.run_id = run_id or os.urandom(8).hex()
-        self.samples = Samples()
+        self.samples, self.received = Samples(), Samples()
         self.faults: Counter[str] = Counter()
         self.noticed: Counter[str] = Counter()
         self.invokes = 0
@@ -178,16 +194,60 @@ class Inference:
         if self._stack is None or not stacked:
             return
         self.invokes += 1
-        states = [each.state for each in due if not each.is_break] if self._stateful else None
+        states = [each.state for each in due if each.is_window] if self._stateful else None
         predictions = iter(self.model.run_batch(self._stack[:stacked], states))
         for each in due:
             if each.is_break:
                 each.device.decision.reset()
                 continue
+            self.arrived_s = each.arrived_s
+            if each.ready is not None:
+                yield self._finished(each.ready, each.device)
+                continue
             prediction = next(predictions)
             prediction.time_s, prediction.wall_s, prediction.fault = each.time_s, each.wall_s, each.fault
-            self.arrived_s = each.arrived_s
             yield self._finished(prediction, each.device)
+
+    def receive(
+        self, prediction: Prediction, number: int | None = None, *, arrived_s: float = 0.0
+    ) -> Iterator[Prediction]:
+        """Take what this model said elsewhere, such as in firmware, and yield it as a prediction of this run.
+
+        The one that is given stays as it is. Behind windows that wait for `flush`, it waits, too.
+
+        Args:
+            prediction: its outputs, device, times, latency and fault.
+            number: counts the device's predictions; where one is missing, predictions were lost.
+            arrived_s: as in `push`.
+
+        Raises:
+            SpecError: its outputs are not those of the model.
+        """
+        said = self.model.interpret(prediction.outputs, prediction.latency_us)
+        said.time_s, said.wall_s = prediction.time_s, prediction.wall_s
+        device = self._devices.get(prediction.device or self.device, time.monotonic())
+        if device is None:
+            self._note(Fault("too_many_devices", device=prediction.device))
+            self.received.drop(1, "fault")
+            return
+        if number is not None and device.received is not None and number != device.received + 1:
+            self._start_over(device)
+        device.received = number
+        for fault in self._watch.heard(device.watched, device.name):
+            self._note(fault)
+        if not np.isfinite(said.outputs).all():
+            self._note(Fault("not_a_number", device=device.name))
+            self.received.drop(1, "fault")
+            self._start_over(device)
+            return
+        said.fault = prediction.fault or device.watched.fault
+        self.received.read += 1
+        self.received.used += 1
+        if self._due:
+            self._due.append(_Due(device, arrived_s=arrived_s, ready=said))
+        else:
+            self.arrived_s = arrived_s
+            yield self._finished(said, device)
 
     def fault(self, fault: Fault) -> None:
         """Count what a source could not read; the windows of that device start over."""
@@ -195,15 +255,17 @@ class Inference:
         self.samples.read += fault.samples
         self._drop("fault", fault.samples)
         device = self._devices.peek(fault.device or self.device)
-        if device is not None and fault.samples:
+        if device is not None and (fault.samples or fault.gap):
             self._break(device, "gap")
 
-    def refuse(self, block: Block, error: SpecError) -> None:
-        """Count a block that `push` refused as a fault of its device; the others need not suffer for it."""
-        self._note(Fault("spec", detail=str(error), device=block.device))
-        self.samples.read += len(block.samples)
-        self._drop("fault", len(block.samples))
-        device = self._devices.peek(block.device or self.device)
+    def refuse(self, item: Block | Prediction, error: SpecError) -> None:
+        """Count what `push` or `receive` refused as a fault of its device; the others need not suffer."""
+        self._note(Fault("spec", detail=str(error), device=item.device))
+        if isinstance(item, Block):
+            self.samples.drop(len(item.samples), "fault")
+        else:
+            self.received.drop(1, "fault")
+        device = self._devices.peek(item.device or self.device)
         if device is not None:
             self._break(device, "gap")
 
@@ -281,7 +343,7 @@ class Inference:
         prediction.device, prediction.run_id, prediction.model = device.name, self.run_id, self.model.name
         prediction.sequence = device.sequence
         device.sequence += 1
-        if self.on_latency is not None:
+        if self.on_latency is not None and prediction.latency_us:
             self.on_latency(prediction.latency_us)
         return device.decision.apply(prediction)
 
@@ -289,12 +351,16 @@ class Inference:
         dropped = device.windows.reset()
         self.samples.pending -= dropped
         self._drop(reason, dropped)
+        self._start_over(device)
+        if self._stateful:
+            device.state = self.model.new_state()
+
+    def _start_over(self, device: _Device) -> None:
+        """What comes next is not the neighbour of what was decided on last."""
         if self._due:
             self._due.append(_Due(device, is_break=True))
         else:
             device.decision.reset()
-        if self._stateful:
-            device.state = self.model.new_state()
 
     def _note(self, fault: Fault) -> None:
         self.faults[fault.reason] += 1

@@ -22,6 +22,18 @@ class Samples:
     pending: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
 
+    def drop(self, count: int, reason: str) -> None:
+        """Read, and dropped at once."""
+        if count:
+            self.read += count
+            self.dropped[reason] += count
+
+    def write_off(self, read_before: int, count: int) -> None:
+        """What was to be read when something failed, and is in no other place now, is a fault."""
+        if self.read == read_before:
+            self.read += count
+        self.dropped["fault"] += self.read - self.used - self.pending - sum(self.dropped.values())
+
     def add(self, other: Samples) -> None:
         """Count another account's samples here, too."""
         for reason, count in tuple(other.dropped.items()):
@@ -81,6 +93,8 @@ class Ledger:
         samples: those of all models together.
         models: the same for each model, where there are several.
         fusion: what became of the samples of several sensors that were joined; None where none were.
+        received: what became of the predictions that sources brought: *used* are those that went on to the
+            decision and count among the predictions; None where none came.
         sinks: by name.
         faults: counted by reason.
         lost_in_crash: what the run before, which crashed, had made and neither kept nor delivered, by sink.
@@ -94,6 +108,7 @@ class Ledger:
     sinks: dict[str, SinkAccount] = field(default_factory=dict)
     models: dict[str, Samples] = field(default_factory=dict)
     fusion: Samples | None = None
+    received: Samples | None = None
     lost_in_crash: dict[str, int] = field(default_factory=dict)
     faults: Counter[str] = field(default_factory=Counter)
 
@@ -104,6 +119,7 @@ class Ledger:
             self.samples.balanced
             and all(samples.balanced for samples in self.models.values())
             and (self.fusion is None or self.fusion.balanced)
+            and (self.received is None or self.received.balanced)
             and self.predictions == self.delivered + self.queued + self.lost
             and min(self.delivered, self.queued, self.lost) >= 0
             and all(account.balanced for account in self.sinks.values())
@@ -115,6 +131,7 @@ class Ledger:
             **self.samples.as_dict(),
             **({"models": {n: s.as_dict() for n, s in self.models.items()}} if self.models else {}),
             **({"fusion": self.fusion.as_dict()} if self.fusion else {}),
+            **({"received": self.received.as_dict()} if self.received else {}),
             "predictions": self.predictions,
             "delivered": self.delivered,
             "queued": self.queued,

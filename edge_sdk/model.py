@@ -13,7 +13,7 @@ from edge_sdk.answer import Answer
 from edge_sdk.blocks import Block, Fault
 from edge_sdk.closing import Closing
 from edge_sdk.contract import Contract, DecisionSettings, Tensor
-from edge_sdk.errors import SpecError
+from edge_sdk.errors import SpecError, one_line
 from edge_sdk.interface import Interface
 from edge_sdk.prediction import Prediction
 from edge_sdk.targets import open_target
@@ -22,7 +22,7 @@ from edge_sdk.tensors import State
 if TYPE_CHECKING:
     from os import PathLike
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from edge_sdk.batching import Batches
     from edge_sdk.runtimes import Runtime
@@ -236,6 +236,31 @@ class Model(Closing):
             predictions += self._answer.predictions(values, latency_us)
         return predictions
 
+    def interpret(self, outputs: ArrayLike, latency_us: float = 0.0) -> Prediction:
+        """What outputs mean that this model gave elsewhere, such as in firmware; without decision.
+
+        Args:
+            outputs: float32, the primary output without its batch axis; or every output, one behind the other
+                in the order of `outputs`.
+            latency_us: what the inference took there, µs.
+
+        Raises:
+            SpecError: other outputs than this model has.
+        """
+        try:
+            values = np.asarray(outputs, np.float32).ravel()
+        except (TypeError, ValueError) as error:
+            raise SpecError(f"{self.name}: outputs", expected="numbers", found=one_line(error)) from error
+        sizes = [math.prod(port.window_shape) for port in self.runtime.outputs]
+        if len(sizes) > 1 and values.size == sum(sizes):
+            start = sum(sizes[: self._primary])
+            values = values[start : start + sizes[self._primary]]
+        if values.size != sizes[self._primary]:
+            raise SpecError(
+                f"{self.name}: outputs", expected=f"{sizes[self._primary]} numbers", found=values.size
+            )
+        return self._predicted(values.reshape(self._out.window_shape), latency_us)
+
     def scores(self, windows: NDArray[Any]) -> NDArray[np.float32]:
         """The raw outputs of many windows, run one by one as a device would.
 
@@ -249,27 +274,35 @@ class Model(Closing):
         return np.stack(outputs) if outputs else np.empty((0, len(self.labels)), np.float32)
 
     def stream(
-        self, source: Iterable[Block | Fault], decision: DecisionSettings | None = None
+        self, source: Iterable[Block | Fault | Prediction], decision: DecisionSettings | None = None
     ) -> Iterator[Prediction]:
         """Predictions for a stream of blocks, with decision, in the caller's thread.
 
         Args:
-            source: a source, or any iterable of blocks; windows are kept per device.
+            source: a source, or any iterable of blocks, or of predictions that this model gave elsewhere;
+                windows are kept per device.
             decision: instead of the contract's.
 
         Raises:
-            SpecError: the blocks' channels or rate are not the model's.
+            SpecError: the blocks' channels or rate, or the predictions' outputs, are not the model's.
+            ModelError: the predictions are of another model.
         """
         from edge_sdk.inference import Inference
+        from edge_sdk.received import home_of
 
         if self.contract is not None and hasattr(source, "expect"):
             source.expect(self.contract.input)
         inference = Inference(self, decision)
         for item in source:
-            if isinstance(item, Fault):
+            if isinstance(item, Block):
+                yield from inference.push(item)
+            elif isinstance(item, Prediction):
+                home_of(item, source, "the source", [self])
+                yield from inference.receive(item)
+            elif isinstance(item, Fault):
                 inference.fault(item)
             else:
-                yield from inference.push(item)
+                raise SpecError("the source", expected="blocks or predictions", found=type(item).__name__)
 
     def close(self) -> None:
         """Release the runtime."""

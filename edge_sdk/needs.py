@@ -42,6 +42,7 @@ class Hardware:
 #: was never loaded its name means nothing, and what is plugged in later would stay forbidden.
 HARDWARE: Final[Mapping[str, Hardware]] = {
     "serial": Hardware("dialout"),
+    "mcu": Hardware("dialout"),
     "i2c": Hardware("i2c", ("char-89",)),
     "gpio": Hardware("gpio", ("char-gpiochip",)),
     "iio": Hardware("iio", ("char-iio",), sysfs=True),
@@ -94,7 +95,7 @@ def needs_of(pipeline: Pipeline, file: Path, name: str, user: str | None) -> Nee
     config = pipeline.config
     needs = Needs(jit=any("runtime=tensorflow" in model.target for model in config.model))
     reads = {"the configuration": file, "Python": Path(sys.executable), "edgeml": Path(edge_sdk.__file__)}
-    reads |= {f"the model {model.file}": file.parent / model.file for model in config.model}
+    reads |= {f"the model {model.file}": file.parent / model.file for model in config.model if model.file}
     parts: list[tuple[str, str, Any]] = [("sources", part.source, part.options) for part in pipeline.sources]
     parts += [("sinks", part.sink, part.options) for part in pipeline.sinks]
     for group, url, given in parts:

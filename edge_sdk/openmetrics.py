@@ -99,6 +99,19 @@ PIPELINE: Final = (
         lambda now: now.ledger.samples.dropped,
         "reason",
     ),
+    Metric(
+        "edgeml_received_predictions",
+        "counter",
+        "Predictions that came from firmware.",
+        lambda now: now.ledger.received.read if now.ledger.received else None,
+    ),
+    Metric(
+        "edgeml_received_predictions_dropped",
+        "counter",
+        "Of them, never decided on, by reason.",
+        lambda now: now.ledger.received.dropped if now.ledger.received else {},
+        "reason",
+    ),
     Metric("edgeml_faults", "counter", "Faults of sensors.", lambda now: now.ledger.faults, "reason"),
     Metric("edgeml_predictions", "counter", "Predictions made.", lambda now: now.ledger.predictions),
     Metric(
@@ -139,7 +152,12 @@ MODEL: Final = (
         lambda part: part.invoke,
         bounds_s=_INVOKE_S,
     ),
-    Metric("edgeml_model_windows", "counter", "Windows that went through.", lambda part: part.windows),
+    Metric(
+        "edgeml_model_windows",
+        "counter",
+        "Windows that went through, here or in firmware.",
+        lambda part: part.windows,
+    ),
     Metric("edgeml_model_batches", "counter", "Invokes of the runtime.", lambda part: part.batches),
     Metric("edgeml_model_devices", "gauge", "Devices with a window.", lambda part: part.devices),
     Metric("edgeml_model_device_bytes", "gauge", "Memory for one of them.", lambda part: part.device_bytes),

@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 
 from edge_sdk import assembly, plugins
 from edge_sdk.assembly import name_of
-from edge_sdk.config import Config, From, ModelFile, To, settings
+from edge_sdk.config import HERE, IN_FIRMWARE, Config, From, ModelFile, To, check_model, settings
 from edge_sdk.contract import DecisionSettings
 from edge_sdk.edges import EdgeSettings
 from edge_sdk.errors import ConfigError
@@ -42,7 +42,7 @@ class Pipeline:
 
     Args:
         model: a loaded model, or a file to load at the start of the run; or a list of them.
-        sources: URLs, open sources, iterables of blocks, or `From` with an edge policy.
+        sources: URLs, open sources, iterables of blocks or of predictions, or `From` with an edge policy.
         sinks: URLs, open sinks, functions of a prediction, or `To` with a ``when``.
         decision: keys that override the contract's, or all of them.
         device: name for predictions whose source names none; default: the host's name.
@@ -112,9 +112,7 @@ class Pipeline:
         Raises:
             ConfigError: a part is a Python object, which no file can name.
         """
-        if any(
-            model is not None and not file.file for model, file in zip(self._loaded, self.models, strict=True)
-        ):
+        if any(not file.file and file.target != IN_FIRMWARE for file in self.models):
             raise ConfigError("a loaded model cannot stand in a file", remedy="give the pipeline its path")
         for part in (*(s.source for s in self.sources), *(s.sink for s in self.sinks)):
             if not isinstance(part, str):
@@ -180,8 +178,10 @@ class Pipeline:
         for nth, file in enumerate(self.models):
             if self._loaded[nth] is None:
                 own = file.contract or self._contract
+                check_model(file, self._contract, "[model]")
                 contract = parse_contract(own, where="[contract]") if own else None
-                model = Model.load(self._folder / file.file, target=file.target, contract=contract)
+                path = self._folder / file.file if file.file else ""
+                model = Model.load(path, target=self._target_of(file), contract=contract)
                 model.name = file.name or model.name
                 self._loaded[nth] = model
         models = [model for model in self._loaded if model is not None]
@@ -280,6 +280,15 @@ class Pipeline:
         """Whether a source's devices are named by whoever sends."""
         return self._says(part, "many")
 
+    def predicts(self, part: From) -> bool:
+        """Whether a source yields predictions and no blocks."""
+        return self._says(part, "predicts")
+
+    def _target_of(self, file: ModelFile) -> str:
+        """Where a model runs: no runtime is loaded where no samples can come."""
+        only_predictions = all(self.predicts(part) for part in self.sources)
+        return IN_FIRMWARE if file.target == HERE and only_predictions else file.target
+
     def _says(self, part: From, trait: str) -> bool:
         """What a source is: its class says so, or, where that depends on options, a class method."""
         plugin = self.plugin(part)
@@ -302,7 +311,8 @@ class Pipeline:
                 plugins.check_url("sources", source.source, dict(source.options))
             elif not isinstance(source.source, Iterable):
                 raise ConfigError(
-                    f"source {name_of(source.source)}", expected="a URL, a source or an iterable of blocks"
+                    f"source {name_of(source.source)}",
+                    expected="a URL, a source or an iterable of blocks or predictions",
                 )
         for sink in self.sinks:
             assembly.check_edge(sink)

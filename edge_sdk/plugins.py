@@ -21,17 +21,21 @@ Delivery = Literal["direct", "outbox", "actuator"]
 
 @runtime_checkable
 class Source(Protocol):
-    """Yields blocks until it is exhausted or closed.
+    """Yields blocks, or predictions of firmware that infers by itself, until it is exhausted or closed.
 
     A plug-in's class takes the URL's location first and its options as keyword arguments with defaults.
     Reads must time out: `close`, from another thread, ends the iteration within a second. It may also have
 
     - ``expect(input)``: is told what the model was trained with, as some wires tell neither rate nor names;
-    - ``missed``: deadlines that it missed so far;
+    - ``missed``: deadlines that it missed so far, or what was lost on the way to it;
+    - ``predicts = True`` on the class: it yields predictions and no blocks: no runtime need be loaded;
+    - ``digest``: of the model that the firmware runs, ``sha256:…``, known with the first prediction: they go
+      to the model of that digest, and it is an error when there is none;
     - ``resumed``: opened again, it goes on where the one before broke off, and nothing is missing between;
     - ``many = True`` on the class: its devices are named by whoever sends, so that what is wrong with one is
       a fault of that one, and the queue to the model is shared fairly;
-    - ``live_with(**options)`` and ``many_with(**options)``, class methods, where that depends on its options;
+    - ``live_with(**options)``, ``many_with(**options)``, ``predicts_with(**options)``, class methods, where
+      that is up to its options;
     - ``location_is_path = True`` on the class: its location is seen from the folder of the edgeml.toml;
       ``path_options = ("ca", "cert")``: so are the files that these options name;
     - ``preflight(location, input, **options)``, a class method: raises what `edgeml check` should report.
@@ -40,7 +44,7 @@ class Source(Protocol):
     live: bool
     """Whether samples come in real time, so that waiting for a slow model would lose them at the sensor."""
 
-    def __iter__(self) -> Iterator[Block | Fault]: ...
+    def __iter__(self) -> Iterator[Block | Fault | Prediction]: ...
 
     def close(self) -> None:
         """End the iteration soon; may be called twice, and from any thread."""

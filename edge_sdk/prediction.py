@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from edge_sdk.blocks import boottime_s
+
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 #: Of a float32; NaN and infinity are not below it.
 _LARGEST = float(np.finfo(np.float32).max)
@@ -76,6 +79,36 @@ class Prediction:
             "latency_us": round(self.latency_us, 1),
             "outputs": [_number(float(output)) for output in np.ravel(self.outputs)],
         }
+
+    @classmethod
+    def of(
+        cls,
+        outputs: ArrayLike,
+        *,
+        device: str = "",
+        time_s: float | None = None,
+        wall_s: float | None = None,
+        latency_us: float = 0.0,
+        model: str = "",
+    ) -> Self:
+        """What a source yields whose firmware infers by itself; what it means, the run fills in.
+
+        Args:
+            outputs: float32, the output that answers, without its batch axis; of a model with several
+                outputs also all of them, one behind the other.
+            device: who measured it; empty means the pipeline's own device name.
+            time_s: boot-clock time of the window's last sample, s; default: now.
+            wall_s: the same on the wall clock, s since the epoch; default: now, less the age by `time_s`.
+            latency_us: the inference on the device, µs; 0 where it is not known.
+            model: the name of the model, where the pipeline has several.
+        """
+        now_s = boottime_s()
+        time_s = now_s if time_s is None else time_s
+        wall_s = time.time() - (now_s - time_s) if wall_s is None else wall_s
+        values = np.asarray(outputs, np.float32)
+        said = cls(None, None, None, values, device, time_s=time_s, wall_s=wall_s, model=model)
+        said.latency_us = latency_us
+        return said
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

@@ -69,7 +69,7 @@ def _model_facts(pipeline: Pipeline, model: Model) -> dict[str, Any]:
         "rate_hz": model.rate_hz,
         "channels": list(model.channels),
         "labels": list(model.labels),
-        "runtime": f"{model.runtime.name} {model.runtime.version}",
+        "runtime": f"{model.runtime.name} {model.runtime.version}".rstrip(),
         "decision": dataclasses.asdict(pipeline.settings(model)),
     }
 

@@ -186,11 +186,14 @@ class Running:
         ledger.predictions = self.books.predictions  # last: what comes meanwhile must not be missing there
         ledger.sinks = {delivery.name: delivery.shelf.account for delivery in self.deliveries}
         ledger.delivered = ledger.predictions - ledger.lost - ledger.queued
+        received = Samples()
         for nth, model in enumerate(self.models):
             samples = Samples()
-            outlets = [feed.outlets[nth].samples for feed in self.feeds if nth < len(feed.outlets)]
-            for part in (model.inference.samples, *outlets):
-                samples.add(part)
+            outlets = [feed.outlets[nth] for feed in self.feeds if nth < len(feed.outlets)]
+            for books in (model.inference.samples, *(outlet.samples for outlet in outlets)):
+                samples.add(books)
+            for books in (model.inference.received, *(outlet.received for outlet in outlets)):
+                received.add(books)
             ledger.samples.add(samples)
             ledger.faults += model.inference.noticed
             if len(self.models) > 1:
@@ -199,6 +202,8 @@ class Running:
                 ledger.fusion = ledger.fusion or Samples()
                 ledger.fusion.add(model.fusion.samples)
                 ledger.faults += model.fusion.faults
+        if received.read:
+            ledger.received = received
         for feed in self.feeds:
             ledger.faults += feed.faults
         if self.outbox is not None:
@@ -207,7 +212,8 @@ class Running:
 
     def _settled_ledger(self) -> Ledger:
         ledger = self.ledger()
-        for samples in (ledger.samples, *ledger.models.values(), *filter(None, [ledger.fusion])):
+        some = filter(None, (ledger.fusion, ledger.received))
+        for samples in (ledger.samples, *ledger.models.values(), *some):
             samples.settle()
         return ledger
 

@@ -179,7 +179,7 @@ def _models(now: Snapshot, rates: Rates, width: int) -> Section:
     heads = (("windows/s", 10), ("p50", 9), ("p99", 9), ("devices", 8), ("batch", 7))
     rows = []
     for model in now.models:
-        batch = model.windows / model.batches if model.batches else 0.0
+        batch = (model.windows - model.received) / model.batches if model.batches else 0.0
         values = (
             (per_second(rates.of(f"model {model.name}")), ""),
             (short(model.invoke.quantile(0.5)), ""),
@@ -241,6 +241,14 @@ def _books(now: Snapshot, rates: Rates) -> Iterator[Line]:
         (f" = {count(samples.used)} used + {count(samples.pending)} pending + ", _DIM),
         (f"{count(dropped)} dropped", "yellow" if dropped else _DIM),
     ]
+    if (received := books.received) is not None:
+        dropped = sum(received.dropped.values())
+        yield [
+            ("RECEIVED     ", _HEAD),
+            (f"{count(received.read)} predictions of firmware", ""),
+            (f" = {count(received.used)} decided + {count(received.pending)} pending + ", _DIM),
+            (f"{count(dropped)} dropped", "yellow" if dropped else _DIM),
+        ]
     yield [
         ("PREDICTIONS  ", _HEAD),
         (f"{count(books.predictions)}", ""),

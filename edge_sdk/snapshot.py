@@ -76,11 +76,12 @@ class ModelState:
         digest: of its file.
         invoke: the runtime's time for one window, µs.
         batches: how many invokes there were; fewer than windows where several went in together.
-        windows: how many windows went through.
+        windows: how many windows went through, here or in firmware.
         devices: device ids that it keeps a window for.
         device_bytes: memory that one of them takes, bytes.
         labels: how often each label came.
         troubled: what is wrong with a sensor now, by device.
+        received: predictions that firmware made with it; they count among the windows.
     """
 
     name: str
@@ -93,6 +94,7 @@ class ModelState:
     device_bytes: int = 0
     labels: Counter[str] = field(default_factory=Counter)
     troubled: Mapping[str, str] = field(default_factory=dict)
+    received: int = 0
 
 
 @dataclass(slots=True)

@@ -132,6 +132,7 @@ def health(now: Snapshot) -> dict[str, Any]:
         "ledger": {
             "balanced": books.balanced,
             "samples": books.samples.read,
+            "received": books.received.read if books.received else 0,
             "predictions": books.predictions,
             "delivered": books.delivered,
             "queued": books.queued,

@@ -95,6 +95,7 @@ class Thinking:
             inference.device_bytes,
             self.labels.copy(),
             dict(inference.troubled),
+            inference.received.used,
         )
 
     def _run(self) -> None:
@@ -145,28 +146,36 @@ class Thinking:
     def _process(self, arrival: Arrival, *, together: bool) -> None:
         self._feed = arrival.feed
         item = arrival.item
-        if self.fusion is not None:
+        if self.fusion is not None and not isinstance(item, Prediction):
             for fused in self.fusion.take(arrival.feed.name, item, arrival.at_s, arrival.number):
                 self._infer(fused, None, arrival, together=together)
         else:
             self._infer(item, arrival.number, arrival, together=together)
 
-    def _infer(self, item: Block | Fault, number: int | None, arrival: Arrival, *, together: bool) -> None:
+    def _infer(
+        self, item: Block | Fault | Prediction, number: int | None, arrival: Arrival, *, together: bool
+    ) -> None:
         inference = self.inference
-        if isinstance(item, Fault):
+        if isinstance(item, Block):
+            account, count = inference.samples, len(item.samples)
+            run = inference.gather if together else inference.push
+            predictions = run(item, number, live=arrival.feed.live, arrived_s=arrival.at_s)
+        elif isinstance(item, Prediction):
+            account, count = inference.received, 1
+            predictions = inference.receive(item, number, arrived_s=arrival.at_s)
+        else:
             inference.fault(item)
             return
-        read = inference.samples.read
-        run = inference.gather if together else inference.push
+        read = account.read
         try:
-            self._send(run(item, number, live=arrival.feed.live, arrived_s=arrival.at_s))
+            self._send(predictions)
         except SpecError as error:
-            if not arrival.feed.many or inference.samples.read != read:
-                self._account(read, len(item.samples))
+            if not arrival.feed.many or account.read != read:
+                account.write_off(read, count)
                 raise
             inference.refuse(item, error)
         except Exception:
-            self._account(read, len(item.samples))
+            account.write_off(read, count)
             raise
 
     def _send(self, predictions: Iterator[Prediction]) -> None:
@@ -198,18 +207,11 @@ class Thinking:
         if self._feed is not None:
             self._feed.note(fault)
 
-    def _account(self, read_before: int, count: int) -> None:
-        """A block that the model failed on: what is not accounted for is a fault."""
-        samples = self.inference.samples
-        if samples.read == read_before:
-            samples.read += count
-        samples.dropped["fault"] += (
-            samples.read - samples.used - samples.pending - sum(samples.dropped.values())
-        )
-
     def _write_off(self, arrivals: Sequence[Arrival]) -> None:
         """Arrivals that were read and will not be looked at any more."""
-        samples = self.inference.samples
+        inference = self.inference
         for arrival in arrivals:
-            samples.read += arrival.samples
-            samples.dropped["stopped"] += arrival.samples
+            if isinstance(arrival.item, Prediction):
+                inference.received.drop(1, "stopped")
+            else:
+                inference.samples.drop(arrival.samples, "stopped")

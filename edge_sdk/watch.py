@@ -88,6 +88,7 @@ class SensorWatch:
             tolerance = wanted.rate_tolerance if wanted else 0.0
         self._tolerance = tolerance
         self._window = wanted.window if wanted else window
+        self._hop_s = wanted.hop / wanted.rate_hz if wanted and wanted.rate_hz else 0.0
         window_s = wanted.window / wanted.rate_hz if wanted and wanted.rate_hz else 2.0
         self._jitter_s = max(1.0, window_s / 2) if settings.jitter_s is None else settings.jitter_s
 
@@ -137,6 +138,12 @@ class SensorWatch:
                 yield from self._turned(device, "stuck", stuck, detail, block.device)
         if live:
             yield from self._timing(device, block, count)
+
+    def heard(self, device: Watched, name: str) -> Iterator[Fault]:
+        """A prediction came from a device; its samples were nowhere near."""
+        device.span_s = self._hop_s
+        if "silence" in device.active:
+            yield from self._turned(device, "silence", False, "", name)
 
     def silent(self, device: Watched, name: str, for_s: float) -> Iterator[Fault]:
         """A fault when one of many devices has said nothing for so long, or for three of its blocks."""

@@ -16,6 +16,7 @@ from edge_sdk.cli import json_option, print_json
 from edge_sdk.errors import ConfigError, DeviceError, EdgeError, Fatal
 
 if TYPE_CHECKING:
+    from edge_sdk.ledger import Samples
     from edge_sdk.pipeline import Pipeline, Report
     from edge_sdk.session import Session
 
@@ -178,7 +179,7 @@ def _run(session: Session, duration_s: float | None, once: bool) -> Report:
 
 def _with_summary(error: EdgeError) -> EdgeError:
     report = getattr(error, "report", None)
-    if report is not None and report.ledger.samples.read:
+    if report is not None and (report.ledger.samples.read or report.ledger.received):
         click.echo(summary(report), err=True)
     return error
 
@@ -203,6 +204,7 @@ def summary(report: Report) -> str:
         f" ledger {'balanced' if ledger.balanced else 'NOT balanced: please report this'}",
         f"  samples      {samples.read} read = {samples.used} used + {samples.pending} pending"
         f" + {sum(samples.dropped.values())} dropped{_reasons(samples.dropped)}",
+        *_received(ledger.received),
         f"  predictions  {ledger.predictions} = {ledger.delivered} delivered + {ledger.queued} queued"
         f" + {ledger.lost} lost",
     ]
@@ -214,7 +216,8 @@ def summary(report: Report) -> str:
             f" + {account.queued} queued + {dropped}"
         )
     if report.predictions:
-        lines.append(f"  inference    {_latency(report.latency_us)}")
+        if report.latency_us["max"]:  # firmware may not say
+            lines.append(f"  inference    {_latency(report.latency_us)}")
         lines.append(f"  to the sink  {_latency(report.block_to_sink_us)}")
     for name, count in (
         ("faults", ledger.faults),
@@ -225,6 +228,17 @@ def summary(report: Report) -> str:
         if count:
             lines.append(f"  {name:<12} {count if isinstance(count, int) else _reasons(count)[2:-1]}")
     return "\n".join(lines)
+
+
+def _received(received: Samples | None) -> list[str]:
+    """Predictions of firmware, where there were any."""
+    if received is None:
+        return []
+    dropped = sum(received.dropped.values())
+    return [
+        f"  received     {received.read} predictions of firmware = {received.used} decided"
+        f" + {dropped} dropped{_reasons(received.dropped)}"
+    ]
 
 
 def _reasons(counts: dict[str, int]) -> str:

@@ -91,7 +91,7 @@ def test_without_a_sink_predictions_are_printed():
         ),
         (("[decision]", "[sensor]\nstuck_s='x'\n[decision]"), r"\[sensor\]: Expected `float`"),
         (('device = "press-7"', "device = "), "not TOML"),
-        (('file = "motion.tflite"', ""), "missing required field `file`"),
+        (('file = "motion.tflite"', ""), "a model without a file: expected file = "),
     ],
 )
 def test_a_mistake_is_named_with_what_was_meant(change, message):

@@ -308,7 +308,7 @@ def test_a_bug_in_a_source_ends_the_run_in_one_line_after_the_drain(model):
 
 def test_something_else_than_a_block_is_named(model):
     error, _ = failing(Pipeline(model, [[1, 2]], [Plugin()]), SpecError)
-    assert "expected blocks, found int" in str(error)
+    assert "expected blocks or predictions, found int" in str(error)
 
 
 def test_blocks_of_other_channels_end_the_run_with_a_balanced_ledger(model):
