@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_sdk.errors import DeviceError, Retry
+from firmware_bridge.assembler import Assembler
 from firmware_bridge.crash import board_fault
 from firmware_bridge.messages import read_fault, read_number
 from firmware_bridge.patience import Patience
 from firmware_bridge.ports import Port
 from firmware_bridge.protocol import ANSWER, REASONS, Code, Deframer, Message, ProtocolError, Type
-from firmware_bridge.streaming import Assembler
+
+#: Until a request is sent again before anything was measured: any, a RUN, and for each byte at 9600 baud, s.
+_ANSWER_S, _RUN_S, _BYTE_S = 0.25, 1.0, 0.001
+#: Never sooner than this, s.
+_LEAST_S = 0.02
 
 
 class SessionLostError(Exception):
@@ -74,6 +80,7 @@ class Dialogue:
         self._deframer = Deframer()
         self._tag = secrets.randbelow(1 << 16)
         self._fault: DeviceError | None = None
+        self._patiences: dict[tuple[int, int], Patience] = {}
 
     def request(self, kind: Type, argument: int = 0, body: bytes = b"") -> Message:
         """A new request, with a tag of its own."""
@@ -81,15 +88,15 @@ class Dialogue:
         return Message(kind, argument, self._tag, self.session, body)
 
     def ask(
-        self, request: Message, patience: Patience, limit_s: float, tensors: Sequence[bytes] = ()
+        self, request: Message, limit_s: float, *, tensors: Sequence[bytes] = (), carried: int = 0
     ) -> Message:
         """The answer to a request, which is sent again and again, the same bytes each time.
 
         Args:
             request: of `request`; one that was answered may be asked again.
-            patience: how long an answer takes.
             limit_s: until it must have come, s.
             tensors: that the seal of a RUN is over.
+            carried: bytes of tensors in request and answer.
 
         Raises:
             SessionLostError: the board was reset.
@@ -97,28 +104,27 @@ class Dialogue:
             Retry: no answer in time, or the connection broke.
             DeviceError: the board refuses, or met a fault.
         """
-        frame = request.encode(tensors)
-        self._fault = None
+        frame, patience = request.encode(tensors), self._patience(request, carried, limit_s)
+        if request.type == Type.HELLO:
+            self._fault = None
         heard = self._counters.bytes_received
-        asked_s = time.monotonic()
-        for attempt in range(1 << 30):
+        until_s = time.monotonic() + limit_s
+        for attempt in itertools.count():
             sent_s = time.monotonic()
-            left_s = asked_s + limit_s - sent_s
-            if attempt and left_s <= 0:
+            if attempt and sent_s >= until_s:
                 break
             self._counters.retransmissions += attempt > 0
             self._counters.frames_sent += 1
             self._counters.bytes_sent += len(frame)
             self._port.write(frame)
-            answer = self._await(request, sent_s + min(patience.wait_s, max(left_s, 0.0)))
+            answer = self._await(request, min(sent_s + patience.wait_s, until_s))
             if answer is None:
                 patience.silent()
-            elif answer.type != Type.ERROR:
-                if not attempt:
-                    patience.answered(time.monotonic() - sent_s)
-                return answer
-            else:
+            elif answer.type == Type.ERROR:
                 _refuse(request, answer)
+            else:
+                patience.answered(time.monotonic() - sent_s, attempt)
+                return answer
         if self._fault is not None:
             raise self._fault
         found = self._counters.bytes_received - heard
@@ -128,6 +134,14 @@ class Dialogue:
             found=f"{found} bytes that are none" if found else "nothing",
             remedy="is it connected, powered, flashed with the bridge's firmware, and the baud rate right?",
         )
+
+    def _patience(self, request: Message, carried: int, limit_s: float) -> Patience:
+        """Of requests of this type and size: a slow line takes long for large ones."""
+        key = request.type, carried
+        if key not in self._patiences:
+            first_s = _RUN_S if request.type == Type.RUN else _ANSWER_S + carried * _BYTE_S
+            self._patiences[key] = Patience(first_s, _LEAST_S, limit_s / 4)
+        return self._patiences[key]
 
     def listen(self, timeout_s: float) -> bool:
         """Take stream messages for so long, or until anything came; whether a good frame did.

@@ -23,6 +23,7 @@ _UNITS: tuple[Literal["ns", "instructions"], ...] = ("ns", "instructions")
 _DTYPES = ("int8", "int16", "float32")
 #: HELLO's argument: facts, the core's name, and from here on the tensors.
 PART_FACTS, PART_CORE, PART_TENSORS = 0, 1, 2
+_MOST_TENSORS = 256 - PART_TENSORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +147,9 @@ def chunk(number: int, offset: int, third: int, data: bytes = b"") -> bytes:
     return _CHUNK.pack(number, offset, third) + data
 
 
-def read_chunk(body: bytes) -> tuple[int, int, int, bytes]:
-    """What `chunk` was given.
-
-    Raises:
-        ProtocolError: it is too short.
-    """
-    number, offset, third = _read(_CHUNK, body)
-    return number, offset, third, body[_CHUNK.size :]
+def read_chunk(body: bytes) -> bytes:
+    """The bytes of a chunk, as they came: they may be wrong, and only RUN's seal tells."""
+    return body[_CHUNK.size :]
 
 
 def read_number(body: bytes) -> int:
@@ -178,6 +174,8 @@ def read_facts(body: bytes) -> tuple[Hello, int, int]:
     version, inputs, outputs, unit, payload, abilities, top, bottom, arena, digest = _read(_FACTS, body)
     if unit >= len(_UNITS) or not bottom or not top or not payload:
         raise ProtocolError(f"ticks of {top}/{bottom} of unit {unit}, payload of {payload} bytes")
+    if inputs + outputs > _MOST_TENSORS:
+        raise ProtocolError(f"{inputs} inputs and {outputs} outputs")
     name = _text(body[_FACTS.size :])
     return (
         Hello(

@@ -4,33 +4,50 @@ from __future__ import annotations
 
 
 class Patience:
-    """The retransmission timer of TCP: what answers took so far, and how much that varied.
+    """A retransmission timer as that of TCP: what answers took so far, and how much that varied.
 
-    An answer to a request that was sent twice says nothing, because it may be to either; after each silence
-    the wait doubles until an answer tells better.
+    An answer to a request that was sent twice says nothing, because it may be to either. After each silence
+    the wait doubles. One silence is taken for a loss and forgotten with the answer; several in a row, for a
+    line that is slow: the wait stays long until an answer tells better.
 
     Args:
         first_s: before anything was measured, s.
         least_s: the shortest wait, s.
         limit_s: the longest, s.
 
+    Attributes:
+        wait_s: until the request is sent again, s.
+
     Source: RFC 6298; Karn and Partridge, 1987.
     """
 
     def __init__(self, first_s: float, least_s: float, limit_s: float) -> None:
-        self.wait_s = first_s
         self._least_s, self._limit_s = least_s, limit_s
+        self._estimate_s = self.wait_s = min(first_s, limit_s)
         self._mean_s = self._deviation_s = 0.0
 
-    def answered(self, took_s: float) -> None:
-        """An answer came to a request that was sent once."""
+    def silent(self) -> None:
+        """No answer came in time."""
+        self.wait_s = min(self.wait_s * 2, self._limit_s)
+
+    def answered(self, took_s: float, silences: int) -> None:
+        """An answer came.
+
+        Args:
+            took_s: since the request was sent last, s.
+            silences: how often it had been sent before.
+        """
+        if silences > 1:
+            self._estimate_s = self.wait_s
+        elif not silences:
+            self._measure(took_s)
+        self.wait_s = self._estimate_s
+
+    def _measure(self, took_s: float) -> None:
         if self._mean_s:
             self._deviation_s += (abs(took_s - self._mean_s) - self._deviation_s) / 4
             self._mean_s += (took_s - self._mean_s) / 8
         else:
             self._mean_s, self._deviation_s = took_s, took_s / 2
-        self.wait_s = min(max(self._mean_s + 4 * self._deviation_s, self._least_s), self._limit_s)
-
-    def silent(self) -> None:
-        """None came in time."""
-        self.wait_s = min(self.wait_s * 2, self._limit_s)
+        wait_s = self._mean_s + 4 * self._deviation_s
+        self._estimate_s = min(max(wait_s, self._least_s), self._limit_s)

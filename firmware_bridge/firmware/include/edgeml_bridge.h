@@ -79,6 +79,9 @@ typedef struct edgeml_model {
 #ifndef EDGEML_MAX_PAYLOAD
 #define EDGEML_MAX_PAYLOAD 1024
 #endif
+#if EDGEML_MAX_PAYLOAD < 64 || EDGEML_MAX_PAYLOAD > 65000
+#error "EDGEML_MAX_PAYLOAD: expected 64 to 65000 bytes"
+#endif
 
 /* Of a frame, beside the payload: head, number, offset, total, CRC-16. */
 #define EDGEML_FRAME_OVERHEAD 22

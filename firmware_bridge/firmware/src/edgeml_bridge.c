@@ -24,9 +24,12 @@ void edgeml_bridge_init(edgeml_bridge *bridge, const edgeml_port *port, const ed
 
 int edgeml_bridge_streams(const edgeml_bridge *bridge) { return bridge->streams; }
 
+/* At most 255 bytes of a text. */
 static void add_text(edgeml_message *answer, const char *text) {
   answer->body = (const uint8_t *)text;
-  answer->body_bytes = (uint32_t)strlen(text);
+  while (text[answer->body_bytes] != 0 && answer->body_bytes < 255) {
+    ++answer->body_bytes;
+  }
 }
 
 static void add_facts(const edgeml_bridge *bridge, edgeml_message *answer) {
