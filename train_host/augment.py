@@ -92,6 +92,53 @@ class Scaling(keras.layers.Layer):  # type: ignore[misc]
         return x * keras.random.uniform(shape, 1 - self.share, 1 + self.share, seed=self.seeds)
 
 
+class Shift(keras.layers.Layer):  # type: ignore[misc]
+    """Moves each window by a number of samples of its own, up to `share` of its length to either side.
+
+    What leaves at one end comes in at the other: a recording that silence surrounds stays whole.
+    """
+
+    def __init__(self, share: float, seed: int) -> None:
+        super().__init__()
+        self.share = share
+        self.seeds = keras.random.SeedGenerator(seed)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """float32 [n, window, channels] -> the same shape."""
+        if not training:
+            return x
+        window = x.shape[1]
+        reach = self.share * window
+        by = keras.random.uniform((ops.shape(x)[0], 1), -reach, reach, seed=self.seeds)
+        return _taken(x, ops.mod(ops.arange(window)[None] + ops.cast(ops.round(by), "int32"), window))
+
+
+class Speed(keras.layers.Layer):  # type: ignore[misc]
+    """Plays each window 1 ± `share` times as fast, around its middle; its first and last sample go on."""
+
+    def __init__(self, share: float, seed: int) -> None:
+        super().__init__()
+        self.share = share
+        self.seeds = keras.random.SeedGenerator(seed)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """float32 [n, window, channels] -> the same shape."""
+        if not training:
+            return x
+        last = x.shape[1] - 1
+        rate = keras.random.uniform((ops.shape(x)[0], 1), 1 - self.share, 1 + self.share, seed=self.seeds)
+        place = ops.clip((ops.arange(last + 1, dtype="float32")[None] - last / 2) * rate + last / 2, 0, last)
+        before = ops.floor(place)
+        share = ops.cast(place - before, x.dtype)[..., None]
+        first = ops.cast(before, "int32")
+        return _taken(x, first) * (1 - share) + _taken(x, ops.minimum(first + 1, last)) * share
+
+
+def _taken(x: Any, places: Any) -> Any:
+    """The samples at these places: float32 [n, window, channels], int32 [n, window] -> as the first."""
+    return ops.take_along_axis(x, places[..., None], axis=1)
+
+
 def _rotation(config: Config, channels: Sequence[Channel], statistics: Statistics, seed: int) -> Any:
     return Rotation(triplets(channels, config.triplets), math.radians(config.rotation_deg), seed)
 
@@ -104,8 +151,22 @@ def _scaling(config: Config, channels: Sequence[Channel], statistics: Statistics
     return Scaling(config.scaling, seed)
 
 
+def _shift(config: Config, channels: Sequence[Channel], statistics: Statistics, seed: int) -> Any:
+    return Shift(config.shift, seed)
+
+
+def _speed(config: Config, channels: Sequence[Channel], statistics: Statistics, seed: int) -> Any:
+    return Speed(config.speed, seed)
+
+
 Maker = Callable[[Config, Sequence[Channel], Statistics, int], Any]
-TABLE: dict[str, Maker] = {"rotation": _rotation, "jitter": _jitter, "scaling": _scaling}
+TABLE: dict[str, Maker] = {
+    "rotation": _rotation,
+    "jitter": _jitter,
+    "scaling": _scaling,
+    "shift": _shift,
+    "speed": _speed,
+}
 
 
 def build(config: Config, channels: Sequence[Channel], statistics: Statistics) -> list[Any]:

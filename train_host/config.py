@@ -39,6 +39,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         triplets: channels that rotate together, such as ``[["ax", "ay", "az"]]``; None finds them by name.
         jitter: noise of ``jitter``, as a share of each channel's standard deviation.
         scaling: largest change of ``scaling``, as a share.
+        shift: largest shift of ``shift``, as a share of the window.
+        speed: largest change of ``speed``, as a share.
         decision: what the contract says about turning predictions into events.
     """
 
@@ -59,6 +61,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     triplets: tuple[tuple[str, str, str], ...] | None = None
     jitter: float = 0.05
     scaling: float = 0.1
+    shift: float = 0.1
+    speed: float = 0.1
     decision: DecisionSettings = DecisionSettings()
 
     def as_dict(self) -> dict[str, Any]:
@@ -148,6 +152,8 @@ def _check(where: str, config: Config) -> None:
         (0 <= config.rotation_deg <= 180, "rotation_deg", "0 to 180", config.rotation_deg),
         (config.jitter >= 0, "jitter", "0 or more", config.jitter),
         (0 <= config.scaling < 1, "scaling", "0 to 1", config.scaling),
+        (0 <= config.shift <= 1, "shift", "0 to 1", config.shift),
+        (0 <= config.speed < 1, "speed", "0 to 1", config.speed),
         (0 <= decision.threshold <= 1, "decision: threshold", "0 to 1", decision.threshold),
         (decision.smooth >= 1, "decision: smooth", "at least 1", decision.smooth),
     ]

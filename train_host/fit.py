@@ -55,7 +55,12 @@ def fit(dataset: Dataset, prepared: Prepared, config: Config, report: Report = l
     train, validation = prepared.train, prepared.validation
     name = architectures.choose(config.arch, dataset.layout)
     model = architectures.build(
-        name, train.x.shape[1:], len(dataset.labels), prepared.statistics, config.model
+        name,
+        train.x.shape[1:],
+        len(dataset.labels),
+        prepared.statistics,
+        config.model,
+        rate_hz=dataset.rate_hz,
     )
     layers = augment.build(config, dataset.channels, prepared.statistics)
     # the saved model is the inner one, so that augmentation never reaches the device

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_sdk import recordings as files
 from edge_sdk.contract import Channel
@@ -32,6 +33,7 @@ class Request:
         group: of all recordings; None means the file's name up to its last underscore.
         pattern: a regular expression with groups named label, group, id, searched in the path without suffix.
         group_is: what a group is.
+        pad_s: what is shorter is filled up to so many seconds, with zeros at both ends; None: nothing is.
         replace: an existing dataset folder may be replaced.
     """
 
@@ -46,6 +48,7 @@ class Request:
     group_is: str = "group"
     licence: str = ""
     replace: bool = False
+    pad_s: float | None = None
 
 
 def find(sources: Sequence[Path]) -> tuple[list[Path], list[Path]]:
@@ -100,7 +103,9 @@ def run(
             _check_rate(path, signal, facts.rate_hz)
             label, group, name = _names(path, request, pattern)
             # as it is where nothing changes: the file keeps its time column, coding and digest
-            content = path if chosen is signal else Signal(chosen.samples, facts.rate_hz, chosen.channels)
+            samples = _filled(chosen, round((request.pad_s or 0) * (facts.rate_hz or 0)))
+            is_kept = chosen is signal and samples is signal.samples
+            content = path if is_kept else Signal(samples, facts.rate_hz, chosen.channels)
             suffix = ".npz" if path.suffix.lower() in {".npz", ".wav"} else ".csv"
             yield NewRecording(content, label, group, name, suffix=suffix)
             on_file(path)
@@ -173,6 +178,14 @@ def _select(path: Path, signal: Signal, channels: tuple[Channel, ...]) -> Signal
         )
     columns = [found.index(name) for name in wanted]
     return Signal(np.ascontiguousarray(signal.samples[..., columns]), signal.rate_hz, wanted, signal.time_s)
+
+
+def _filled(signal: Signal, length: int) -> NDArray[np.float32]:
+    """The samples between zeros, or the samples themselves where there are enough."""
+    missing = length - len(signal.samples)
+    if signal.is_image or missing <= 0:
+        return signal.samples
+    return np.pad(signal.samples, ((missing // 2, missing - missing // 2), (0, 0)))
 
 
 def _check_rate(path: Path, signal: Signal, rate_hz: float | None) -> None:

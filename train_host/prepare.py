@@ -21,6 +21,8 @@ AUGMENTATIONS = {
     "rotation": "turns three-axis sensors by one random rotation, as if the device were worn askew",
     "jitter": "adds a little white noise to each channel",
     "scaling": "makes whole windows a little weaker or stronger",
+    "shift": "moves windows in time; what leaves at one end comes in at the other",
+    "speed": "plays windows a little slower or faster, which makes voices lower or higher",
 }
 
 

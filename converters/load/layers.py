@@ -21,13 +21,20 @@ _MOST_NUMBERS = 128 << 20
 def every(model: Any) -> Iterator[Any]:
     """Every layer and operation, those of nested models included."""
     yield from model._flatten_layers(include_self=False)
-    yield from getattr(model, "operations", ())
+    for layer in model._flatten_layers():
+        yield from getattr(layer, "operations", ())
 
 
 def preprocessing(model: Any) -> tuple[str, ...]:
     """Names of the layers that prepare the input, whatever operators they become."""
-    found = (layer.name for layer in every(model) if ".preprocessing." in type(layer).__module__)
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(layer.name for layer in every(model) if _prepares(layer)))
+
+
+def _prepares(layer: Any) -> bool:
+    """Whether it learned nothing: a layer made for that, or a model in the model that has no weights."""
+    if ".preprocessing." in type(layer).__module__:
+        return True
+    return bool(getattr(layer, "operations", ())) and not layer.weights
 
 
 def needs_fixed_batch(keras: Any, model: Any) -> bool:

@@ -74,6 +74,26 @@ def test_jitter_is_as_strong_as_each_channel_moves() -> None:
     np.testing.assert_allclose(noise.std(axis=(0, 1)), np.array(STATISTICS.std) * 0.1, rtol=0.1)
 
 
+def test_shift_turns_a_window_round() -> None:
+    moved = np.asarray(layer("shift", shift=0.2)(X, training=True))  # type: ignore[operator]
+    by = [
+        next(n for n in range(-5, 6) if np.array_equal(np.roll(one, -n, axis=0), other))
+        for one, other in zip(X, moved, strict=True)
+    ]
+    assert len(set(by)) > 5
+
+
+def test_speed_changes_the_pitch_around_the_middle() -> None:
+    time = np.arange(2001, dtype=np.float32)
+    waves = np.tile(np.cos((time - 1000) / 10)[None, :, None], (32, 1, 7)).astype(np.float32)
+    played = np.asarray(layer("speed", speed=0.2)(waves, training=True))[:, :, 0]  # type: ignore[operator]
+    np.testing.assert_allclose(played[:, 1000], 1, atol=1e-6)
+    bins = np.abs(np.fft.rfft(played * np.hanning(2001), 1 << 16)).argmax(axis=1)
+    rates = bins * 2 * np.pi / (1 << 16) * 10
+    assert 0.79 < rates.min() < 0.9
+    assert 1.1 < rates.max() < 1.21
+
+
 def test_scaling_multiplies_a_whole_window_by_one_number() -> None:
     scaled = np.asarray(layer("scaling", scaling=0.2)(X, training=True))  # type: ignore[operator]
     factors = scaled / X

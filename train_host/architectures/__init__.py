@@ -30,6 +30,9 @@ TABLE = {
     "cnn1d": Architecture(
         "cnn1d", "TC", "1-D convolutions over time: motion, vibration, other sensor signals"
     ),
+    "ds_cnn": Architecture(
+        "ds_cnn", "TC", "keyword spotting: separable convolutions over a log-mel spectrogram in the graph"
+    ),
     "cnn2d": Architecture("cnn2d", "HWC", "2-D convolutions over small images"),
 }
 
@@ -62,6 +65,8 @@ def build(
     classes: int,
     statistics: Statistics,
     options: dict[str, Any] | None = None,
+    *,
+    rate_hz: float | None = None,
 ) -> Any:
     """An uncompiled Keras model with normalisation at its start and softmax at its end.
 
@@ -71,6 +76,7 @@ def build(
         classes: number of labels.
         statistics: of the training windows, for the normalisation.
         options: keyword options of the family's `build`.
+        rate_hz: of the recordings, for a family that has an option of that name.
 
     Raises:
         ConfigError: an unknown option, or a window too short for it.
@@ -83,8 +89,9 @@ def build(
             raise ConfigError(
                 f"architecture {name!r}: option {key!r}", expected=expected, remedy=suggestion(key, known)
             )
+    given = {"rate_hz": rate_hz} if "rate_hz" in known else {}
     try:
-        return function(shape, classes, statistics, **(options or {}))
+        return function(shape, classes, statistics, **{**given, **(options or {})})
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"architecture {name!r} cannot be built", found=error, remedy="see [model]"

@@ -10,6 +10,9 @@ import click
 
 from edge_sdk.cli import json_option, print_json
 
+#: No recording is filled up to more, s.
+_LONGEST_S = 3600.0
+
 
 @click.group(
     epilog="\b\nExample:\n  edgeml data import measured/ -o data --rate-hz 50 --channels ax:g,ay:g,az:g\n"
@@ -39,6 +42,9 @@ def command() -> None:
 @click.option("--label", help="Label of all recordings. Default: the folder that a file lies in.")
 @click.option("--group", help="Group of all recordings. Default: the file's name up to its last underscore.")
 @click.option("--pattern", help="A regular expression with groups named label, group, id for the path.")
+@click.option(
+    "--pad-s", type=float, help="Fill shorter recordings up to so many seconds, with zeros at both ends."
+)
 @click.option("--name", help="Name of the dataset. Default: the folder's.")
 @click.option("--group-is", default="group", show_default=True, help="What a group is: person, machine, day.")
 @click.option("--licence", default="", help="Licence of the data, and whoever must be named.")
@@ -48,6 +54,7 @@ def import_(
     sources: tuple[Path, ...],
     channels: str | None,
     rate_hz: float | None,
+    pad_s: float | None,
     force: bool,
     as_json: bool,
     **facts: Any,
@@ -61,8 +68,12 @@ def import_(
 
     if rate_hz is not None and not 0 < rate_hz < float("inf"):
         raise ConfigError("--rate-hz", expected="a positive rate", found=rate_hz)
+    if pad_s is not None and not 0 < pad_s <= _LONGEST_S:
+        raise ConfigError("--pad-s", expected=f"more than 0, at most {_LONGEST_S:g}", found=pad_s)
     chosen = importing.parse_channels(channels) if channels else ()
-    request = importing.Request(sources=sources, channels=chosen, rate_hz=rate_hz, replace=force, **facts)
+    request = importing.Request(
+        sources=sources, channels=chosen, rate_hz=rate_hz, replace=force, pad_s=pad_s, **facts
+    )
     paths, others = importing.find(sources)
     with click.progressbar(length=len(paths), label="importing", file=sys.stderr) as bar:
         dataset = importing.run(request, paths, lambda path: bar.update(1))

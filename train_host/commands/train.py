@@ -27,7 +27,7 @@ from edge_sdk.cli import json_option, print_json
 @click.option("--window", type=int, help="Samples in a window. Default: two seconds.")
 @click.option("--hop", type=int, help="Samples from one window to the next. Default: half a window.")
 @click.option("--epochs", type=int, help="At most so many. Default: 30.")
-@click.option("--augment", help="Any of rotation, jitter, scaling; with commas between them.")
+@click.option("--augment", help="Names from --list, with commas between them.")
 @click.option("--seed", type=int, help="Of split, weights, shuffling and augmentation. Default: 0.")
 @click.option("--folds", type=int, default=0, help="Cross-validate by group, so many times.")
 @click.option("--list", "show_list", is_flag=True, help="Show architectures and augmentations.")

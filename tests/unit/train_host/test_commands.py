@@ -96,6 +96,7 @@ def test_train_lists_what_there_is(capsys: Any) -> None:
     assert set(json.loads(edgeml(capsys, "train", "--list", "--json")[1])["architectures"]) == {
         "cnn1d",
         "cnn2d",
+        "ds_cnn",
     }
 
 

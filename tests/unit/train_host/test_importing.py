@@ -126,3 +126,24 @@ def test_what_is_no_recording_is_left_out_and_named(raw: Path) -> None:
 def test_channels_that_cannot_be_meant_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="--channels"):
         parse_channels(text)
+
+
+def test_short_recordings_are_filled_up_with_silence_at_both_ends(tmp_path: Path) -> None:
+    folder = tmp_path / "raw/yes"
+    folder.mkdir(parents=True)
+    for name, n in (("short", 5), ("long", 30)):
+        with wave.open(str(folder / f"{name}_1.wav"), "wb") as file:
+            file.setparams((1, 2, 20, 0, "NONE", ""))
+            file.writeframes(np.full(n, 16384, "<i2").tobytes())
+    dataset = import_(tmp_path / "raw", output=tmp_path / "d", pad_s=0.5)
+    found = {recording.group: dataset.read(recording).samples[:, 0] for recording in dataset.recordings}
+    assert found["short"].tolist() == [0, 0, *[0.5] * 5, 0, 0, 0]
+    assert found["long"].tolist() == [0.5] * 30
+    assert (dataset.folder / "recordings/yes/long_1.wav").exists()  # as it was
+    assert dataset.rate_hz == 20
+
+
+def test_images_are_not_filled_up(tmp_path: Path) -> None:
+    made = pictures(tmp_path / "made")
+    dataset = import_(made.folder / "recordings", output=tmp_path / "d", pad_s=2.0)
+    assert dataset.read(dataset.recordings[0]).samples.shape == (12, 12, 1)
