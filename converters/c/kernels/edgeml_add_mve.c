@@ -16,6 +16,16 @@ static inline int32x4_t rescale(int32x4_t value, int32_t multiplier, int32_t shi
   return vqrdmulhq_n_s32(vshlq_r_s32(value, shift), multiplier);
 }
 
+/* What becomes of four elements of each operand, within the limits of int8. */
+static inline int32x4_t four(const edgeml_add_t *layer, int32x4_t a, int32x4_t b) {
+  const int32x4_t from_a = vshlq_n_s32(vaddq_n_s32(a, layer->offset_a), 20);
+  const int32x4_t from_b = vshlq_n_s32(vaddq_n_s32(b, layer->offset_b), 20);
+  const int32x4_t one = rescale(from_a, layer->multiplier_a, layer->shift_a);
+  const int32x4_t two = rescale(from_b, layer->multiplier_b, layer->shift_b);
+  const int32x4_t sum = layer->sign > 0 ? vaddq_s32(one, two) : vsubq_s32(one, two);
+  return edgeml_int8(vaddq_n_s32(rescale(sum, layer->multiplier, layer->shift), layer->offset));
+}
+
 void edgeml_add(const edgeml_add_t *layer, const int8_t *a, const int8_t *b, int8_t *output) {
   const edgeml_add_t here = *layer; /* which no store to the output can change */
   const int32_t size = here.box.size[EDGEML_AXES - 1];
@@ -26,14 +36,17 @@ void edgeml_add(const edgeml_add_t *layer, const int8_t *a, const int8_t *b, int
   for (int32_t row = 0; row < here.box.rows; ++row) {
     const edgeml_place_t place = edgeml_row(&layer->box, row);
     const int8_t *at_a = a + place.a, *at_b = b + place.b;
-    for (int32_t left = size; left > 0; left -= 4, at_a += 4 * step_a, at_b += 4 * step_b) {
+    int32_t left = size;
+    if (step_a == 1 && step_b == 1) {
+      for (; left >= 4; left -= 4, at_a += 4, at_b += 4, y += 4) {
+        vstrbq_s32(y, four(&here, vldrbq_s32(at_a), vldrbq_s32(at_b)));
+      }
+    }
+    for (; left > 0; left -= 4, at_a += 4 * step_a, at_b += 4 * step_b) {
       const mve_pred16_t lanes = vctp32q((uint32_t)left);
-      const int32x4_t from_a = vaddq_n_s32(vldrbq_gather_offset_z_s32(at_a, places_a, lanes), here.offset_a);
-      const int32x4_t from_b = vaddq_n_s32(vldrbq_gather_offset_z_s32(at_b, places_b, lanes), here.offset_b);
-      const int32x4_t one = rescale(vshlq_n_s32(from_a, 20), here.multiplier_a, here.shift_a);
-      const int32x4_t two = rescale(vshlq_n_s32(from_b, 20), here.multiplier_b, here.shift_b);
-      const int32x4_t sum = here.sign > 0 ? vaddq_s32(one, two) : vsubq_s32(one, two);
-      vstrbq_p_s32(y, edgeml_int8(vaddq_n_s32(rescale(sum, here.multiplier, here.shift), here.offset)), lanes);
+      const int32x4_t from_a = vldrbq_gather_offset_z_s32(at_a, places_a, lanes);
+      const int32x4_t from_b = vldrbq_gather_offset_z_s32(at_b, places_b, lanes);
+      vstrbq_p_s32(y, four(&here, from_a, from_b), lanes);
       y += left < 4 ? left : 4;
     }
   }

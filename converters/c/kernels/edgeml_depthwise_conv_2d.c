@@ -49,6 +49,12 @@ EDGEML_APART static void pixel(const edgeml_depthwise_conv_2d_t *layer, const in
   }
 }
 
+static inline void advance(const int8_t **taps, int32_t count, int32_t step) {
+  for (const int8_t **const end = taps + count; taps != end; ++taps) {
+    *taps += step;
+  }
+}
+
 #include "edgeml_taps.h"
 
 void edgeml_depthwise_conv_2d(const edgeml_depthwise_conv_2d_t *layer, const int8_t *input, int8_t *output,
