@@ -1,10 +1,12 @@
 """Sizes that a model computes as it runs are known here: such operators become constants.
 
 Keras' Flatten of an open batch asks for the shape of its input, takes the batch out and packs a new one.
+What a recurrent layer starts from is filled with zeros as often as such a batch asks for.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,10 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.c import shapes
 from converters.c.operation import Operation
 from edge_sdk.graph import Graph
 
 _Values = Sequence[NDArray[Any]]
+#: Elements of a constant that is made, at most.
+_MOST = 1 << 20
 
 
 def slices(o: Operation, rank: int, bounds: _Values) -> tuple[slice, ...]:
@@ -45,11 +50,19 @@ def _slice(o: Operation, values: _Values) -> NDArray[Any]:
     return values[0][slices(o, values[0].ndim, values[1:4])]
 
 
+def _filled(values: _Values) -> NDArray[Any]:
+    sizes = [int(size) for size in values[0].reshape(-1)]
+    if math.prod(sizes) > _MOST:
+        raise ValueError(f"FILL of {sizes}")
+    return np.full(sizes, values[1].reshape(-1)[0])
+
+
 _FOLDED: Mapping[str, Callable[[Operation, _Values], NDArray[Any]]] = {
     "ADD": lambda _, values: values[0] + values[1],
     "CAST": lambda _, values: values[0],
     "CONCATENATION": lambda o, values: np.concatenate(values, axis=o.option("axis")),
     "EXPAND_DIMS": lambda _, values: values[0],
+    "FILL": lambda _, values: _filled(values),
     "GATHER": lambda o, values: np.take(values[0], values[1], axis=o.option("axis")),
     "MUL": lambda _, values: values[0] * values[1],
     "PACK": lambda o, values: np.stack(values, axis=o.option("axis")),
@@ -58,10 +71,14 @@ _FOLDED: Mapping[str, Callable[[Operation, _Values], NDArray[Any]]] = {
     "SQUEEZE": lambda _, values: values[0],
     "STRIDED_SLICE": _slice,
 }
+#: Of which dtypes the results become constants; FILL of any.
+_SIZES = ("int32", "int64")
 
 
 def fold(graph: Graph, options: Sequence[Any]) -> Graph:
     """The same graph without its arithmetic on sizes; what is left of it has neither input nor output.
+
+    Shapes that the file leaves open are worked out on the way.
 
     Args:
         graph: a model whose sizes are all known.
@@ -73,16 +90,20 @@ def fold(graph: Graph, options: Sequence[Any]) -> Graph:
         made: NDArray[Any] | None = None
         if op.name == "SHAPE":
             made = np.array(tensors[op.inputs[0]].shape)
-        elif op.name in _FOLDED and tensors[op.outputs[0]].dtype in ("int32", "int64"):
+        elif op.name in _FOLDED and (op.name == "FILL" or tensors[op.outputs[0]].dtype in _SIZES):
             known = [value for value in values if value is not None]
             if len(known) == len(values):
                 operation = Operation(op, replace(graph, tensors=tensors), options[op.index])
                 made = _FOLDED[op.name](operation, known)
         if made is None:
             ops.append(op)
+            for index in op.outputs[:1]:
+                shape = shapes.of_output(op, tensors, options[op.index])
+                tensors[index] = replace(tensors[index], shape=shape)
         else:
             output = tensors[op.outputs[0]]
-            data = np.asarray(made, output.dtype).reshape(output.shape)
-            tensors[output.index] = replace(output, data=data, constant=True)
+            data = np.asarray(made, output.dtype)
+            data = data if op.name == "FILL" else data.reshape(output.shape)
+            tensors[output.index] = replace(output, data=data, shape=data.shape, constant=True)
             ops.append(replace(op, inputs=(), outputs=()))  # kept, so that every operator keeps its number
     return replace(graph, tensors=tensors, ops=ops)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from converters.c import reference
 from converters.c.lower import lower
@@ -55,12 +56,21 @@ def drawn(graph, count):
 
 
 def with_batches(flatbuffer):
-    """For TFLite Micro, which takes the 1 of an open batch as it stands, even between blocks."""
+    """For TFLite Micro, which takes the 1 of an open axis as it stands and has no FILL of int8: with every
+    shape and constant as they are known once the sizes are computed.
+    """
     graph = lower(flatbuffer).graph
 
     def change(model):
-        for tensor, fixed in zip(model.subgraphs[0].tensors, graph.tensors, strict=False):
+        main = model.subgraphs[0]
+        for tensor, fixed in zip(main.tensors, graph.tensors, strict=False):
             tensor.shape, tensor.shapeSignature = list(fixed.shape), None
+            if fixed.data is not None and model.buffers[tensor.buffer].data is None:
+                tensor.buffer = len(model.buffers)
+                model.buffers.append(schema.BufferT())
+                model.buffers[-1].data = np.frombuffer(fixed.data.tobytes(), np.uint8)
+        folded = {op.index for op in graph.ops if not op.inputs and not op.outputs}
+        main.operators = [op for n, op in enumerate(main.operators) if n not in folded or not len(op.outputs)]
 
     return changed(flatbuffer, change)
 
