@@ -31,7 +31,6 @@ _ELEMENTWISE = frozenset(
     )
 )
 # fmt: on
-)
 
 
 def of_output(op: Op, tensors: Sequence[Tensor], options: Any) -> Shape:
