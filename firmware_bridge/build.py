@@ -1,7 +1,7 @@
 """Firmware of a model for a board: the model's C, the bridge and a port, compiled and linked.
 
-All that goes into a firmware names it in a cache: a second build is a look-up, and processes that build the same
-at the same time do not disturb each other.
+All that goes into a firmware names it in a cache: a second build is a look-up, and processes that build the
+same at the same time do not disturb each other.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from converters.c.lower import lower
 from converters.c_text import version
 from edge_sdk import modelfile
 from edge_sdk.contract import Contract
-from edge_sdk.errors import DeviceError
+from edge_sdk.errors import ConfigError, DeviceError, ModelError
 from firmware_bridge import compilers, glue, image, machines, sizes
 from firmware_bridge.compilers import Compiler
 from firmware_bridge.machines import Machine, Region
@@ -35,6 +35,7 @@ STACK_BYTES = 4096
 _LEAST_FLASH, _LEAST_RAM = 4096, 1024
 _ELF, _HEX, _BINARY, _FACTS = "firmware.elf", "firmware.hex", "firmware.bin", "firmware.json"
 _DEFAULT_NAME = "model"
+_INCLUDES = ("-Imodel", "-Ibridge", "-Iboard", "-Ilibc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,15 @@ class Firmware:
 
 
 @dataclass(frozen=True, slots=True)
-class _Model:
-    """What a firmware is built from."""
+class Model:
+    """What a firmware is built from.
+
+    Attributes:
+        flatbuffer: without what is packed behind it.
+        contract: None of a foreign model.
+        name: of the model.
+        digest: ``sha256:…`` of the flatbuffer.
+    """
 
     flatbuffer: bytes
     contract: Contract | None
@@ -90,11 +98,14 @@ def build(model: Path, board: str, folder: Path | None = None, *, compiler: str 
     """
     machine = machines.find(board)
     tool = compilers.find(compiler)
-    given = _read(model)
-    sources = _static_sources(machine)
+    given = read(model)
+    sources = {**bridge_sources(), **_board_sources(machine)}
     entry = cache_folder() / _key(given, machine, tool, sources)
     if not (entry / _FACTS).is_file():
-        _make(given, machine, tool, sources, entry)
+        try:
+            _make(given, machine, tool, sources, entry)
+        except (ModelError, ConfigError) as error:
+            raise error.within(model) from error
     if folder is not None:
         _copy(entry, folder)
     return _firmware(folder or entry, entry, machine, given.digest)
@@ -106,7 +117,13 @@ def cache_folder() -> Path:
     return (Path(root) if root else Path.home() / ".cache") / "edgeml" / "firmware"
 
 
-def _read(path: Path) -> _Model:
+def read(path: Path) -> Model:
+    """A model file, taken apart.
+
+    Raises:
+        ModelError, ContractError: it is damaged.
+        DeviceError: it cannot be read.
+    """
     try:
         file = modelfile.split(path.read_bytes())
     except OSError as error:
@@ -117,21 +134,27 @@ def _read(path: Path) -> _Model:
 
         contract = parse_contract(file.members[modelfile.CONTRACT], where=f"{path}: {modelfile.CONTRACT}")
     name = contract.name if contract else path.stem
-    return _Model(file.flatbuffer, contract, name or _DEFAULT_NAME, file.digest)
+    return Model(file.flatbuffer, contract, name or _DEFAULT_NAME, file.digest)
 
 
-def _static_sources(machine: Machine) -> dict[str, str]:
-    """What does not depend on the model: name in the folder of the build → text."""
-    folders = {
-        "bridge": [FIRMWARE / "include", FIRMWARE / "src", FIRMWARE / "app"],
-        "board": [FIRMWARE / "ports" / "cortex_m", FIRMWARE / "ports" / machine.port],
-        "libc": [FIRMWARE / "ports" / "cortex_m" / "libc"],
+def bridge_sources() -> dict[str, str]:
+    """The bridge and its program: name in the folder of a build → text."""
+    return _sources("bridge", [FIRMWARE / "include", FIRMWARE / "src", FIRMWARE / "app"])
+
+
+def _board_sources(machine: Machine) -> dict[str, str]:
+    ports = FIRMWARE / "ports"
+    return {
+        **_sources("board", [ports / "cortex_m", ports / machine.port]),
+        **_sources("libc", [ports / "cortex_m" / "libc"]),
     }
+
+
+def _sources(part: str, folders: Iterable[Path]) -> dict[str, str]:
     return {
         f"{part}/{file.name}": file.read_text(encoding="utf-8")
-        for part, places in folders.items()
-        for place in places
-        for file in sorted(place.iterdir())
+        for folder in folders
+        for file in sorted(folder.iterdir())
         if file.suffix in (".c", ".h", ".ld")
     }
 
@@ -145,7 +168,7 @@ def _generator() -> str:
     return text.hexdigest()
 
 
-def _key(model: _Model, machine: Machine, tool: Compiler, sources: Mapping[str, str]) -> str:
+def _key(model: Model, machine: Machine, tool: Compiler, sources: Mapping[str, str]) -> str:
     contract = model.contract.to_json() if model.contract else b""
     parts = [model.digest, hashlib.sha256(contract).hexdigest(), model.name, repr(machine), _generator()]
     parts += [tool.version, *tool.command[:1], *tool.flags(machine)]
@@ -153,13 +176,13 @@ def _key(model: _Model, machine: Machine, tool: Compiler, sources: Mapping[str, 
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _make(model: _Model, machine: Machine, tool: Compiler, sources: Mapping[str, str], entry: Path) -> None:
+def _make(model: Model, machine: Machine, tool: Compiler, sources: Mapping[str, str], entry: Path) -> None:
     """Build into a folder beside the entry, which then takes its name."""
     figures = library.figures(model.flatbuffer)
     sizes.refuse_overflow(machine.board, "flash", figures["flash_bytes"] + _LEAST_FLASH, machine.flash_bytes)
     needed = figures["arena_bytes"] + STACK_BYTES + _LEAST_RAM
     sizes.refuse_overflow(machine.board, "RAM", needed, machine.ram_bytes)
-    files = {**sources, **_model_sources(model)}
+    files = {**sources, **model_sources(model)}
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         stage = Path(tempfile.mkdtemp(dir=entry.parent, prefix=".building-"))
@@ -167,7 +190,11 @@ def _make(model: _Model, machine: Machine, tool: Compiler, sources: Mapping[str,
         raise _unwritable(entry.parent, error) from error
     try:
         objects = compilers.compile_all(
-            tool, [*tool.flags(machine), *_definitions(machine)], files, stage, entry.parent / "objects"
+            tool,
+            [*tool.flags(machine), *definitions(machine), *_INCLUDES],
+            files,
+            stage,
+            entry.parent / "objects",
         )
         linked = stage / "kept"
         linked.mkdir()
@@ -183,7 +210,12 @@ def _make(model: _Model, machine: Machine, tool: Compiler, sources: Mapping[str,
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def _model_sources(model: _Model) -> dict[str, str]:
+def model_sources(model: Model) -> dict[str, str]:
+    """The model's library and what tells the bridge of it: name in the folder of a build → text.
+
+    Raises:
+        ModelError: something in the model has no kernel here.
+    """
     program = lower(model.flatbuffer)
     files = library.render(model.flatbuffer, model.contract, model.name)
     sources = {
@@ -192,17 +224,14 @@ def _model_sources(model: _Model) -> dict[str, str]:
     return {**sources, "model/glue.c": glue.render(program.graph, model.name, model.digest)}
 
 
-def _definitions(machine: Machine) -> list[str]:
+def definitions(machine: Machine) -> list[str]:
+    """What the port is told of its machine, as options of a compiler."""
     numbers = {
         **machine.defines,
         "EDGEML_TICK_NUMERATOR": machine.tick_numerator,
         "EDGEML_TICK_DENOMINATOR": machine.tick_denominator,
     }
-    return [
-        *(f"-D{name}={value:#x}u" for name, value in numbers.items()),
-        f'-DEDGEML_CORE="{machine.core}"',
-        *(f"-I{part}" for part in ("model", "bridge", "board", "libc")),
-    ]
+    return [*(f"-D{name}={value:#x}u" for name, value in numbers.items()), f'-DEDGEML_CORE="{machine.core}"']
 
 
 def _link(tool: Compiler, machine: Machine, objects: list[Path], stage: Path) -> None:
@@ -224,7 +253,8 @@ def memory_script(machine: Machine) -> str:
     if machine.tables is not None:
         regions.append(_region("TABLES (r)", machine.tables, min(machine.tables.bytes, machine.flash_bytes)))
     alias = "" if machine.tables else 'REGION_ALIAS("TABLES", FLASH)\n'
-    return f"MEMORY {{\n{''.join(regions)}}}\n{alias}stack_bytes = {STACK_BYTES};\n"
+    marks = f"stack_bytes = {STACK_BYTES};\n{image.EMULATED} = 1;\n"
+    return f"MEMORY {{\n{''.join(regions)}}}\n{alias}{marks}"
 
 
 def _region(name: str, region: Region, length: int) -> str:
@@ -246,7 +276,7 @@ def _overflow(error: compilers.CompileError, machine: Machine) -> Exception | No
 
 def _write(
     folder: Path,
-    model: _Model,
+    model: Model,
     machine: Machine,
     tool: Compiler,
     program: image.Image,

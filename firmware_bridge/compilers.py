@@ -64,7 +64,8 @@ class Compiler:
             fpu = (f"-mfpu={machine.fpu}",) if machine.fpu else ()
             return *_COMMON, f"-mcpu={machine.core}", f"-mfloat-abi={machine.float_abi}", *fpu
         abi = "eabihf" if machine.float_abi == "hard" else "eabi"
-        target = ("-target", f"thumb-freestanding-{abi}", f"-mcpu={machine.core.replace('-', '_')}")
+        core = machine.zig or machine.core.replace("-", "_")
+        target = ("-target", f"thumb-freestanding-{abi}", f"-mcpu={core}")
         return *target, *_COMMON, *_ZIG
 
     def link_flags(self, script: str) -> tuple[str, ...]:

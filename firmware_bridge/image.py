@@ -13,6 +13,8 @@ from edge_sdk.errors import DeviceError, ModelError, one_line
 #: A binary file has the gaps between its parts in it; with larger ones there is none.
 _LARGEST_GAP = 1 << 20
 _RECORD = 16
+#: A symbol of firmware that only an emulator can run.
+EMULATED = "edgeml_emulated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,16 @@ def read(path: Path, objects: Iterable[Path] = ()) -> Image:
         if segment["p_filesz"]
     )
     return Image(sections, tuple(_symbols(elf, owners)), tuple(segments))
+
+
+def defines(path: Path, name: str) -> bool:
+    """Whether an ELF file has a symbol of that name.
+
+    Raises:
+        ModelError, DeviceError: as `read`.
+    """
+    table = _open(path).get_section_by_name(".symtab")
+    return table is not None and bool(table.get_symbol_by_name(name))
 
 
 def _open(path: Path) -> Any:

@@ -33,6 +33,7 @@ class Machine:
         tick_denominator: divided by that.
         float_abi: ``hard`` or ``soft``.
         fpu: GCC's name of the unit for floats; None where the core implies it.
+        zig: Zig's name of the core with its features; None where it is GCC's.
         tables: where constants go instead of flash.
         defines: for the port: addresses of its UART and the number of its interrupt.
         qemu: arguments of qemu-system-arm; empty where QEMU has no such machine.
@@ -52,6 +53,7 @@ class Machine:
     tick_denominator: int
     float_abi: str
     fpu: str | None = None
+    zig: str | None = None
     tables: Region | None = None
     defines: Mapping[str, int] = field(default_factory=dict)
     qemu: tuple[str, ...] = ()

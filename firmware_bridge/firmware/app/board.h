@@ -6,6 +6,10 @@
 
 #include "edgeml_bridge.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* By the port: clocks, pins, UART and counter. Called once, before anything is sent or received. */
 void edgeml_board_start(void);
 
@@ -14,5 +18,9 @@ extern const edgeml_port edgeml_board;
 
 /* By the generated file. */
 extern const edgeml_model edgeml_firmware;
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* EDGEML_BOARD_H */
