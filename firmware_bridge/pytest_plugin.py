@@ -55,8 +55,14 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what uses a target on each of them; tests of one target stay together."""
-    if "edgeml_target" in metafunc.fixturenames:
+    """Run what uses a target on each of them; tests of one target stay together.
+
+    A test that is parametrized over ``edgeml_target`` chooses for itself.
+    """
+    chosen = any(
+        "edgeml_target" in str(marker.args[0]) for marker in metafunc.definition.iter_markers("parametrize")
+    )
+    if "edgeml_target" in metafunc.fixturenames and not chosen:
         targets = list(dict.fromkeys(_asked(metafunc.config))) or [DEFAULT_TARGET]
         metafunc.parametrize("edgeml_target", targets, indirect=True, scope="session")
 
@@ -86,32 +92,38 @@ def target(edgeml_target: str) -> str:
 
 
 @pytest.fixture
-def model(request: pytest.FixtureRequest, edgeml_bench: Bench, edgeml_target: str) -> Model:
-    """The model of the marker on the target; loaded once, and shared by the tests that follow."""
-    file = _model_file(request)
-    asked = _asked(request.config)
-    return _or_one_line(lambda: edgeml_bench.model(edgeml_target, file), optional=not asked)
+def model_file(request: pytest.FixtureRequest) -> Path:
+    """The file of the marker; a project may make one instead, or parametrize tests over it indirectly."""
+    name = getattr(request, "param", None) or _marked(request).get("model")
+    if name is None:
+        pytest.fail("no model: mark the test with @pytest.mark.needs_target(model=FILE)", pytrace=False)
+    return _found(request, Path(name))
 
 
 @pytest.fixture
-def reference(request: pytest.FixtureRequest, edgeml_bench: Bench, model: Model) -> Model:
+def model(request: pytest.FixtureRequest, edgeml_bench: Bench, edgeml_target: str, model_file: Path) -> Model:
+    """The model on the target; loaded once, and shared by the tests that follow."""
+    optional = edgeml_target == DEFAULT_TARGET and not _asked(request.config)
+    return _or_one_line(lambda: edgeml_bench.model(edgeml_target, model_file), optional=optional)
+
+
+@pytest.fixture
+def reference(edgeml_bench: Bench, model: Model, model_file: Path) -> Model:
     """The same model on this machine: as generated C, or in LiteRT where the target runs LiteRT."""
     from firmware_bridge.hil import reference_for
 
-    file = _model_file(request)
-    return _or_one_line(lambda: edgeml_bench.model(reference_for(model), file))
+    return _or_one_line(lambda: edgeml_bench.model(reference_for(model), model_file))
 
 
 @pytest.fixture
-def windows(request: pytest.FixtureRequest, edgeml_bench: Bench, model: Model) -> Windows:
+def windows(request: pytest.FixtureRequest, edgeml_bench: Bench, model: Model, model_file: Path) -> Windows:
     """Windows [n, …] to try it with: the marker's data, else the golden inputs in the file, else random."""
     from firmware_bridge.hil import MOST_CASES
 
     facts = _marked(request)
-    file, data = _model_file(request), facts.get("data")
-    folder = None if data is None else _found(request, Path(data))
+    data = _found(request, Path(facts["data"])) if "data" in facts else None
     most = int(facts.get("cases", MOST_CASES))
-    return _or_one_line(lambda: edgeml_bench.windows(file, model, folder, most))
+    return _or_one_line(lambda: edgeml_bench.windows(model_file, model, data, most))
 
 
 @pytest.fixture(scope="session")
@@ -138,16 +150,6 @@ def _marked(request: pytest.FixtureRequest) -> dict[str, Any]:
             )
         facts = {**marker.kwargs, **facts}
     return facts
-
-
-def _model_file(request: pytest.FixtureRequest) -> Path:
-    """A test may be parametrized over ``model`` indirectly; otherwise its marker says which."""
-    parameters = getattr(request.node, "callspec", None)
-    name = parameters.params.get("model") if parameters is not None else None
-    name = name or _marked(request).get("model")
-    if name is None:
-        pytest.fail("no model: mark the test with @pytest.mark.needs_target(model=FILE)", pytrace=False)
-    return _found(request, Path(name))
 
 
 def _found(request: pytest.FixtureRequest, path: Path) -> Path:

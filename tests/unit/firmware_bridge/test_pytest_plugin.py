@@ -101,10 +101,10 @@ def copied(request):
     return shutil.copy(request.path.with_name("linear.tflite"), request.path.with_name("other.tflite"))
 
 @pytest.mark.usefixtures("copied")
-@pytest.mark.parametrize("model", ["linear.tflite", "other.tflite"], indirect=True)
-def test_each(request, model, windows):
+@pytest.mark.parametrize("model_file", ["linear.tflite", "other.tflite"], indirect=True)
+def test_each(model_file, model, windows):
     assert windows.shape == (4, 8, 3)
-    assert (model in seen) is ("linear" in request.node.name)
+    assert (model in seen) is (model_file.stem == "linear")
 """
     run(text, "--edgeml-target", "host:").assert_outcomes(passed=4)
 
@@ -142,6 +142,21 @@ def test_a_mistake_is_one_line(run, marker, message):
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(message)
     result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_test_may_choose_its_targets_and_make_its_model(run):
+    text = """
+import pytest
+
+@pytest.fixture
+def model_file(request):
+    return request.path.with_name("linear.tflite")
+
+@pytest.mark.parametrize("edgeml_target", ["host:", "host:?threads=2"])
+def test(model, target, edgeml_target):
+    assert target == edgeml_target and model.labels == ("x", "y", "z")
+"""
+    run(text, "--edgeml-target", "nowhere:").assert_outcomes(passed=2)
 
 
 def test_after_a_target_failed_the_next_test_begins_anew(run):
