@@ -262,10 +262,20 @@ def distinct(names: Sequence[str]) -> list[str]:
     ]
 
 
-def placed(group: str, url: str, options: Mapping[str, Any], folder: Path) -> tuple[Any, str, dict[str, Any]]:
-    """A plug-in's class, its location and the files among its options seen from a folder, and its options."""
+def placed(
+    group: str, url: str, options: Mapping[str, Any], folder: Path, state: Path | None = None
+) -> tuple[Any, str, dict[str, Any]]:
+    """A plug-in's class, its location and the files among its options seen from a folder, and its options.
+
+    Args:
+        group: ``sources`` or ``sinks``.
+        url: of the plug-in.
+        options: that stand beside it.
+        folder: of the edgeml.toml.
+        state: where its location begins; default: there as well.
+    """
     plugin, _, _ = plugins.check_url(group, url, dict(options))
-    plugin, location, checked = plugins.check_url(group, place(url, plugin, folder), dict(options))
+    plugin, location, checked = plugins.check_url(group, place(url, plugin, state or folder), dict(options))
     for name in getattr(plugin, "path_options", ()):
         value = checked.get(name)
         if value and (folder / value).exists():

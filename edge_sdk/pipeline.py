@@ -77,6 +77,7 @@ class Pipeline:
         self._device = device
         self._contract: dict[str, Any] | None = None
         self._folder = Path()
+        self._state: Path | None = None
         self._from_file = False
         #: Address of /metrics and /health that the file names.
         self.status: str | None = None
@@ -89,8 +90,13 @@ class Pipeline:
         self._check_parts()
 
     @classmethod
-    def from_config(cls, config: Config | str | Path) -> Self:
-        """The pipeline that an ``edgeml.toml`` describes."""
+    def from_config(cls, config: Config | str | Path, *, state: Path | None = None) -> Self:
+        """The pipeline that an ``edgeml.toml`` describes.
+
+        Args:
+            config: the file, or what stands in it.
+            state: where relative files of sinks and the outbox begin; default: the file's folder.
+        """
         config = config if isinstance(config, Config) else Config.load(config)
         tables = {name: getattr(config, name) for name in _TABLES}
         pipeline = cls(
@@ -102,6 +108,7 @@ class Pipeline:
             **{name: table for name, table in tables.items() if table is not None},
         )
         pipeline._folder, pipeline._contract, pipeline._from_file = config.folder, config.contract, True
+        pipeline._state = state
         pipeline.status = config.status
         return pipeline
 
@@ -161,10 +168,11 @@ class Pipeline:
         if isinstance(table, OutboxSettings):
             return table
         keys = {} if table is True else dict(table)
+        folder = self._state or self._folder
         if keys.get("file"):
-            keys["file"] = self._folder / keys["file"]
+            keys["file"] = folder / keys["file"]
         else:
-            keys["file"] = assembly.outbox_file(self._folder, self.device, self._from_file)
+            keys["file"] = assembly.outbox_file(folder, self.device, self._from_file)
         return settings(OutboxSettings, keys, "outbox")
 
     @property
@@ -265,7 +273,8 @@ class Pipeline:
 
     def placed(self, group: str, url: str, options: Mapping[str, Any]) -> tuple[Any, str, dict[str, Any]]:
         """A plug-in's class, its location seen from here, and its options."""
-        return assembly.placed(group, url, options, self._folder)
+        state = self._state if group == "sinks" else None
+        return assembly.placed(group, url, options, self._folder, state)
 
     def plugin(self, part: From | To) -> Any:
         """The class behind a URL, or the object itself."""

@@ -34,11 +34,20 @@ class Settings:
         name: of the unit, and of its folders in /var/lib and /var/cache.
         user: who runs it; None lets systemd make one up that exists only while it runs.
         systemd: the version that the unit is for.
+        packages: folder of edgeml and all that it needs, where Python has them in none of its own.
+        keeps_state: relative files of sinks are the service's state, and do not lie beside the edgeml.toml.
     """
 
     name: str
     user: str | None = None
     systemd: int = 252
+    packages: Path | None = None
+    keeps_state: bool = False
+
+    @property
+    def state(self) -> Path:
+        """The service's own folder."""
+        return Path("/var/lib") / self.name
 
     def __post_init__(self) -> None:
         for what, name in (("service", self.name), ("user", self.user)):
@@ -76,7 +85,8 @@ def unit(pipeline: Pipeline, file: Path, settings: Settings) -> Unit:
     """
     file, name = file.absolute(), settings.name
     place = f"/etc/systemd/system/{name}.service"
-    command = _words([*_program(), "run", str(file)])
+    own = ["--state", str(settings.state)] if settings.keeps_state else []
+    command = _words([*_program(settings), "run", str(file), *own])
     needs = needs_of(pipeline, file, name, settings.user)
     lines = [
         f"# {place} runs {file}",
@@ -114,6 +124,8 @@ def _process(command: str, needs: Needs, settings: Settings) -> Iterator[str]:
     yield "# Only the loop's progress keeps it quiet. A hang leaves every thread's stack in the journal."
     yield "WatchdogSec=30"
     yield "Environment=PYTHONFAULTHANDLER=1"
+    if settings.packages is not None:
+        yield f"Environment={_quoted(f'PYTHONPATH={settings.packages}'.replace('%', '%%'))}"
     yield "LimitCORE=0"
     yield "Restart=always"
     if settings.systemd >= _BACKOFF_SINCE:
@@ -170,9 +182,10 @@ def _rights(needs: Needs, settings: Settings) -> Iterator[str]:
     yield "SystemCallErrorNumber=EPERM"
 
 
-def _program() -> list[str]:
+def _program(settings: Settings) -> list[str]:
     script = Path(sys.executable).with_name("edgeml")
-    words = [str(script)] if script.exists() else [sys.executable, "-m", "edge_sdk"]
+    has_script = settings.packages is None and script.exists()
+    words = [str(script)] if has_script else [sys.executable, "-m", "edge_sdk"]
     # systemd refuses a program whose own path holds any of these, however it is quoted.
     return ["/usr/bin/env", *words] if set(words[0]) & set("\"'\\") else words
 

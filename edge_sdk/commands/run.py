@@ -39,6 +39,12 @@ if TYPE_CHECKING:
     "--outbox", metavar="FILE|none", help="Where predictions wait for sinks that are away; none: in memory."
 )
 @click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Where relative files of sinks and the outbox begin. Default: the folder of the edgeml.toml.",
+)
+@click.option(
     "--status",
     metavar="[HOST:]PORT|none",
     help="Where /metrics, /health and /ready are served. Default: 127.0.0.1:9464 for an edgeml.toml.",
@@ -99,9 +105,11 @@ def _pipeline(
 ) -> Pipeline:
     from edge_sdk.pipeline import Pipeline
 
-    device, outbox = options["device"], options["outbox"]
+    device, outbox, state = options["device"], options["outbox"], options["state"]
     table: Any = False if outbox == "none" else {"file": str(Path(outbox).absolute())} if outbox else {}
     if what.suffix != ".toml":
+        if state:
+            raise ConfigError("--state", expected="an edgeml.toml", found=what)
         if not sources:
             raise ConfigError(
                 f"{what}: no source", expected="--source URL", remedy="such as --source replay:walk.csv"
@@ -119,7 +127,7 @@ def _pipeline(
     if outbox:
         old = config.outbox if isinstance(config.outbox, dict) and table else {}
         config = config.changed(outbox={**old, **table} if table else False)
-    return Pipeline.from_config(config)
+    return Pipeline.from_config(config, state=state)
 
 
 @contextlib.contextmanager

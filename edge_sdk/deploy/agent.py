@@ -1,0 +1,369 @@
+"""What runs on a device as root: takes releases, lets them show whether they work, and goes back.
+
+It is sent as one file before anything else, needs Python's standard library only, and answers in JSON, a line
+for each step and a last one with ``result`` or ``error``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from edge_sdk.deploy import facts, signature, systemd, trial
+from edge_sdk.deploy.manifest import MOST_BYTES, Manifest
+from edge_sdk.deploy.slots import Slot, Slots
+from edge_sdk.deploy.store import SPARE_BYTES, Store, room, write_durably
+from edge_sdk.errors import ConfigError, DeviceError, EdgeError, GateError, one_line
+
+ROOT = Path("/var/lib/edgeml")
+TRUSTED = Path("/etc/edgeml/trusted_signers")
+#: Where this program stays on the device.
+PLACE = ROOT / "agent.pyz"
+_LOOK_S = 1.0
+_SELFTEST_S = 600
+_LONGEST_LINE = 1 << 16
+
+
+class Agent:
+    """The commands, each with its arguments as keywords.
+
+    Args:
+        say: takes what is told about each step.
+        root: folder of releases.
+        trusted: file of the keys that may sign.
+    """
+
+    def __init__(self, say: Callable[..., None], root: Path = ROOT, trusted: Path = TRUSTED) -> None:
+        self._say, self._root, self._trusted = say, root, trusted
+        self._command = f"/usr/bin/env python3 -I {PLACE}"
+
+    def facts(self) -> dict[str, Any]:
+        """What the device is, and what runs on it."""
+        names = sorted(path.name for path in (self._root / "apps").glob("*"))
+        keys = [key.line for key in signature.trusted_keys(self._trusted)]
+        return {**facts.facts(self._root), "pipelines": names, "trusted": keys}
+
+    def trust(self, key: str) -> dict[str, Any]:
+        """Let a key sign releases for this device, beside those that may."""
+        new = signature.PublicKey.parse(key)
+        keys = signature.trusted_keys(self._trusted)
+        if (new.kind, new.data) not in {(known.kind, known.data) for known in keys}:
+            keys = (*keys, new)
+            write_durably(self._trusted, signature.allowed_signers(keys).encode())
+        return {"trusted": [known.line for known in keys]}
+
+    def needed(self, name: str, manifest: str) -> dict[str, Any]:
+        """Which contents of a release are not here yet."""
+        slots, wanted = Slots(self._root, name), Manifest.from_bytes(base64.b64decode(manifest))
+        return {"missing": [entry.digest for entry in slots.needed(wanted)]}
+
+    def receive(self, source: BinaryIO) -> dict[str, Any]:
+        """Take contents: for each a line ``DIGEST SIZE`` and its bytes; those that came stay."""
+        store, count = Store(self._root / "contents"), 0
+        while line := source.readline(_LONGEST_LINE):
+            digest, wanted = _announced(line)
+            if wanted > room(self._root):
+                raise DeviceError(
+                    f"{self._root}: too little room",
+                    expected=f"{wanted + SPARE_BYTES:,} bytes",
+                    found=f"{room(self._root) + SPARE_BYTES:,}",
+                    remedy="make room; what runs now was not touched",
+                )
+            store.add(source, digest, wanted)
+            count += 1
+        return {"received": count}
+
+    def install(
+        self, name: str, manifest: str, signed: str, *, allow_older: bool = False, service: str = "systemd"
+    ) -> dict[str, Any]:
+        """Install a release beside what runs, try it out, switch to it, and have it watched.
+
+        Args:
+            name: of the pipeline.
+            manifest: base64.
+            signed: its signature, base64.
+            allow_older: take one that is older than what was good here.
+            service: ``systemd``, or ``none``: nothing is started.
+        """
+        data, slots = base64.b64decode(manifest), Slots(self._root, name)
+        with slots.locked():
+            self._step("verifying the signature")
+            wanted = slots.admit(data, base64.b64decode(signed), self._trusted, allow_older=allow_older)
+            _check_platform(wanted, facts.facts(self._root))
+            self._step("installing beside what runs")
+            slot = slots.install(data, base64.b64decode(signed), wanted)
+            self._step("trying it out")
+            tested = self._selftest(slots, slot, systemd.version() if service == "systemd" else None)
+            if service == "systemd":
+                write_durably(slot.folder / systemd.UNIT, tested["unit"].encode())
+            self._step("switching")
+            slots.try_out(slot)
+            if service != "systemd":
+                slots.confirm()
+                return {**slot.as_dict(), **tested, "run": _by_hand(slots)}
+            services = systemd.Services(slots, self._command)
+            services.set_up()
+            services.restart()
+            services.watch()
+        return {**slot.as_dict(), **tested}
+
+    def follow(self, name: str) -> dict[str, Any]:
+        """Wait until the trial that goes on has ended, and tell how."""
+        slots = Slots(self._root, name)
+        going, current = slots.trial, slots.current
+        tried = slots.slot(going.slot) if going is not None else current
+        tried = tried or next(reversed(slots.all()), None)
+        if tried is None:
+            raise ConfigError(f"{name}: nothing is installed")
+        began = time.monotonic()
+        while (now := slots.trial) is not None and now.slot == tried.name:
+            self._step("watching", seconds=round(time.monotonic() - began), window_s=tried.manifest.window_s)
+            time.sleep(_LOOK_S)
+        ended, current = slots.slot(tried.name) or tried, slots.current
+        return {**ended.as_dict(), "running": current.as_dict() if current is not None else None}
+
+    def watch(self, name: str) -> dict[str, Any]:
+        """Watch the release that has to show that it works; systemd runs this."""
+        slots = Slots(self._root, name)
+        slot = slots.current
+        if slot is None or (slots.trial is None and slot.verdict == "good"):
+            return {}
+        services = systemd.Services(slots, self._command)
+        judge = trial.Trial(window_s=slot.manifest.window_s)
+        while True:
+            look = services.look()
+            if look.state == "active" and slot.manifest.health:
+                problem = trial.ask(slot.manifest.health)
+                look = trial.Look(look.time_s, look.state, look.restarts, look.result, problem)
+            reason = judge.take(look)
+            if reason is not None:
+                break
+            time.sleep(_LOOK_S)
+        with _patiently(slots):
+            current = slots.current
+            if current is None or current.name != slot.name:
+                return {}  # somebody else has switched
+            if not reason:
+                slots.confirm()
+                slots.prune()
+                return {"verdict": "fine"}
+            words = services.last_words()
+            back = slots.go_back(reason + (f": {words}" if words else ""))
+            if back is None:
+                services.stop()
+            else:
+                services.restart()
+        return {"verdict": "refused", "reason": reason}
+
+    def recover(self, name: str) -> dict[str, Any]:
+        """At boot: settle what a power cut left."""
+        slots = Slots(self._root, name)
+        with slots.locked():
+            recovery = slots.recover()
+        services = systemd.Services(slots, self._command)
+        if recovery.went_back:
+            systemd.reload()
+        if recovery.watch:
+            services.watch()
+        return {"went_back": recovery.went_back, "watch": recovery.watch, "reason": recovery.reason}
+
+    def status(self, name: str | None = None) -> dict[str, Any]:
+        """What runs, what it would go back to, and what was refused."""
+        apps = sorted(path.name for path in (self._root / "apps").glob("*"))
+        if name is not None and name not in apps:
+            raise ConfigError(f"no pipeline {name!r} here", expected=", ".join(apps) or "none is installed")
+        return {"pipelines": [self._told(each) for each in apps if name in (None, each)]}
+
+    def rollback(self, name: str) -> dict[str, Any]:
+        """Go back to the release that ran before; it is watched as a new one is."""
+        slots = self._there(name)
+        with slots.locked():
+            slot = slots.previous()
+            slots.try_out(slot)
+            services = systemd.Services(slots, self._command)
+            services.restart()
+            services.watch()
+        return slot.as_dict()
+
+    def stop(self, name: str) -> dict[str, Any]:
+        """Stop a pipeline until it is deployed or the device boots again."""
+        systemd.Services(self._there(name), self._command).stop()
+        return {"stopped": name}
+
+    def remove(self, name: str) -> dict[str, Any]:
+        """Stop a pipeline and remove it; what it had not delivered stays in its state folder."""
+        slots = self._there(name)
+        with slots.locked():
+            systemd.Services(slots, self._command).remove()
+            freed = slots.remove()
+        return {"removed": name, "freed_bytes": freed}
+
+    def _there(self, name: str) -> Slots:
+        self.status(name)
+        return Slots(self._root, name)
+
+    def _told(self, name: str) -> dict[str, Any]:
+        slots = Slots(self._root, name)
+        current, going = slots.current, slots.trial
+        told: dict[str, Any] = {
+            "name": name,
+            "current": current.as_dict() if current is not None else None,
+            "on_trial": going is not None,
+            "releases": [slot.as_dict() for slot in slots.all()],
+        }
+        if systemd.version() is not None:
+            look = systemd.Services(slots, self._command).look()
+            told |= {"state": look.state, "restarts": look.restarts}
+            if current is not None and look.state == "active" and current.manifest.health:
+                told["problem"] = trial.ask(current.manifest.health)
+        return told
+
+    def _selftest(self, slots: Slots, slot: Slot, version: int | None) -> dict[str, Any]:
+        command = ["-m", "edge_sdk.deploy.selftest", str(slot.folder), str(slots.folder / "current")]
+        command += [f"app/{slot.manifest.config}", f"edgeml-{slots.name}"]
+        command += ["--systemd", str(version)] if version is not None else []
+        with _unprivileged(slot, version is not None) as (prefix, environment):
+            try:
+                done = subprocess.run(
+                    [*prefix, sys.executable, *command],
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    timeout=_SELFTEST_S,
+                    check=False,
+                    cwd="/",
+                )
+            except subprocess.TimeoutExpired as error:
+                raise GateError("the self-test does not end", expected=f"within {_SELFTEST_S} s") from error
+        last = done.stdout.decode(errors="replace").strip().rpartition("\n")[2]
+        try:
+            said = json.loads(last)
+        except ValueError:
+            words = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            raise GateError(
+                "the self-test failed", expected="a report", found=words[:500] or f"status {done.returncode}"
+            ) from None
+        if done.returncode:
+            raise GateError.rebuilt({**said, "error": f"self-test: {said.get('error')}"})
+        return dict(said)
+
+    def _step(self, doing: str, **figures: Any) -> None:
+        self._say({"step": doing, **figures})
+
+
+@contextlib.contextmanager
+def _unprivileged(slot: Slot, managed: bool) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """What a command begins with so that it has no rights, and its environment."""
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "LC_ALL": "C.UTF-8",
+        "PYTHONPATH": str(slot.runtime.resolve()),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONFAULTHANDLER": "1",
+    }
+    if not managed:
+        yield ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"], environment
+        return
+    rights = ["DynamicUser=yes", "ProtectSystem=strict", "ProtectHome=yes", "PrivateNetwork=yes"]
+    rights += ["NoNewPrivileges=yes", "MemoryMax=75%", "CapabilityBoundingSet="]
+    prefix = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect"]
+    prefix += [f"--property={right}" for right in rights]
+    prefix += [f"--setenv={name}={value}" for name, value in environment.items()]
+    yield prefix, dict(os.environ)
+
+
+@contextlib.contextmanager
+def _patiently(slots: Slots) -> Iterator[None]:
+    """The lock, waited for: a deployment that goes on has switched already, or soon has."""
+    deadline = time.monotonic() + _SELFTEST_S
+    while True:
+        try:
+            with slots.locked():
+                yield
+                return
+        except DeviceError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_S)
+
+
+def _announced(line: bytes) -> tuple[str, int]:
+    """Digest and size of the content that follows."""
+    match = re.fullmatch(rb"([0-9a-f]{64}) (\d{1,12})\n", line)
+    if match is None:
+        raise DeviceError("the stream of contents", expected="DIGEST SIZE", found=line[:80])
+    return match[1].decode(), int(match[2])
+
+
+def _check_platform(manifest: Manifest, here: dict[str, Any]) -> None:
+    wanted = manifest.platform
+    found = f"{here['machine']}, Python {here['python']}, glibc {here['glibc']}"
+    fits = wanted.machine == here["machine"] and wanted.python == here["python"]
+    if not fits or _numbers(wanted.glibc) > _numbers(here["glibc"]):
+        raise GateError(
+            "this release is for another device",
+            expected=str(wanted),
+            found=found,
+            remedy="deploy from the host again: it makes one for this device",
+        )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def _by_hand(slots: Slots) -> str:
+    """How to run it without a service manager."""
+    current = slots.folder / "current"
+    slot = slots.current
+    config = slot.manifest.config if slot is not None else ""
+    state = f"/var/lib/edgeml-{slots.name}"
+    return f"PYTHONPATH={current}/runtime python3 -m edge_sdk run {current}/app/{config} --state {state}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """``COMMAND [NAME]``; further arguments come as a JSON object on standard input."""
+    parser = argparse.ArgumentParser(prog="edgeml-agent")
+    parser.add_argument("command")
+    parser.add_argument("name", nargs="?")
+    given = parser.parse_args(arguments)
+
+    def say(message: dict[str, Any]) -> None:
+        print(json.dumps(message), flush=True)
+
+    agent = Agent(say)
+    try:
+        if given.command == "receive":
+            say({"result": agent.receive(sys.stdin.buffer)})
+            return 0
+        function = getattr(agent, given.command, None) if given.command.isalpha() else None
+        if function is None:
+            raise ConfigError(f"no command {given.command!r}")
+        more = _given(sys.stdin.buffer) if not sys.stdin.isatty() else {}
+        own = {"name": given.name} if given.name is not None else {}
+        say({"result": function(**own, **more)})
+        return 0
+    except EdgeError as error:
+        say({"error": error.as_dict(), "kind": type(error).__name__})
+        return error.exit_code
+    except (OSError, TypeError, ValueError, shutil.Error) as error:
+        say(
+            {"error": DeviceError("the agent failed", found=one_line(error)).as_dict(), "kind": "DeviceError"}
+        )
+        return 3
+
+
+def _given(source: BinaryIO) -> dict[str, Any]:
+    data = source.read(4 * MOST_BYTES)
+    return dict(json.loads(data)) if data.strip() else {}

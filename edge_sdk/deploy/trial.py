@@ -1,0 +1,105 @@
+"""Whether a release that runs now works, judged from what systemd and the release itself say."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from typing import Literal
+
+State = Literal["starting", "active", "ended"]
+
+#: For a start: the first one verifies the model, for which a small board takes its time, s.
+START_S = 300.0
+#: How long it may be unhealthy without a break, s: a sensor that reconnects is no reason to go back.
+PATIENCE_S = 15.0
+_ASK_S = 3.0
+_MOST_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen of a service at one time.
+
+    Attributes:
+        time_s: on a clock that nobody sets, s.
+        state: as systemd says; ``active`` once it has said that it is ready.
+        restarts: how often systemd started it again since it was told to start it.
+        result: how it ended last, in systemd's words.
+        problem: why it is unhealthy; None where it is healthy, or does not tell.
+    """
+
+    time_s: float
+    state: State
+    restarts: int = 0
+    result: str = ""
+    problem: str | None = None
+
+
+@dataclass
+class Trial:
+    """Takes looks until it knows.
+
+    Args:
+        window_s: it must be active and healthy for so long, at a stretch, s.
+        start_s: to become ready, s.
+        patience_s: that it may be unhealthy at a stretch, s.
+    """
+
+    window_s: float
+    start_s: float = START_S
+    patience_s: float = PATIENCE_S
+    _began_s: float | None = field(default=None, init=False)
+    _well_since_s: float | None = field(default=None, init=False)
+    _ill_since_s: float | None = field(default=None, init=False)
+
+    def take(self, look: Look) -> str | None:
+        """What one more look tells.
+
+        Returns:
+            None where it is not known yet; an empty text where the release works, else why it does not.
+        """
+        if self._began_s is None:
+            self._began_s = look.time_s
+        if look.restarts:
+            return f"it ended and was started again ({look.result or 'no reason given'})"
+        if look.state == "ended":
+            return f"it ended ({look.result or 'no reason given'})"
+        if look.state == "starting":
+            late = look.time_s - self._began_s > self.start_s
+            return f"it was not ready within {self.start_s:g} s" if late else None
+        if look.problem is not None:
+            self._well_since_s = None
+            since = self._ill_since_s = look.time_s if self._ill_since_s is None else self._ill_since_s
+            return f"it is unhealthy: {look.problem}" if look.time_s - since >= self.patience_s else None
+        self._ill_since_s = None
+        since = self._well_since_s = look.time_s if self._well_since_s is None else self._well_since_s
+        return "" if look.time_s - since >= self.window_s else None
+
+
+def ask(url: str) -> str | None:
+    """Why the release at a health address is unhealthy; None where it is healthy.
+
+    Args:
+        url: of ``/health``.
+    """
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=_ASK_S) as answer:
+            answer.read(_MOST_BYTES)
+        return None
+    except urllib.error.HTTPError as error:
+        with error:
+            return _problems(error.read(_MOST_BYTES)) or f"{url} says {error.code}"
+    except (OSError, ValueError) as error:
+        return f"{url} does not answer: {getattr(error, 'reason', None) or error}"
+
+
+def _problems(body: bytes) -> str:
+    try:
+        facts = json.loads(body)
+        problems = facts.get("problems", [])
+        return "; ".join(str(problem) for problem in problems)[:500] or str(facts["health"])
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return ""
