@@ -1,0 +1,1 @@
+"""Sources for `edgeml run` that speak the bridge's protocol."""
