@@ -217,8 +217,12 @@ class _Conversion:
             from converters import c_array, c_text  # their text is built only when asked for
             from converters.c import library
 
-            render = library.render if self._request.to == "c" else c_array.render
-            c_array.write(report.output, render(report.flatbuffer, report.contract, report.name))
+            model = report.flatbuffer, report.contract, report.name
+            if self._request.to == "c":
+                files = library.render(*model, cut=self._request.cut)
+            else:
+                files = c_array.render(*model)
+            c_array.write(report.output, files)
             # Named as the C files are: a contract may hold any name, a path among them.
             file = report.output / f"{c_text.identifier(report.name)}.tflite"
             modelfile.write_atomic(file, staged.read_bytes())

@@ -208,6 +208,6 @@ def _homes(graph: Graph) -> dict[int, int]:
         if op.name == "DEQUANTIZE" and op.inputs[0] not in home:
             # widened weights: made once when the model is loaded, no activation
             home.pop(op.outputs[0], None)
-        elif op.name in _IN_PLACE and op.inputs[0] in home:
+        elif op.name in _IN_PLACE and op.inputs and op.inputs[0] in home:
             home[op.outputs[0]] = home[op.inputs[0]]
     return home

@@ -33,6 +33,7 @@ class Request:
         board: name of the board the model is for: recipes that it cannot run do not pass.
         target: where ``auto`` measures latency.
         to: ``tflite``, ``c-array`` for a microcontroller with TFLite Micro, or ``c`` for one without.
+        cut: a C library begins at the last float tensor; what is ahead of it is left to its user.
         signature: of a SavedModel that has several.
         shapes: of inputs whose sizes are open, by name, batch axis included, in the original's layout.
         batch: 1 fixes the batch axis; None leaves it dynamic where that works.
@@ -51,6 +52,7 @@ class Request:
     board: str | None = None
     target: str = "host:"
     to: Literal["tflite", "c-array", "c"] = "tflite"
+    cut: bool = False
     signature: str | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     batch: Literal[1] | None = None
@@ -104,6 +106,8 @@ def check(request: Request) -> None:
         boards.find(request.board)
     if request.to not in _TO:
         raise ConfigError("to", expected=" or ".join(_TO), found=request.to)
+    if request.cut and request.to != "c":
+        raise ConfigError("cut", expected="a C library (to c)", found=f"to {request.to}")
     if request.to == "tflite" and output.suffix != ".tflite":
         raise ConfigError(f"output {output}", expected="a name ending in .tflite")
     unfit = output.is_dir() if request.to == "tflite" else output.exists() and not output.is_dir()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,21 +110,67 @@ def run(
         RuntimeError: the core met a fault, or stopped before its time.
         subprocess.TimeoutExpired: it did not come to an end.
     """
-    program = lower(flatbuffer)
-    graph = program.graph
-    source = write(folder, library.render(flatbuffer, None, "m")) / "src"
-    (folder / "inputs.h").write_text(_header(inputs, len(graph.outputs)))
+    graph = lower(flatbuffer).graph
+    files = library.render(flatbuffer, None, "m")
+    header = _header(inputs, len(graph.outputs))
+    found = execute(files, header, core, folder, optimize, compiler)
+    if len(found.told) != len(inputs[0]):
+        raise RuntimeError(f"{core.machine}: expected {len(inputs[0])} inferences, found {len(found.told)}")
+    outputs, start = [], 0
+    for index in graph.outputs:
+        tensor = graph.tensors[index]
+        part = np.ascontiguousarray(found.told[:, start : start + tensor.bytes])
+        outputs.append(part.view(tensor.dtype).reshape(len(part), *tensor.shape))
+        start += tensor.bytes
+    return Run(outputs, found.instructions, found.flash_bytes, found.arena_bytes, found.stack_bytes)
+
+
+@dataclass(frozen=True)
+class Executed:
+    """What a program did; as `Run`, but for what it told: uint8 [n, bytes]."""
+
+    told: NDArray[np.uint8]
+    instructions: list[int]
+    flash_bytes: int
+    arena_bytes: int
+    stack_bytes: int
+
+
+def execute(
+    files: Mapping[str, str],
+    header: str,
+    core: Core,
+    folder: Path,
+    optimize: str = "-O2",
+    compiler: Sequence[str] = (),
+) -> Executed:
+    """Build a library and what a header asks of it for a core, and run it in QEMU.
+
+    Args:
+        files: of the library.
+        header: the text of inputs.h: INPUTS, MODEL(init) and MODEL(run), feed(), tell().
+        core: where it runs.
+        folder: for what is built.
+        optimize: flags.
+        compiler: as for `run`.
+
+    Raises:
+        RuntimeError: the core met a fault, or stopped before its time.
+        subprocess.TimeoutExpired: it did not come to an end.
+    """
+    source = write(folder, files) / "src"
+    (folder / "inputs.h").write_text(header)
     (folder / "all.ld").write_text(core.memory + (_FOLDER / "link.ld").read_text())
     common = ["arm-none-eabi-gcc", "-mthumb", *core.flags, *STRICT, optimize, "-ffunction-sections"]
     common += ["-fdata-sections", "-I", str(source), "-I", str(folder), *core.defines]
-    files = [str(file) for file in sorted(source.glob("*.c"))]
+    sources = [str(file) for file in sorted(source.glob("*.c"))]
     if compiler:
         objects = [str(folder / "library.o")]
-        words = [*compiler, *STRICT, optimize, "-I", str(source), "-c", *files, "-o", *objects]
+        words = [*compiler, *STRICT, optimize, "-I", str(source), "-c", *sources, "-o", *objects]
         subprocess.run(words, check=True)
     else:
-        objects = [str(folder / f"{Path(file).stem}.o") for file in files]
-        for file, target in zip(files, objects, strict=True):
+        objects = [str(folder / f"{Path(file).stem}.o") for file in sources]
+        for file, target in zip(sources, objects, strict=True):
             subprocess.run([*common, "-c", file, "-o", target], check=True)
     entry = str(folder / "start.o")
     command = [*common, "-Wno-pedantic", "-c", str(_FOLDER / "start.c"), "-o", entry]
@@ -142,19 +188,13 @@ def run(
     *lines, last = (done.stdout + done.stderr).splitlines() or [""]
     rows = [re.fullmatch(r"(\d+) ([0-9a-f]+)", line) for line in lines]
     stack = re.fullmatch(r"stack (\d+)", last)
-    if stack is None or not all(rows) or len(rows) != len(inputs[0]):
-        raise RuntimeError(f"{core.machine}: expected {len(inputs[0])} inferences, found {last or done!r}")
-    found = np.array([list(bytes.fromhex(row[2])) for row in rows if row], np.uint8)
-    outputs, start = [], 0
-    for index in graph.outputs:
-        tensor = graph.tensors[index]
-        part = np.ascontiguousarray(found[:, start : start + tensor.bytes])
-        outputs.append(part.view(tensor.dtype).reshape(len(found), *tensor.shape))
-        start += tensor.bytes
+    if stack is None or not all(rows):
+        raise RuntimeError(f"{core.machine}: expected inferences to the end, found {last or done!r}")
+    told = np.array([list(bytes.fromhex(row[2])) for row in rows if row], np.uint8)
     flash, arena = _sizes(folder, objects)
     ticks = [int(row[1]) for row in rows if row]
     instructions = [round(count * core.instructions) for count in ticks]
-    return Run(outputs, instructions, flash, arena, int(stack[1]))
+    return Executed(told, instructions, flash, arena, int(stack[1]))
 
 
 def _sizes(folder: Path, objects: Sequence[str]) -> tuple[int, int]:

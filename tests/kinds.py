@@ -31,6 +31,7 @@ _TYPES = {
     "int8": schema.TensorType.INT8,
     "int16": schema.TensorType.INT16,
     "bool": schema.TensorType.BOOL,
+    "complex64": schema.TensorType.COMPLEX64,
 }
 #: Scale and zero point.
 Scaled = tuple[float, int]

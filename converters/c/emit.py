@@ -92,7 +92,7 @@ def source(subject: Subject) -> str:
     tables = Tables()
     parts = [
         banner(subject, "its weights, and the kernels that it calls"),
-        '#include "model.h"\n\n#include "edgeml_kernels.h"\n',
+        f'#include "model.h"\n\n{_headers(subject.program)}',
         "/* Every tensor has its place here while it is needed; the member beside it aligns it. */\n"
         f"static union {{\n  uint64_t alignment;\n  uint8_t bytes[{big}_ARENA_BYTES];\n}} arena;\n"
         "#define AT(offset) ((void *)(arena.bytes + (offset)))\n",
@@ -114,6 +114,12 @@ def source(subject: Subject) -> str:
     body = "\n".join(calls)
     parts.append(f"void {stem}_run(void) {{\n{body}\n}}\n" if body else f"void {stem}_run(void) {{}}\n")
     return "\n".join(parts)
+
+
+def _headers(program: Program) -> str:
+    """The lines that include what declares the kernels."""
+    names = {"edgeml_kernels.h", *(step.layer.header for step in program.steps)}
+    return "".join(f'#include "{name}"\n' for name in sorted(names))
 
 
 def constant_bytes(program: Program) -> int:

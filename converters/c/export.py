@@ -57,12 +57,13 @@ def is_quantized(model: str) -> bool:
     return any(tensor.dtype == "int8" and not tensor.constant for tensor in graph.tensors)
 
 
-def export(model: str, output: Path) -> Exported:
+def export(model: str, output: Path, *, cut: bool = False) -> Exported:
     """Write the C library of an int8 .tflite.
 
     Args:
         model: path of the .tflite, with or without a contract in it.
         output: folder to write, made if need be.
+        cut: begin at the last float tensor.
 
     Raises:
         ModelError: damaged, or something in it has no kernel; nothing was written.
@@ -72,9 +73,9 @@ def export(model: str, output: Path) -> Exported:
     file = _read(Path(model))
     contract = _contract(model, file.members)
     name = contract.name if contract else Path(model).stem
-    files = library.render(file.flatbuffer, contract, name)
+    files = library.render(file.flatbuffer, contract, name, cut=cut)
     c_array.write(output, files)
-    return Exported(output, files, file.digest, library.figures(file.flatbuffer))
+    return Exported(output, files, file.digest, library.figures(file.flatbuffer, cut=cut))
 
 
 def _contract(model: str, members: Mapping[str, bytes]) -> Contract | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from converters.c import emit, memory
-from converters.c.lower import lower
+from converters.c import emit, front_end, front_end_text, memory
+from converters.c.cut import cut as cut_off
+from converters.c.layers import LogMel
+from converters.c.lower import Program, lower
 from converters.c_text import comment, identifier
 from edge_sdk.contract import Contract
 from edge_sdk.errors import ModelError, first_of
@@ -19,21 +21,23 @@ _CORES = ("_dsp", "_mve")
 _INCLUDED = re.compile(r'^#include "(edgeml_\w+\.h)"', re.MULTILINE)
 
 
-def render(flatbuffer: bytes, contract: Contract | None, name: str) -> dict[str, str]:
+def render(flatbuffer: bytes, contract: Contract | None, name: str, *, cut: bool = False) -> dict[str, str]:
     """The files of a model's C library.
 
     Args:
         flatbuffer: the model, without what is packed behind it.
         contract: for labels, channels and rate; None for a foreign model.
         name: of the model; what C does not allow in a name is replaced.
+        cut: begin at the last float tensor. Where that is a log-mel spectrogram of sound, a front end that
+            streams stands beside the model.
 
     Returns:
         Path within the folder → text; the same model gives the same bytes.
 
     Raises:
-        ModelError: damaged, or something in it has no kernel here.
+        ModelError: damaged, something in it has no kernel here, or there is nothing to cut off.
     """
-    program = lower(flatbuffer)
+    program, sound = _begun(flatbuffer, cut)
     graph = program.graph
     ends = [graph.tensors[index] for index in (*graph.inputs, *graph.outputs)]
     odd = [f"{t.name} ({t.dtype})" for t in ends if t.dtype not in ("int8", "float32") or t.constant]
@@ -46,32 +50,47 @@ def render(flatbuffer: bytes, contract: Contract | None, name: str) -> dict[str,
         )
     stem = identifier(name)
     subject = emit.Subject(program, memory.place(program), contract, stem, digest_of(flatbuffer))
-    sources = _sources({kernel for step in program.steps for kernel in step.layer.kernels()})
+    layers = [step.layer for step in program.steps] + ([] if sound is None else [sound])
+    sources = _sources({kernel for layer in layers for kernel in layer.kernels()})
+    if sound is not None:
+        sources |= front_end_text.render(subject, sound)
     files = {
         "src/model.h": emit.header(subject),
         "src/model.c": emit.source(subject),
         # Arduino lists a library by the headers that it finds, and every library has a model.h.
         f"src/{stem}.h": f'{emit.banner(subject, "as an Arduino library")}\n#include "model.h"\n',
-        "CMakeLists.txt": _cmake(stem, [name for name in sources if name.endswith(".c")]),
+        "CMakeLists.txt": _cmake(stem, sorted(name for name in sources if name.endswith(".c"))),
         "library.properties": _arduino(stem, contract),
     }
     return files | {f"src/{name}": text for name, text in sources.items()}
 
 
-def figures(flatbuffer: bytes) -> dict[str, int]:
+def figures(flatbuffer: bytes, *, cut: bool = False) -> dict[str, int]:
     """What a library needs: ``flash_bytes`` of constants (kernels come to a few kB), ``arena_bytes`` of RAM.
+
+    A front end that streams adds its tables, and has memory of its own.
 
     Raises:
         ModelError: as `render`.
     """
-    program = lower(flatbuffer)
+    program, sound = _begun(flatbuffer, cut)
     planned = memory.place(program)
     return {
-        "flash_bytes": emit.constant_bytes(program),
+        "flash_bytes": emit.constant_bytes(program)
+        + (0 if sound is None else front_end_text.table_bytes(sound)),
         "arena_bytes": planned.arena_bytes,
         "floor_bytes": planned.floor_bytes,
         "kernel_calls": len(program.steps),
     }
+
+
+def _begun(flatbuffer: bytes, cut: bool) -> tuple[Program, LogMel | None]:
+    """The kernel calls of a model, and what makes its input from sound where that was cut off."""
+    if not cut:
+        return lower(flatbuffer), None
+    program, found = lower(cut_off(flatbuffer)), front_end.read(flatbuffer)
+    streams = found is not None and program.graph.inputs == [found.output]
+    return program, found.layer if found is not None and streams else None
 
 
 def _sources(kernels: set[str]) -> dict[str, str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
 from converters import costs, rewrite
-from converters.c import variables
+from converters.c import cut, front_end, variables
 from converters.c.batches import fix_batch
 from converters.c.fold import fold
 from converters.c.operation import Operation, Step, UnsupportedError
@@ -110,14 +110,18 @@ def lower(flatbuffer: bytes) -> Program:
         operators = model.subgraphs[0].operators or []
         graph = fold(graph, [raw.builtinOptions for raw in operators])
         kept = variables.find(graph, model)
+        sound = front_end.find(kept.graph, [raw.builtinOptions for raw in operators])
     except _DAMAGE as error:
         raise ModelError("the TFLite flatbuffer is damaged", found=one_line(error)) from error
-    graph = kept.graph
+    graph = kept.graph if sound is None else front_end.fuse(kept.graph, sound)
     steps: list[Step] = []
     against: list[Refusal] = []
     for op in graph.ops:
         if not op.inputs and not op.outputs:
             continue  # folded
+        if sound is not None and op.index in sound.ops:
+            steps.append(sound.step())
+            continue
         lowering = OPERATORS.get(op.name)
         try:
             if lowering is None:
@@ -133,7 +137,15 @@ def lower(flatbuffer: bytes) -> Program:
             "this model cannot become a C library",
             expected="an int8 model of the operators in docs/c-library.md",
             found=told(against),
-            remedy="convert it with --recipe int8, or use --to c-array with TFLite Micro",
+            remedy=_remedy(graph, {refusal.number for refusal in against}),
         )
     used = {i for step in steps for i in (*step.inputs, step.output, *step.state)}
     return Program(graph, tuple(steps), {i: v for i, v in kept.initial.items() if i in used})
+
+
+def _remedy(graph: Graph, refused: Collection[int]) -> str:
+    """What helps: to leave out what has no kernel, where all of that only prepares the input."""
+    begin = cut.find(graph)
+    if begin is None or begin.ops.intersection(refused):
+        return "convert it with --recipe int8, or use --to c-array with TFLite Micro"
+    return f"compute {begin.names(graph)} in your own code, and give --cut: the library begins there"

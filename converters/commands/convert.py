@@ -22,6 +22,7 @@ _EPILOG = (
     + "\n  edgeml convert nets:build -o net.tflite --recipe float16"
     + "\n  edgeml convert motion.keras -o motion_c --to c"
     + "\n  edgeml convert someones_int8.tflite -o model_c --to c"
+    + "\n  edgeml convert keywords.tflite -o keywords_c --to c --cut"
 )
 
 
@@ -110,6 +111,11 @@ class Shape(click.ParamType[tuple[str, tuple[int, ...]]]):
     show_default=True,
     help="A .tflite, C files of it for TFLite Micro, or a C library that needs no runtime.",
 )
+@click.option(
+    "--cut",
+    is_flag=True,
+    help="Begin the C library at the last float tensor, such as a spectrogram; what is ahead is yours.",
+)
 @click.option("--signature", metavar="NAME", help="Of a SavedModel that has several.")
 @click.option(
     "--shape",
@@ -153,7 +159,7 @@ def command(context: click.Context, /, as_json: bool, **options: Any) -> None:
     request = Request(**options, on_progress=lambda step: click.echo(f"{printable(step)} …", err=True))
     if request.to == "c" and export.is_quantized(request.model):
         check(request)
-        exported = export.export(request.model, request.output)
+        exported = export.export(request.model, request.output, cut=request.cut)
         if as_json:
             print_json(exported.as_dict())
         else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from converters.c.layers.arithmetic import Add, FloatAdd, FloatDiv, FloatMul, FloatSub, Mul
 from converters.c.layers.convolution import Conv2d, DepthwiseConv2d, FullyConnected, TransposeConv
 from converters.c.layers.layer import AXES, Box, Bytes, Ints, Layer
+from converters.c.layers.log_mel import LogMel, PowerSpectrum
 from converters.c.layers.movement import Copy, Fill, ResizeNearest
 from converters.c.layers.pooling import AveragePool, MaxPool, Mean, ReduceMax
 from converters.c.layers.recurrent import Lstm, LstmGate, LstmPart
@@ -32,6 +33,7 @@ __all__ = [
     "FullyConnected",
     "Ints",
     "Layer",
+    "LogMel",
     "Lookup",
     "Lstm",
     "LstmGate",
@@ -39,6 +41,7 @@ __all__ = [
     "MaxPool",
     "Mean",
     "Mul",
+    "PowerSpectrum",
     "Quantize",
     "ReduceMax",
     "ResizeNearest",

@@ -20,10 +20,12 @@ class Layer:
 
     Attributes:
         kernel: name of the C function, of its file, and of its structure without ``_t``.
+        header: that declares both.
     """
 
     kernel: ClassVar[str]
     structure: ClassVar[str]
+    header: ClassVar[str] = "edgeml_kernels.h"
 
     def fields(self) -> dict[str, Any]:
         """Name → value of the C structure: a number, an array, or another record."""
