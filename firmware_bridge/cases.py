@@ -1,4 +1,4 @@
-"""What a model is tried with: the golden vectors in its file, a test set, or random inputs."""
+"""What a model is tried with besides its golden vectors: a test set, or random inputs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ from numpy.typing import NDArray
 
 from converters.evidence import Evidence
 from converters.representative import Source, contract_for, find_source, gather
-from edge_sdk import modelfile
 from edge_sdk.contract import Contract
 from edge_sdk.dataset import Dataset
-from edge_sdk.errors import DatasetError, ModelError, first_of, one_line
-from edge_sdk.graph import Graph, read_graph
+from edge_sdk.errors import DatasetError, first_of, one_line
+from edge_sdk.graph import Graph
 from edge_sdk.model import Model
-from edge_sdk.modelfile import GOLDEN, Golden
 from edge_sdk.runtimes import Port
-from edge_sdk.verify import check_file
 from firmware_bridge.answers import Windows
+from firmware_bridge.subject import Subject, feeds, windows_of
 
 #: Where there is nothing else.
 RANDOM_CASES = 16
@@ -38,42 +36,6 @@ _UNREADABLE = (
     MemoryError,
     TypeError,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """A model file that is tried.
-
-    Attributes:
-        file: the .tflite.
-        contract: the one in it; None for a foreign model.
-        graph: of its flatbuffer.
-        golden: vectors in it, with what LiteRT said to them; None without.
-        digest: of its flatbuffer.
-    """
-
-    file: Path
-    contract: Contract | None
-    graph: Graph
-    golden: Golden | None
-    digest: str
-
-    @classmethod
-    def read(cls, file: Path) -> Subject:
-        """Read a model file without running it.
-
-        Raises:
-            ModelError: it cannot be read, or is damaged.
-            ContractError: its contract is malformed.
-        """
-        try:
-            data = file.read_bytes()
-        except OSError as error:
-            raise ModelError(f"{file}: cannot be read", found=error.strerror or error) from error
-        parts = modelfile.split(data)
-        contract = check_file(parts, str(file))
-        golden = Golden.from_bytes(parts.members[GOLDEN]) if GOLDEN in parts.members else None
-        return cls(file, contract, read_graph(parts.flatbuffer), golden, parts.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,34 +96,6 @@ def load(data: Path | None, subject: Subject, model: Model) -> Cases:
     return from_npz(data, model) if data.suffix == ".npz" else from_dataset(data, subject)
 
 
-def of_golden(golden: Golden, model: Model) -> Windows:
-    """The golden inputs as windows: what `Model.run` takes, without states."""
-    named = {port.name: array for port, array in zip(model.runtime.inputs, golden.inputs, strict=True)}
-    return _windows({name: named[name] for name in _feeds(model)})
-
-
-def golden_rows(golden: Golden, model: Model) -> list[list[NDArray[Any]]]:
-    """The golden inputs one by one, as a runtime takes them.
-
-    Raises:
-        ModelError: they are not this model's.
-    """
-    for side, vectors, ports in (
-        ("inputs", golden.inputs, model.runtime.inputs),
-        ("outputs", golden.outputs, model.runtime.outputs),
-    ):
-        expected = [f"{port.dtype} {list(port.window_shape)}" for port in ports]
-        found = [f"{array.dtype} {list(array.shape[1:])}" for array in vectors]
-        if expected != found:
-            raise ModelError(
-                f"the golden {side} do not fit the model",
-                expected=", ".join(expected),
-                found=", ".join(found),
-                remedy="convert the model again",
-            )
-    return [[array[row : row + 1] for array in golden.inputs] for row in range(len(golden))]
-
-
 def from_dataset(folder: Path, subject: Subject) -> Cases:
     """The test split of a dataset folder: that of the training where the model's contract tells of it.
 
@@ -204,7 +138,7 @@ def from_npz(path: Path, model: Model) -> Cases:
         DatasetError: it cannot be read, or lacks an input.
     """
     arrays = _arrays(path)
-    names = _feeds(model)
+    names = feeds(model)
     windows = {}
     for name in names:
         key = name if name in arrays else "x" if len(names) == 1 and "x" in arrays else None
@@ -232,7 +166,7 @@ def from_npz(path: Path, model: Model) -> Cases:
     if not len(used):
         raise DatasetError(f"{path}: samples", expected="some that are not for calibration", found="none")
     return Cases(
-        _windows({name: array[used] for name, array in windows.items()}),
+        windows_of({name: array[used] for name, array in windows.items()}),
         labels[used].astype(np.int64) if labels is not None and labels.ndim == 1 else None,
         tuple(arrays["groups"].astype(str)[used].tolist()) if "groups" in arrays else None,
         path.name,
@@ -245,9 +179,11 @@ def random(subject: Subject, model: Model, count: int = RANDOM_CASES) -> Cases:
     ports = {port.name: port for port in model.runtime.inputs}
     tensors = dict(zip((port.name for port in model.runtime.inputs), subject.graph.inputs, strict=True))
     windows = {
-        name: _drawn(rng, ports[name], _reach(subject.graph, tensors[name]), count) for name in _feeds(model)
+        name: _drawn(rng, ports[name], _reach(subject.graph, tensors[name]), count) for name in feeds(model)
     }
-    return Cases(_windows(windows), None, None, "random inputs", "no --data: random inputs, accuracy unknown")
+    return Cases(
+        windows_of(windows), None, None, "random inputs", "no --data: random inputs, accuracy unknown"
+    )
 
 
 def _drawn(rng: np.random.Generator, port: Port, reach: float, count: int) -> NDArray[Any]:
@@ -286,15 +222,6 @@ def _fed(graph: Graph, contract: Contract | None) -> list[int]:
     if len(states) != len(graph.inputs):
         return graph.inputs
     return [index for index, state in zip(graph.inputs, states, strict=True) if state is None]
-
-
-def _feeds(model: Model) -> list[str]:
-    return [tensor.name for tensor in model.inputs if tensor.state is None]
-
-
-def _windows(named: dict[str, NDArray[Any]]) -> Windows:
-    """One array where there is one input."""
-    return next(iter(named.values())) if len(named) == 1 else named
 
 
 def _more(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from converters import compare
 from converters.compare import Evaluation
-from edge_sdk.errors import GateError
+from edge_sdk.errors import GateError, ModelError
 from edge_sdk.model import Model
 from edge_sdk.modelfile import Golden
+from edge_sdk.targets import open_target
 from firmware_bridge import cases
 from firmware_bridge.answers import Answers, ask, ask_raw
-from firmware_bridge.cases import Cases, Subject
+from firmware_bridge.cases import Cases
+from firmware_bridge.faults import Faults
 from firmware_bridge.gates import Gate, Limits, judge
 from firmware_bridge.measurement import Measurement, measure, measured
 from firmware_bridge.parity import (
@@ -32,6 +36,7 @@ from firmware_bridge.parity import (
     steps_of,
     winner,
 )
+from firmware_bridge.subject import Subject, golden_rows
 
 __all__ = ["Limits", "Measurement", "Mismatch", "Parity", "Report", "Request", "measure", "parity", "run"]
 
@@ -50,6 +55,7 @@ class Request:
         reference: URL of what it is held against; None chooses by what the target runs.
         limits: for the gates.
         most: windows of the data that are run, spread over all.
+        faults: of the line to an emulated board; None for a good one.
         tell: told of each step.
     """
 
@@ -59,6 +65,7 @@ class Request:
     reference: str | None = None
     limits: Limits = field(default_factory=Limits)
     most: int = MOST_CASES
+    faults: Faults | None = None
     tell: Callable[[str], None] = lambda step: None
 
 
@@ -187,7 +194,7 @@ class _Trial:
     def report(self, reference: str, started: float) -> Report:
         said, expected = _joined(self._said), _joined(self._expected)
         same = compare_answers(self._model, self._reference, said, expected)
-        cost = measured(self._model, said)
+        cost = self._timed(measured(self._model, said))
         return Report(
             self._subject,
             self._request.target,
@@ -202,9 +209,21 @@ class _Trial:
             time.monotonic() - started,
         )
 
+    def _timed(self, cost: Measurement) -> Measurement:
+        """With the latency that the target measures by itself, where nothing else is known of its time."""
+        if cost.latency_us is not None or cost.instructions is not None:
+            return cost
+        self._request.tell("measuring latency")
+        file, ports = self._subject.file, self._model.runtime.inputs
+        inputs = [np.zeros(port.shape, np.float32) for port in ports]
+        found = open_target(self._request.target).latency({0: file}, inputs)[0]
+        if isinstance(found, ModelError):
+            raise found
+        return replace(cost, latency_us=found)
+
     def _vectors(self, golden: Golden) -> None:
         self._tell(f"{len(golden)} golden vectors")
-        rows = cases.golden_rows(golden, self._model)
+        rows = golden_rows(golden, self._model)
         self._said.append(ask_raw(self._model, rows))
         self._expected.append(ask_raw(self._reference, rows))
         ports = self._model.runtime.outputs

@@ -21,7 +21,7 @@ class Measurement:
         n: inferences.
         instructions: of the longest one, on an emulated core.
         latency_us: median of one, by the clock of the machine that runs it, µs; None on an emulated core,
-            whose time means nothing.
+            whose time means nothing, and on a machine behind ``ssh:``, whose target measures apart from this.
         latency_max_us: of the longest one, µs.
         flash_bytes: of the firmware: code and constants.
         arena_bytes: static memory of the model.

@@ -8,7 +8,7 @@ from edge_sdk.closing import Closing
 from edge_sdk.model import Model
 from firmware_bridge import cases
 from firmware_bridge.answers import Windows
-from firmware_bridge.cases import Subject
+from firmware_bridge.subject import Subject, of_golden
 
 
 class Bench(Closing):
@@ -48,7 +48,7 @@ class Bench(Closing):
         if key not in self._windows:
             subject = Subject.read(file)
             if data is None and subject.golden is not None:
-                found = cases.Cases(cases.of_golden(subject.golden, model), None, None, "golden vectors")
+                found = cases.Cases(of_golden(subject.golden, model), None, None, "golden vectors")
             else:
                 found = cases.load(data, subject, model)
             self._windows[key] = found.at_most(most).windows

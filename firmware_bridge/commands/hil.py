@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,38 @@ from edge_sdk.errors import EdgeError, GateError, printable
 from edge_sdk.modelfile import check_writable, write_atomic
 
 if TYPE_CHECKING:
+    from firmware_bridge.faults import Faults
     from firmware_bridge.hil import Report
     from firmware_bridge.parity import Parity
 
 _COUNT = click.IntRange(0)
+
+
+class BadLine(click.ParamType["Faults"]):
+    """``drop=0.001,corrupt=0.001``: what a line does to the bytes on it."""
+
+    name = "FAULTS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Faults:
+        """The faults that `value` stands for."""
+        from firmware_bridge.faults import Faults
+
+        if isinstance(value, Faults):
+            return value
+        kinds: dict[str, type] = {field.name: type(field.default) for field in fields(Faults)}
+        found: dict[str, Any] = {}
+        for item in str(value).split(","):
+            name, _, number = (part.strip() for part in item.partition("="))
+            if name not in kinds:
+                self.fail(f"expected {', '.join(kinds)}, found {item!r}", param, ctx)
+            try:
+                found[name] = kinds[name](number)
+            except ValueError:
+                found[name] = math.nan
+            if not 0 <= found[name] < (math.inf if name in ("seed", "delay_s") else 1):
+                unit = {"seed": "a whole number", "delay_s": "seconds"}.get(name, "a probability below 1")
+                self.fail(f"{name}: expected {unit}, found {number!r}", param, ctx)
+        return Faults(**found)
 
 
 @click.command(
@@ -66,6 +95,13 @@ _COUNT = click.IntRange(0)
 @click.option("--max-arena", "arena", type=_COUNT, help="Static memory of the model, bytes.")
 @click.option("--max-stack", "stack", type=_COUNT, help="Deepest use of the stack, bytes.")
 @click.option("--min-accuracy", "accuracy", type=click.FloatRange(0, 1), help="Share of right answers.")
+@click.option(
+    "--faults",
+    type=BadLine(),
+    metavar="drop=0.001,…",
+    help="Damage what passes between here and an emulated board: drop, corrupt, double, truncate, repeat, "
+    "reset (probabilities), delay_s, seed.",
+)
 @click.option(
     "--junit",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -140,7 +176,8 @@ def lines(report: Report) -> list[str]:
     if cost.instructions is not None:
         rows.append(("instructions", f"{cost.instructions:,} an inference"))
     if cost.latency_us is not None:
-        rows.append(("latency", f"{cost.latency_us:,.1f} µs, {cost.latency_max_us:,.1f} at most"))
+        longest = "" if cost.latency_max_us is None else f", {cost.latency_max_us:,.1f} at most"
+        rows.append(("latency", f"{cost.latency_us:,.1f} µs{longest}"))
     rows += [
         (name.removesuffix("_bytes"), f"{getattr(cost, name):,} bytes")
         for name in ("flash_bytes", "arena_bytes", "stack_bytes")

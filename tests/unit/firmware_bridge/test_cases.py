@@ -8,7 +8,8 @@ from edge_sdk.contract import Lineage
 from edge_sdk.errors import DatasetError, ModelError
 from edge_sdk.modelfile import Golden
 from firmware_bridge import cases
-from firmware_bridge.cases import Cases, Subject
+from firmware_bridge.cases import Cases
+from firmware_bridge.subject import Subject, golden_rows
 from tests.folders import motion
 from tests.models import flatbuffer, write_model
 
@@ -103,7 +104,7 @@ def test_a_part_of_them_is_spread_over_all():
 def test_golden_vectors_must_be_the_models(model):
     golden = Golden((np.zeros((2, 9, 3), np.float32),), (np.zeros((2, 3), np.float32),), (0.1,))
     with pytest.raises(ModelError, match=r"golden inputs do not fit the model: expected float32 \[8, 3\]"):
-        cases.golden_rows(golden, model)
+        golden_rows(golden, model)
 
 
 def test_windows_of_a_dataset_are_those_that_the_model_never_saw(tmp_path):

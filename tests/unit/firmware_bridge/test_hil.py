@@ -114,6 +114,11 @@ def test_a_limit_on_what_a_target_cannot_tell_is_an_error(linear_file, capfd):
         (["--target", "nowhere:"], "unknown target 'nowhere'"),
         (["--target", "host:", "--data", "none.npz"], "none.npz: no such file"),
         (["--target", "host:", "--max-mismatch", "-1"], "max-mismatch"),
+        (["--faults", "drip=0.1"], "expected drop, corrupt, double, truncate, repeat, reset, delay_s, seed"),
+        (["--faults", "drop"], "drop: expected a probability below 1, found ''"),
+        (["--faults", "drop=0.1,corrupt=1"], "corrupt: expected a probability below 1, found '1'"),
+        (["--faults", "delay_s=-1"], "delay_s: expected seconds, found '-1'"),
+        (["--faults", "seed=1.5"], "seed: expected a whole number, found '1.5'"),
         (["--target", "host:", "--junit", "/proc/none/hil.xml"], "cannot write /proc/none/hil.xml"),
     ],
 )
