@@ -69,6 +69,25 @@ def one_over_one_plus(x: Integers) -> Integers:
     return y
 
 
+def reciprocal_root(value: int) -> tuple[int, int]:
+    """``1 / sqrt(value)`` of a number from 1, after five steps of Newton's, as (multiplier, shift).
+
+    Source: GetInvSqrtQuantizedMultiplierExp of tensorflow/lite/kernels/internal/common.h.
+    """
+    if value <= 1:
+        return _LARGEST, 0
+    shift = 11
+    while value >= 1 << 29:
+        value, shift = value // 4, shift + 1
+    pairs = (32 - value.bit_length() - 1) // 2 - 1
+    value, shift = value << (2 * pairs), shift - pairs
+    half, root = divide(value >> 1, 1), 1 << 28
+    for _ in range(5):
+        cube = _saturate(high_product(high_product(root, root), root) << 6)
+        root = _saturate((high_product(3 << 27, root) - high_product(half, cube)) << 3)
+    return int(high_product(root, 1518500250)) << max(-shift, 0), -max(shift, 0)
+
+
 def exp(x: Integers, integer_bits: int) -> Integers:
     """``exp(x)`` of x up to 0, in units of 2^-31; exp_on_negative_values.
 

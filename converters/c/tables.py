@@ -6,6 +6,7 @@ Arithmetic on scales is float32 or double just where the reference's is: each ch
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from converters.c import fixed_point
 from converters.c.fixed_point import Integers, divide, multiply, quantize_multiplier
 
 Table = NDArray[np.int8]
+Floats = NDArray[np.float32]
 #: Scale and zero point of one tensor.
 Scaled = tuple[np.float32, int]
 #: Entries of the reference's table of sigmoid that are one above the nearest.
@@ -87,6 +89,83 @@ def hard_swish(of: Scaled, to: Scaled) -> Table:
     gate = (gate + (1 << 15)) >> 1
     product = np.minimum(_toward_zero(gate * scaled, 15), 32767)
     return _clamp(divide(product, -output_shift) + to[1])
+
+
+def absolute(of: Scaled, to: Scaled) -> Table:
+    """Source: AbsEvalQuantized of micro/kernels/elementwise.cc."""
+    distance: Integers = np.abs(_INPUTS - of[1])
+    if of[0] != to[0]:
+        distance = multiply(distance, *quantize_multiplier(float(of[0]) / float(to[0])))
+    return _clamp(distance + to[1])
+
+
+def reciprocal_root(of: Scaled, to: Scaled) -> Table:
+    """One over the root; the highest at zero, and below it, where the reference gives an error.
+
+    Source: RsqrtEvalQuantized of micro/kernels/elementwise.cc.
+    """
+    multiplier, shift = quantize_multiplier(1.0 / (math.sqrt(float(of[0])) * float(to[0])))
+    made = np.full(_INPUTS.shape, 127, np.int64)
+    centred = _INPUTS - of[1]
+    for place in np.flatnonzero(centred > 0).tolist():
+        root, root_shift = fixed_point.reciprocal_root(int(centred[place]))
+        fine = multiply(1, root, root_shift + 20)
+        made[place] = multiply(fine, multiplier, shift - 20) + to[1]
+    return _clamp(made)
+
+
+def square_root(of: Scaled, to: Scaled) -> Table:
+    """Rounded down; zero of what is below it. Source: SqrtEval of tensorflow/lite/kernels/elementwise.cc."""
+    real = of[0] * (_INPUTS - of[1]).astype(np.float32)
+    steps = np.sqrt(np.maximum(real, np.float32(0))) * (np.float32(1) / to[0])
+    return _clamp(np.minimum(np.floor(steps.astype(np.float64)), 1e6).astype(np.int64) + to[1])
+
+
+def elu(real: Floats) -> Floats:
+    """What is below zero becomes ``exp(x) - 1``."""
+    return np.asarray(np.where(real < 0, exp(real) - np.float32(1), real), np.float32)
+
+
+def gelu(real: Floats, *, approximate: bool) -> Floats:
+    """``x * normal distribution(x)``, or the same with a hyperbolic tangent."""
+    x = real.astype(np.float64)
+    if approximate:
+        gate = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
+    else:
+        gate = np.array([math.erf(value) for value in (x * math.sqrt(0.5)).tolist()])
+    return np.asarray(0.5 * x * (1 + gate), np.float32)
+
+
+def exp(real: Floats) -> Floats:
+    """Rounded once, which is what good libraries of C give for all but a few numbers."""
+    return np.exp(real.astype(np.float64)).astype(np.float32)
+
+
+def log(real: Floats) -> Floats:
+    """Rounded once; of what is not above zero, the lowest."""
+    above = real > 0
+    return np.where(above, np.log(np.where(above, real, 1).astype(np.float64)), -1e30).astype(np.float32)
+
+
+def transformed(of: Scaled, to: Scaled, function: Callable[[Floats], Floats]) -> Table:
+    """A function of float32 on dequantized inputs, rounded half away from zero.
+
+    Where float32 arithmetic would leave the range of int32, the reference's result is not defined; here it is
+    the nearest.
+
+    Args:
+        of: scale and zero point of the input.
+        to: of the output.
+        function: of float32 [256], to float32 [256].
+
+    Source: PopulateLookupTable of micro/kernels/elu.cc, LUTPopulate of kernels/internal/common.h.
+    """
+    real = of[0] * (_INPUTS - of[1]).astype(np.float32)
+    with np.errstate(all="ignore"):
+        steps = function(real) * (np.float32(1) / to[0])
+    whole = np.copysign(np.floor(np.abs(steps.astype(np.float64)) + 0.5), steps)
+    limited = np.clip(np.nan_to_num(whole, nan=-1e6, posinf=1e6, neginf=-1e6), -1e6, 1e6)
+    return _clamp(limited.astype(np.int64) + to[1])
 
 
 def exponential(scale: np.float32, beta: float) -> NDArray[np.int32]:

@@ -39,3 +39,26 @@ PADS = st.tuples(st.integers(1, 6), st.integers(0, 6))
 
 
 PADDED_BLOCKS = Drawn(add_blocks, st.fixed_dictionaries({**BLOCKS, "pads": PADS}))
+
+
+def add_depth(trial, facts):
+    block, (height, width) = facts["block"], facts["size"]
+    image = [1, height * block, width * block, facts["channels"]]
+    blocks = [1, height, width, facts["channels"] * block * block]
+    source, target = (image, blocks) if facts["name"] == "SPACE_TO_DEPTH" else (blocks, image)
+    x = trial.input(source, facts["input"])
+    trial.output(trial.op(facts["name"], [x], target, facts["input"], blockSize=block))
+
+
+DEPTH = Drawn(
+    add_depth,
+    st.fixed_dictionaries(
+        {
+            "name": st.sampled_from(["SPACE_TO_DEPTH", "DEPTH_TO_SPACE"]),
+            "block": st.integers(1, 4),
+            "size": st.tuples(st.integers(1, 5), st.integers(1, 5)),
+            "channels": st.integers(1, 3),
+            "input": scaled(),
+        }
+    ),
+)

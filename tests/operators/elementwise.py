@@ -76,3 +76,70 @@ FLOAT_ARITHMETIC = Drawn(
         }
     ),
 )
+
+
+def add_extremes(trial, facts):
+    a, b, output = facts["shapes"]
+    x, y = trial.input(a, facts["input"]), trial.input(b, facts["input"])
+    kept = {"kind": "MaximumMinimumOptions"}
+    trial.output(trial.op(facts["name"], [x, y], output, facts["input"], **kept))
+
+
+EXTREMES = Drawn(
+    add_extremes,
+    st.fixed_dictionaries(
+        {"name": st.sampled_from(["MAXIMUM", "MINIMUM"]), "shapes": shapes(), "input": scaled()}
+    ),
+)
+
+
+def add_squared_difference(trial, facts):
+    a, b, output = facts["shapes"]
+    of, other = facts["a"], (float(np.float32(facts["a"][0] * facts["ratio"])), facts["zero_b"])
+    x, y = trial.input(a, of), trial.input(b, other)
+    reach = max(of[0], other[0]) * 2
+    to = (float(np.float32(reach * reach * 64 * facts["gain"])), facts["output_zero_point"])
+    trial.output(trial.op("SQUARED_DIFFERENCE", [x, y], output, to))
+
+
+SQUARED_DIFFERENCE = Drawn(
+    add_squared_difference,
+    st.fixed_dictionaries(
+        {
+            "shapes": shapes(),
+            "a": scaled(1e-3, 1.0),
+            "zero_b": zero_points,
+            "ratio": scales(0.02, 50),
+            "gain": scales(0.02, 4),
+            "output_zero_point": zero_points,
+        }
+    ),
+)
+
+
+def add_prelu(trial, facts):
+    shape = facts["shape"]
+    slopes = shape[facts["fewer"] :]
+    slopes = [n if many else 1 for n, many in zip(slopes, facts["many"], strict=False)]
+    of, spread = facts["input"], (facts["slope_scale"], facts["slope_zero_point"])
+    x = trial.input(shape, of)
+    y = trial.net.constant(trial.rng.integers(-128, 128, slopes).astype(np.int8), spread)
+    to = (float(np.float32(of[0] * facts["ratio"])), facts["output_zero_point"])
+    trial.output(trial.op("PRELU", [x, y], shape, to, kind="PreluOptions"))
+
+
+PRELU = Drawn(
+    add_prelu,
+    st.fixed_dictionaries(
+        {
+            "shape": st.lists(st.integers(1, 5), min_size=4, max_size=4),
+            "fewer": st.integers(1, 3),
+            "many": st.lists(st.booleans(), min_size=3, max_size=3),
+            "input": scaled(1e-3, 1.0),
+            "slope_scale": scales(1e-4, 0.02),
+            "slope_zero_point": zero_points,
+            "ratio": scales(0.2, 4),
+            "output_zero_point": zero_points,
+        }
+    ),
+)

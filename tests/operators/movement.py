@@ -114,7 +114,27 @@ def gather(trial, facts, x, shape, of):
     return [trial.op("GATHER", [x, trial.constant(taken)], output, of, axis=axis)]
 
 
-MOVEMENTS = [pad, transpose, strided_slice, slice_, reshape, unpack, split, split_v, reverse, pack, gather]
+def mirror_pad(trial, facts, x, shape, of):
+    mode = facts["axis"] % 2  # of REFLECT, SYMMETRIC
+    pads = [[min(facts["pads"][2 * i + k], n - 1 + mode) for k in (0, 1)] for i, n in enumerate(shape)]
+    output = [n + sum(pair) for n, pair in zip(shape, pads, strict=True)]
+    return [trial.op("MIRROR_PAD", [x, trial.constant(pads)], output, of, mode=mode)]
+
+
+MOVEMENTS = [
+    pad,
+    mirror_pad,
+    transpose,
+    strided_slice,
+    slice_,
+    reshape,
+    unpack,
+    split,
+    split_v,
+    reverse,
+    pack,
+    gather,
+]
 
 
 def add_movement(trial, facts):
@@ -143,11 +163,11 @@ def add_resize(trial, facts):
     x = trial.input([1, *facts["from"], 3], facts["input"])
     kept = {"alignCorners": facts["mode"] == 1, "halfPixelCenters": facts["mode"] == 2}
     sizes = trial.constant(facts["to"])
-    shape = [1, *facts["to"], 3]
-    trial.output(trial.op("RESIZE_NEAREST_NEIGHBOR", [x, sizes], shape, facts["input"], **kept))
+    trial.output(trial.op(facts["name"], [x, sizes], [1, *facts["to"], 3], facts["input"], **kept))
 
 
+SIZES = {"from": SIZE, "to": SIZE, "mode": st.integers(0, 2), "input": scaled()}
+RESIZE_BILINEAR = Drawn(add_resize, st.fixed_dictionaries({**SIZES, "name": st.just("RESIZE_BILINEAR")}))
 RESIZE_NEAREST_NEIGHBOR = Drawn(
-    add_resize,
-    st.fixed_dictionaries({"from": SIZE, "to": SIZE, "mode": st.integers(0, 2), "input": scaled()}),
+    add_resize, st.fixed_dictionaries({**SIZES, "name": st.just("RESIZE_NEAREST_NEIGHBOR")})
 )

@@ -42,7 +42,7 @@ def add_reduction(trial, facts):
     x = trial.input(shape, facts["input"])
     axes = trial.net.constant(np.array(reduced, np.int32))
     to = facts["input"]
-    if facts["name"] == "MEAN" and facts["ratio"]:
+    if facts["name"] in ("MEAN", "SUM") and facts["ratio"]:
         to = (float(np.float32(to[0] * facts["ratio"])), facts["output_zero_point"])
     y = trial.op(facts["name"], [x, axes], output, to, kind="ReducerOptions", keepDims=facts["keep"])
     trial.output(y)
@@ -52,7 +52,7 @@ REDUCTIONS = Drawn(
     add_reduction,
     st.fixed_dictionaries(
         {
-            "name": st.sampled_from(["MEAN", "MEAN", "REDUCE_MAX"]),
+            "name": st.sampled_from(["MEAN", "MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"]),
             "shape": st.lists(st.integers(1, 7), min_size=2, max_size=4),
             "axes": st.tuples(st.integers(0, 3), st.integers(0, 3)),
             "keep": st.booleans(),

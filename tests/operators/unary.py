@@ -7,12 +7,19 @@ from hypothesis import strategies as st
 
 from tests.quantized import Drawn, few, scaled, scales, zero_points
 
-UNARY = ["RELU", "RELU6", "LEAKY_RELU", "HARD_SWISH", "LOGISTIC", "TANH", "QUANTIZE"]
+UNARY = ["ABS", "ELU", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "QUANTIZE", "RELU", "RELU6", "RSQRT", "TANH"]
+#: TFLite Micro has these in float32 only, or not at all.
+OF_LITERT = ["EXP", "GELU", "LOG", "SQRT"]
+#: None is told of what is below zero.
+OF_POSITIVE = {"LOG", "RSQRT", "SQRT"}
+
 FIXED = {"LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0)}
 
 
 def add_unary(trial, facts):
     name, of = facts["name"], facts["input"]
+    if name in OF_POSITIVE:
+        of = (of[0], -128)
     to = FIXED.get(name, (float(np.float32(of[0] * facts["ratio"])), facts["output_zero_point"]))
     if name == "RELU6":
         to = of
@@ -20,20 +27,25 @@ def add_unary(trial, facts):
     x = trial.input([1, 256], of)
     trial.inputs[-1][:] = every
     kept = {"alpha": facts["alpha"]} if name == "LEAKY_RELU" else {}
+    if name == "GELU":
+        kept = {"approximate": facts["approximate"]}
     trial.output(trial.op(name, [x], [1, 256], to, **kept))
 
 
+FACTS = {
+    "input": scaled(1e-3, 1.0),
+    "output_zero_point": zero_points,
+    "ratio": scales(0.05, 20),
+    "alpha": st.floats(-1, 1.5, width=32),
+    "approximate": st.booleans(),
+}
 FUNCTIONS_OF_ONE_INT8 = Drawn(
+    add_unary, st.fixed_dictionaries({**FACTS, "name": st.sampled_from(UNARY)}), together=32
+)
+#: No result leaves 32 bits, where those of float32 are not defined.
+FUNCTIONS_OF_LITERT = Drawn(
     add_unary,
-    st.fixed_dictionaries(
-        {
-            "name": st.sampled_from(UNARY),
-            "input": scaled(1e-3, 1.0),
-            "output_zero_point": zero_points,
-            "ratio": scales(0.05, 20),
-            "alpha": st.floats(-1, 1.5, width=32),
-        }
-    ),
+    st.fixed_dictionaries({**FACTS, "name": st.sampled_from(OF_LITERT), "input": scaled(1e-3, 0.05)}),
     together=32,
 )
 
@@ -67,3 +79,24 @@ def add_conversions(trial, facts):
 
 
 CONVERSIONS = Drawn(add_conversions, st.fixed_dictionaries({"input": scaled(1e-3, 100)}))
+
+
+def add_l2_normalization(trial, facts):
+    shape = [facts["rows"], facts["depth"]]
+    x = trial.input(shape, facts["input"])
+    if facts["near"]:
+        trial.inputs[-1][:] = facts["input"][1] + trial.rng.integers(-2, 3, trial.inputs[-1].shape) // 2
+    trial.output(trial.op("L2_NORMALIZATION", [x], shape, (1 / 128, 0), kind="L2NormOptions"))
+
+
+L2_NORMALIZATION = Drawn(
+    add_l2_normalization,
+    st.fixed_dictionaries(
+        {
+            "rows": few,
+            "depth": st.integers(1, 70),
+            "input": st.tuples(scales(), st.integers(-127, 126)),
+            "near": st.booleans(),
+        }
+    ),
+)

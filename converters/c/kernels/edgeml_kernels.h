@@ -4,6 +4,9 @@
  * Each kernel is a file of its name. It reads one constant structure, which the generator fills, and tensors in
  * the arena. Tensors are dense and row-major: images are [batch, height, width, channels]. Every kernel gives
  * the bits of TensorFlow Lite Micro's reference kernel of the operator.
+ *
+ * An output may overwrite what its kernel has read and needs no more: the generator's overlap.py knows in which order
+ * each kernel reads and writes.
  */
 #ifndef EDGEML_KERNELS_H
 #define EDGEML_KERNELS_H
@@ -137,7 +140,20 @@ typedef struct {
   const int32_t *multiplier;
   const int8_t *shift;
 } edgeml_fully_connected_t;
+/* Rows are read for as long as outputs of their block are written, and no longer. */
+#define EDGEML_FULLY_CONNECTED_ROWS 8
 void edgeml_fully_connected(const edgeml_fully_connected_t *layer, const int8_t *input, int8_t *output);
+
+/* BATCH_MATMUL */
+typedef struct {
+  edgeml_box_t box; /* of batches; steps in matrices */
+  int32_t rows, inner, columns;
+  int32_t transposed; /* 1: b is [columns, inner] */
+  int32_t zero_a, zero_b, output_zero_point, multiplier, shift;
+} edgeml_batch_matmul_t;
+/* scratch: an int32 for each row, then a byte for each of inner */
+void edgeml_batch_matmul(const edgeml_batch_matmul_t *layer, const int8_t *a, const int8_t *b, int8_t *output,
+                         int8_t *scratch);
 
 /* CONV_2D */
 typedef struct {
@@ -190,6 +206,12 @@ typedef struct {
 } edgeml_fill_t;
 void edgeml_fill(const edgeml_fill_t *layer, void *output);
 
+/* L2_NORMALIZATION along the last axis */
+typedef struct {
+  int32_t rows, depth, zero_point;
+} edgeml_l2_normalization_t;
+void edgeml_l2_normalization(const edgeml_l2_normalization_t *layer, const int8_t *input, int8_t *output);
+
 /* LOGISTIC, TANH, RELU, LEAKY_RELU, HARD_SWISH, QUANTIZE of int8: whatever has one input */
 typedef struct {
   int32_t elements;
@@ -221,13 +243,18 @@ typedef struct {
 void edgeml_lstm(const edgeml_lstm_t *layer, const int8_t *input, int8_t *hidden, int16_t *cell, int8_t *output,
                  int16_t *scratch);
 
-/* MEAN and REDUCE_MAX along one axis, or neighbouring ones, of [outer, reduced, inner] */
+/* MAXIMUM and MINIMUM */
+void edgeml_maximum(const edgeml_box_t *layer, const int8_t *a, const int8_t *b, int8_t *output);
+void edgeml_minimum(const edgeml_box_t *layer, const int8_t *a, const int8_t *b, int8_t *output);
+
+/* MEAN, SUM, REDUCE_MAX and REDUCE_MIN along one axis, or neighbouring ones, of [outer, reduced, inner] */
 typedef struct {
   int32_t outer, reduced, inner;
   int32_t input_zero_point, output_zero_point, multiplier, shift;
 } edgeml_reduce_t;
 void edgeml_mean(const edgeml_reduce_t *layer, const int8_t *input, int8_t *output);
 void edgeml_reduce_max(const edgeml_reduce_t *layer, const int8_t *input, int8_t *output);
+void edgeml_reduce_min(const edgeml_reduce_t *layer, const int8_t *input, int8_t *output);
 
 /* MUL */
 typedef struct {
@@ -237,6 +264,23 @@ typedef struct {
   int32_t lowest, highest;
 } edgeml_mul_t;
 void edgeml_mul(const edgeml_mul_t *layer, const int8_t *a, const int8_t *b, int8_t *output);
+
+/* PRELU */
+typedef struct {
+  edgeml_box_t box;
+  int32_t offset_a, offset_b;
+  int32_t offset, multiplier, shift;
+  int32_t slope_multiplier, slope_shift;
+} edgeml_prelu_t;
+void edgeml_prelu(const edgeml_prelu_t *layer, const int8_t *a, const int8_t *b, int8_t *output);
+
+/* RESIZE_BILINEAR */
+typedef struct {
+  int32_t batches, input_height, input_width, output_height, output_width, channels;
+  const int16_t *rows; /* for each row of the output: above, below, how far below the first in steps of 2^-10 */
+  const int16_t *columns;
+} edgeml_resize_bilinear_t;
+void edgeml_resize_bilinear(const edgeml_resize_bilinear_t *layer, const int8_t *input, int8_t *output);
 
 /* RESIZE_NEAREST_NEIGHBOR */
 typedef struct {
@@ -253,6 +297,16 @@ typedef struct {
   const int32_t *exponential; /* 256, exp of how far an element is below the largest, in units of 2^-31 */
 } edgeml_softmax_t;
 void edgeml_softmax(const edgeml_softmax_t *layer, const int8_t *input, int8_t *output);
+
+/* SQUARED_DIFFERENCE */
+typedef struct {
+  edgeml_box_t box;
+  int32_t offset_a, multiplier_a, shift_a;
+  int32_t offset_b, multiplier_b, shift_b;
+  int32_t offset, multiplier, shift;
+} edgeml_squared_difference_t;
+void edgeml_squared_difference(const edgeml_squared_difference_t *layer, const int8_t *a, const int8_t *b,
+                               int8_t *output);
 
 /* TRANSPOSE_CONV */
 typedef struct {

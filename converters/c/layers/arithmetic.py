@@ -74,3 +74,49 @@ class FloatDiv(_Float):
     """DIV of float32."""
 
     kernel = "edgeml_float_div"
+
+
+class Maximum(Box):
+    """MAXIMUM: its places are all that it is told."""
+
+    kernel = "edgeml_maximum"
+
+
+class Minimum(Box):
+    """MINIMUM: its places are all that it is told."""
+
+    kernel = "edgeml_minimum"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SquaredDifference(Layer):
+    """SQUARED_DIFFERENCE."""
+
+    kernel = "edgeml_squared_difference"
+    structure = "edgeml_squared_difference_t"
+    box: Box
+    offset_a: int
+    multiplier_a: int
+    shift_a: int
+    offset_b: int
+    multiplier_b: int
+    shift_b: int
+    offset: int
+    multiplier: int
+    shift: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prelu(Layer):
+    """PRELU: `a` is the input, `b` its slopes."""
+
+    kernel = "edgeml_prelu"
+    structure = "edgeml_prelu_t"
+    box: Box
+    offset_a: int
+    offset_b: int
+    offset: int
+    multiplier: int
+    shift: int
+    slope_multiplier: int
+    slope_shift: int

@@ -1,4 +1,4 @@
-"""Records of what moves elements as they are."""
+"""Records of what moves elements as they are, or between their neighbours."""
 
 from __future__ import annotations
 
@@ -44,5 +44,21 @@ class ResizeNearest(Layer):
     output_height: int
     output_width: int
     bytes: int
+    rows: NDArray[np.int16]
+    columns: NDArray[np.int16]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResizeBilinear(Layer):
+    """RESIZE_BILINEAR: for each row of the output those above and below, and how far behind the first it is."""
+
+    kernel = "edgeml_resize_bilinear"
+    structure = "edgeml_resize_bilinear_t"
+    batches: int
+    input_height: int
+    input_width: int
+    output_height: int
+    output_width: int
+    channels: int
     rows: NDArray[np.int16]
     columns: NDArray[np.int16]

@@ -51,7 +51,7 @@ class _Reduce(Layer):
 
 
 class Mean(_Reduce):
-    """MEAN."""
+    """MEAN, and SUM, whose multiplier does not divide."""
 
     kernel = "edgeml_mean"
 
@@ -60,3 +60,9 @@ class ReduceMax(_Reduce):
     """REDUCE_MAX."""
 
     kernel = "edgeml_reduce_max"
+
+
+class ReduceMin(_Reduce):
+    """REDUCE_MIN."""
+
+    kernel = "edgeml_reduce_min"

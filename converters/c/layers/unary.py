@@ -46,3 +46,14 @@ class Softmax(Layer):
     rows: int
     depth: int
     exponential: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class L2Normalization(Layer):
+    """L2_NORMALIZATION."""
+
+    kernel = "edgeml_l2_normalization"
+    structure = "edgeml_l2_normalization_t"
+    rows: int
+    depth: int
+    zero_point: int

@@ -1,4 +1,7 @@
-"""SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND, which surround what TensorFlow makes of a dilated convolution."""
+"""Images and blocks of them: SPACE_TO_BATCH_ND, SPACE_TO_DEPTH, and their inverses.
+
+The first and its inverse surround what TensorFlow makes of a dilated convolution.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +44,34 @@ def batch_to_space_nd(o: Operation) -> list[Step]:
         copy(o, o.input(), o.output(), cut.size, cut.blocks, cut.image)
         for cut in _cuts(o, o.output(), o.input())
     ]
+
+
+def space_to_depth(o: Operation) -> list[Step]:
+    """Every block of pixels becomes one pixel with the channels of all."""
+    same(o, o.output())
+    size, image, blocks = _depth(o, o.input(), o.output())
+    return [copy(o, o.input(), o.output(), size, image, blocks)]
+
+
+def depth_to_space(o: Operation) -> list[Step]:
+    """Every pixel becomes a block of pixels that share its channels."""
+    same(o, o.output())
+    size, image, blocks = _depth(o, o.output(), o.input())
+    return [copy(o, o.input(), o.output(), size, blocks, image)]
+
+
+def _depth(o: Operation, image: Tensor, blocks: Tensor) -> tuple[tuple[int, ...], Place, Place]:
+    """A box of batches, rows, rows of a block, columns and what is beside them, and where both have it."""
+    block = int(o.option("blockSize"))
+    o.fit(len(image.shape) == len(blocks.shape) == 4 and block > 0, image, blocks)
+    batches, height, width, channels = image.shape
+    shape = (batches, height // block, width // block, channels * block * block)
+    o.fit(blocks.shape == shape and image.elements == blocks.elements, image, blocks)
+    row, together = width * channels, block * channels
+    size = (batches, height // block, block, width // block, together)
+    in_image = Place((height * row, block * row, row, together, 1))
+    in_blocks = Place((height * row, block * row, together, block * together, 1))
+    return size, in_image, in_blocks
 
 
 def _cuts(o: Operation, image: Tensor, blocks: Tensor) -> Iterator[_Cut]:

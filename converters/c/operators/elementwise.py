@@ -1,4 +1,4 @@
-"""Operators on two tensors, element by element: ADD, SUB, MUL, DIV."""
+"""Operators on two tensors, element by element."""
 
 from __future__ import annotations
 
@@ -50,6 +50,63 @@ def mul(o: Operation) -> list[Step]:
         _box(o), -zero_a, -zero_b, zero_point, multiplier, shift, lowest, highest
     )  # fmt: skip
     return [o.step(layer, 0, 1, in_place=True)]
+
+
+def maximum(o: Operation) -> list[Step]:
+    """Of tensors of one scale."""
+    return _extreme(o, layers.Maximum)
+
+
+def minimum(o: Operation) -> list[Step]:
+    """Of tensors of one scale."""
+    return _extreme(o, layers.Minimum)
+
+
+def squared_difference(o: Operation) -> list[Step]:
+    """Source: SquaredDifferencePrepare of micro/kernels/squared_difference.cc."""
+    o.need("int8", o.input(), o.input(1), o.output())
+    (scale_a, zero_a), (scale_b, zero_b), (scale, zero_point) = map(
+        scaled, (o.input(), o.input(1), o.output())
+    )
+    twice = 2 * float(max(scale_a, scale_b))
+    multiplier_a, shift_a = quantize_multiplier(float(scale_a) / twice)
+    multiplier_b, shift_b = quantize_multiplier(float(scale_b) / twice)
+    multiplier, shift = quantize_multiplier(twice * twice / ((1 << 14) * float(scale)))
+    layer = layers.SquaredDifference(
+        box=_box(o),
+        offset_a=-zero_a,
+        multiplier_a=multiplier_a,
+        shift_a=shift_a,
+        offset_b=-zero_b,
+        multiplier_b=multiplier_b,
+        shift_b=shift_b,
+        offset=zero_point,
+        multiplier=multiplier,
+        shift=shift,
+    )
+    return [o.step(layer, 0, 1, in_place=True)]
+
+
+def prelu(o: Operation) -> list[Step]:
+    """The second operand is the slopes. Source: CalculatePreluParams of micro/kernels/prelu_common.cc."""
+    o.need("int8", o.input(), o.input(1), o.output())
+    (scale_a, zero_a), (scale_b, zero_b), (scale, zero_point) = map(
+        scaled, (o.input(), o.input(1), o.output())
+    )
+    multiplier, shift = quantize_multiplier(float(scale_a) / float(scale))
+    slope_multiplier, slope_shift = quantize_multiplier(float(scale_a) * float(scale_b) / float(scale))
+    layer = layers.Prelu(
+        _box(o), -zero_a, -zero_b, zero_point, multiplier, shift, slope_multiplier, slope_shift
+    )  # fmt: skip
+    return [o.step(layer, 0, 1, in_place=True)]
+
+
+def _extreme(o: Operation, kind: type[layers.Maximum | layers.Minimum]) -> list[Step]:
+    o.need("int8", o.input(), o.input(1), o.output())
+    if any(scaled(o.input(number)) != scaled(o.output()) for number in (0, 1)):
+        raise UnsupportedError("has another scale than the output", o.input(), o.input(1))
+    box = _box(o)
+    return [o.step(kind(box.size, box.step_a, box.step_b), 0, 1, in_place=True)]
 
 
 def _sum(o: Operation, sign: int) -> list[Step]:

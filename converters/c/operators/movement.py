@@ -1,17 +1,19 @@
-"""Operators that move elements as they are, of any dtype: each becomes copies of boxes."""
+"""Operators that move elements as they are, of any dtype, as copies of boxes; and that resize images."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from converters.c import boxes
 from converters.c.fold import slices
-from converters.c.layers import Copy, Fill, ResizeNearest
+from converters.c.layers import Copy, Fill, ResizeBilinear, ResizeNearest
 from converters.c.operation import Operation, Step, UnsupportedError, scaled
 from edge_sdk.graph import Tensor
 
@@ -71,6 +73,32 @@ def pad(o: Operation) -> list[Step]:
     start = sum(before * step for before, step in zip(ahead, to, strict=True))
     filled = Step(o.op.index, Fill(output.bytes, value), (), output.index)
     return [filled, copy(o, data, output, data.shape, _dense(data), Place(to, start))]
+
+
+def mirror_pad(o: Operation) -> list[Step]:
+    """Each part of the output is a copy that runs backwards along some of the axes."""
+    data, output = o.input(), o.output()
+    same(o, output)
+    aside = 1 if o.option("mode") == schema.MirrorPadMode.REFLECT else 0
+    pads = [(int(before), int(behind)) for before, behind in o.constant(1).reshape(-1, 2)]
+    of, to = boxes.steps(data.shape), boxes.steps(output.shape)
+    parts = []
+    for (before, behind), n in zip(pads, data.shape, strict=True):
+        o.fit(max(before, behind) <= n - aside, data, output)
+        # where it begins in the output, how many, where it begins in the input, which way
+        sides = [(0, before, before - 1 + aside, -1), (before, n, 0, 1)]
+        sides.append((before + n, behind, n - 1 - aside, -1))
+        parts.append([side for side in sides if side[1]])
+    found = []
+    for part in itertools.product(*parts):
+        size = [count for _, count, _, _ in part]
+        source = Place(
+            [step * way for step, (_, _, _, way) in zip(of, part, strict=True)],
+            sum(step * first for step, (_, _, first, _) in zip(of, part, strict=True)),
+        )
+        target = sum(step * at for step, (at, _, _, _) in zip(to, part, strict=True))
+        found.append(copy(o, data, output, size, source, Place(to, target)))
+    return found
 
 
 def transpose(o: Operation) -> list[Step]:
@@ -243,6 +271,47 @@ def _nearest(o: Operation, axis: int) -> NDArray[np.int16]:
     # C's roundf: halves away from zero, which places never are below
     whole = np.floor(places + np.float32(0.5)) if align else np.floor(places)
     return np.asarray(np.clip(whole, 0, size - 1), np.int16)
+
+
+def resize_bilinear(o: Operation) -> list[Step]:
+    """Which pixels are nearest and how near is known here: products are left."""
+    o.need("int8", o.input(), o.output())
+    same(o, o.output())
+    data, output = o.input().shape, o.output().shape
+    o.fit(
+        len(data) == len(output) == 4 and (data[0], data[3]) == (output[0], output[3]), o.input(), o.output()
+    )
+    o.fit(max(data) < _MOST_ROWS, o.input())
+    layer = ResizeBilinear(
+        batches=data[0],
+        input_height=data[1],
+        input_width=data[2],
+        output_height=output[1],
+        output_width=output[2],
+        channels=data[3],
+        rows=_between(o, 1),
+        columns=_between(o, 2),
+    )
+    return [o.step(layer, 0)]
+
+
+def _between(o: Operation, axis: int) -> NDArray[np.int16]:
+    """int16 [n, 3]: the indices of the input that each of the output lies between, how far behind the first.
+
+    Source: ComputeInterpolationValuesInteger of reference/resize_bilinear.h.
+    """
+    size, wanted = o.input().shape[axis], o.output().shape[axis]
+    if o.option("alignCorners") and wanted > 1:
+        scale = (1024 * (size - 1) + (wanted - 1) // 2) // (wanted - 1)
+    else:
+        scale = (1024 * size + wanted // 2) // wanted
+    places = np.arange(wanted, dtype=np.int64) * scale
+    if o.option("halfPixelCenters"):
+        places += scale // 2 - 512
+    first = np.maximum(np.trunc(places / 1024).astype(np.int64), 0)
+    second = np.minimum(np.trunc((places + 1023) / 1024).astype(np.int64), size - 1)
+    o.fit(int(first.max()) < size and int(second.min()) >= 0, o.input(), o.output())
+    return np.stack([first, second, places - 1024 * first], axis=1).astype(np.int16)
 
 
 def _parts(o: Operation, number: int, axis: int) -> list[Step]:

@@ -1,4 +1,4 @@
-"""Operators that make one of several elements: pools, MEAN, REDUCE_MAX."""
+"""Operators that make one of several elements: pools and reductions."""
 
 from __future__ import annotations
 
@@ -36,13 +36,32 @@ def mean(o: Operation) -> list[Step]:
     return [o.step(layer, 0)]
 
 
+def sum_(o: Operation) -> list[Step]:
+    """As MEAN, without a division."""
+    o.need("int8", o.input(), o.output())
+    outer, reduced, inner = _axes(o)
+    (scale, zero_point), (to_scale, to_zero_point) = scaled(o.input()), scaled(o.output())
+    multiplier, shift = quantize_multiplier(float(scale) / float(to_scale))
+    layer = layers.Mean(outer, reduced, inner, zero_point, to_zero_point, multiplier, shift)
+    return [o.step(layer, 0)]
+
+
 def reduce_max(o: Operation) -> list[Step]:
     """Input and output have one scale."""
+    return _extreme(o, layers.ReduceMax)
+
+
+def reduce_min(o: Operation) -> list[Step]:
+    """Input and output have one scale."""
+    return _extreme(o, layers.ReduceMin)
+
+
+def _extreme(o: Operation, kind: type[layers.ReduceMax | layers.ReduceMin]) -> list[Step]:
     o.need("int8", o.input(), o.output())
     if scaled(o.input()) != scaled(o.output()):
         raise UnsupportedError("has another scale than its input", o.output())
     outer, reduced, inner = _axes(o)
-    return [o.step(layers.ReduceMax(outer, reduced, inner, 0, 0, 0, 0), 0)]
+    return [o.step(kind(outer, reduced, inner, 0, 0, 0, 0), 0)]
 
 
 def _pool(o: Operation, kind: type[layers.AveragePool | layers.MaxPool]) -> list[Step]:

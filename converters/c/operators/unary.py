@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from converters.c import tables
-from converters.c.layers import Dequantize, Lookup, Quantize, Softmax
+from converters.c.layers import Dequantize, L2Normalization, Lookup, Quantize, Softmax
 from converters.c.operation import Operation, Step, UnsupportedError, scaled
+
+#: Squares of a difference of two int8 whose sum stays within 32 bits.
+_MOST_SQUARES = 33026
 
 
 def relu(o: Operation) -> list[Step]:
@@ -44,6 +48,42 @@ def tanh(o: Operation) -> list[Step]:
     return _lookup(o, tables.tanh(_scales(o)[0]))
 
 
+def abs_(o: Operation) -> list[Step]:
+    """Without its sign."""
+    return _lookup(o, tables.absolute(*_scales(o)))
+
+
+def rsqrt(o: Operation) -> list[Step]:
+    """In fixed point; nothing is below zero."""
+    return _lookup(o, tables.reciprocal_root(*_scales(o)))
+
+
+def sqrt(o: Operation) -> list[Step]:
+    """Nothing is below zero."""
+    return _lookup(o, tables.square_root(*_scales(o)))
+
+
+def elu(o: Operation) -> list[Step]:
+    """``exp(x) - 1`` below zero."""
+    return _lookup(o, tables.transformed(*_scales(o), tables.elu))
+
+
+def exp(o: Operation) -> list[Step]:
+    """In float32, then rounded."""
+    return _lookup(o, tables.transformed(*_scales(o), tables.exp))
+
+
+def log(o: Operation) -> list[Step]:
+    """In float32, then rounded."""
+    return _lookup(o, tables.transformed(*_scales(o), tables.log))
+
+
+def gelu(o: Operation) -> list[Step]:
+    """In float32, then rounded."""
+    approximate = bool(o.option("approximate", False))
+    return _lookup(o, tables.transformed(*_scales(o), partial(tables.gelu, approximate=approximate)))
+
+
 def quantize(o: Operation) -> list[Step]:
     """From float32, or from another scale of int8."""
     o.need("int8", o.output())
@@ -72,6 +112,17 @@ def softmax(o: Operation) -> list[Step]:
     depth = o.input().shape[-1]
     table = tables.exponential(scaled(o.input())[0], float(np.float32(o.option("beta", 1.0))))
     return [o.step(Softmax(o.input().elements // depth, depth, table), 0, in_place=True)]
+
+
+def l2_normalization(o: Operation) -> list[Step]:
+    """Along the last axis; the output has a scale of its own kind."""
+    o.need("int8", o.input())
+    _demand(o, 1 / 128, 0)
+    o.fit(o.input().elements == o.output().elements, o.input(), o.output())
+    depth = o.input().shape[-1]
+    o.fit(depth < _MOST_SQUARES, o.input())
+    layer = L2Normalization(o.input().elements // depth, depth, scaled(o.input())[1])
+    return [o.step(layer, 0, in_place=True)]
 
 
 def _scales(o: Operation) -> tuple[tables.Scaled, tables.Scaled]:

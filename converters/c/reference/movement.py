@@ -1,4 +1,4 @@
-"""What moves elements as they are."""
+"""What moves elements as they are, or between their neighbours."""
 
 from __future__ import annotations
 
@@ -36,3 +36,16 @@ def resize_nearest(layer: layers.ResizeNearest, inputs: _Arrays, output: NDArray
     shape = layer.batches, layer.input_height, layer.input_width, -1
     image = inputs[0].reshape(shape)
     output[:] = image[:, layer.rows.astype(int)][:, :, layer.columns.astype(int)].reshape(-1)
+
+
+def resize_bilinear(layer: layers.ResizeBilinear, inputs: _Arrays, output: NDArray[Any]) -> None:
+    """The four nearest pixels, each times how near it is."""
+    shape = layer.batches, layer.input_height, layer.input_width, layer.channels
+    image = inputs[0].astype(np.int64).reshape(shape)
+    above, below, down = layer.rows.astype(np.int64).reshape(-1, 3).T
+    left, right, along = layer.columns.astype(np.int64).reshape(-1, 3).T
+    down, along = down[:, None, None], along[:, None]
+    high = image[:, above][:, :, left] * (1024 - along) + image[:, above][:, :, right] * along
+    low = image[:, below][:, :, left] * (1024 - along) + image[:, below][:, :, right] * along
+    total = high * (1024 - down) + low * down
+    output[:] = (np.sign(total) * ((np.abs(total) + (1 << 19)) >> 20)).reshape(-1)

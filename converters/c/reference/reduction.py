@@ -25,3 +25,8 @@ def mean(layer: layers.Mean, inputs: _Arrays, output: NDArray[Any]) -> None:
 def reduce_max(layer: layers.ReduceMax, inputs: _Arrays, output: NDArray[Any]) -> None:
     """The largest."""
     output[:] = inputs[0].reshape(layer.outer, layer.reduced, layer.inner).max(axis=1).reshape(-1)
+
+
+def reduce_min(layer: layers.ReduceMin, inputs: _Arrays, output: NDArray[Any]) -> None:
+    """The smallest."""
+    output[:] = inputs[0].reshape(layer.outer, layer.reduced, layer.inner).min(axis=1).reshape(-1)

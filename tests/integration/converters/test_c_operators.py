@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 
 from converters.c import reference
+from tests import litert
 from tests.c_library import Compiled
-from tests.operators import blocks, convolution, elementwise, movement, pooling, unary
+from tests.operators import blocks, convolution, elementwise, matrices, movement, pooling, unary
 from tests.quantized import tried
 from tests.tflm import Tflm
 
@@ -36,11 +37,11 @@ def folders(tmp_path_factory):
 
 @pytest.fixture
 def check(tflm, folders):
-    def compare(trial, tolerance=0, reference_runs=True):
+    def compare(trial, tolerance=0, run=tflm.run):
         model = trial.flatbuffer()
         compiled = Compiled(model, folders())
         ours = compiled.run(trial.inputs)
-        theirs = tflm.run(model, trial.inputs) if reference_runs else ours
+        theirs = ours if run is None else run(model, trial.inputs)
         again = [reference.run(compiled.program, [x[n] for x in trial.inputs]) for n in range(trial.count)]
         for number, (one, other) in enumerate(zip(ours, theirs, strict=True)):
             third = np.stack([outputs[number] for outputs in again])
@@ -48,7 +49,7 @@ def check(tflm, folders):
                 np.testing.assert_allclose(one, other, rtol=tolerance)
                 np.testing.assert_allclose(one, third, rtol=tolerance)
             else:
-                np.testing.assert_array_equal(one, other, f"output {number}: C against TFLite Micro")
+                np.testing.assert_array_equal(one, other, f"output {number}: C against the reference")
                 np.testing.assert_array_equal(one, third, f"output {number}: C against numpy")
 
     return compare
@@ -97,6 +98,18 @@ def test_functions_of_one_int8(check, trial):
 
 
 @tried
+@given(trial=unary.FUNCTIONS_OF_LITERT.trials())
+def test_functions_of_one_int8_that_only_litert_has(check, trial):
+    check(trial, run=litert.run)
+
+
+@tried
+@given(trial=unary.L2_NORMALIZATION.trials())
+def test_l2_normalization(check, trial):
+    check(trial)
+
+
+@tried
 @given(trial=unary.SOFTMAX.trials())
 def test_softmax(check, trial):
     check(trial)
@@ -111,6 +124,30 @@ def test_quantize_and_dequantize(check, trial):
 @tried
 @given(trial=elementwise.ARITHMETIC.trials())
 def test_arithmetic(check, trial):
+    check(trial)
+
+
+@tried
+@given(trial=elementwise.EXTREMES.trials())
+def test_extremes(check, trial):
+    check(trial)
+
+
+@tried
+@given(trial=elementwise.SQUARED_DIFFERENCE.trials())
+def test_squared_difference(check, trial):
+    check(trial)
+
+
+@tried
+@given(trial=elementwise.PRELU.trials())
+def test_prelu(check, trial):
+    check(trial)
+
+
+@tried
+@given(trial=matrices.BATCH_MATMUL.trials())
+def test_batch_matmul(check, trial):
     check(trial)
 
 
@@ -133,6 +170,12 @@ def test_movement(check, trial):
 
 
 @tried
+@given(trial=movement.RESIZE_BILINEAR.trials())
+def test_resize_bilinear(check, trial):
+    check(trial)
+
+
+@tried
 @given(trial=movement.RESIZE_NEAREST_NEIGHBOR.trials())
 def test_resize_nearest_neighbor(check, trial):
     check(trial)
@@ -145,7 +188,13 @@ def test_blocks(check, trial):
 
 
 @tried
+@given(trial=blocks.DEPTH.trials())
+def test_depth(check, trial):
+    check(trial)
+
+
+@tried
 @given(trial=blocks.PADDED_BLOCKS.trials())
 def test_padded_blocks(check, trial):
     """TFLite Micro never sets what it pads with; LiteRT takes the zero point."""
-    check(trial, reference_runs=False)
+    check(trial, run=None)
