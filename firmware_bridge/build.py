@@ -253,7 +253,9 @@ def memory_script(machine: Machine) -> str:
     if machine.tables is not None:
         regions.append(_region("TABLES (r)", machine.tables, min(machine.tables.bytes, machine.flash_bytes)))
     alias = "" if machine.tables else 'REGION_ALIAS("TABLES", FLASH)\n'
-    marks = f"stack_bytes = {STACK_BYTES};\n{image.EMULATED} = 1;\n"
+    marks = f"stack_bytes = {STACK_BYTES};\n"
+    if machine.flasher is None:
+        marks += f"{image.EMULATED} = 1;\n"
     return f"MEMORY {{\n{''.join(regions)}}}\n{alias}{marks}"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from converters import c_array
-from converters.c_text import identifier
+from converters.c_text import comment, identifier
 from edge_sdk.errors import ConfigError
 from firmware_bridge import build, machines
 from firmware_bridge.compilers import Compiler
@@ -100,8 +100,7 @@ def _cmake(given: build.Model, stem: str, machine: Machine) -> dict[str, str]:
 
 def _filled(template: str, name: str, stem: str, values: Mapping[str, str]) -> str:
     text = (_PROJECTS / template).read_text(encoding="utf-8")
-    shown = "".join(c if c.isprintable() and c not in "\\`" else "_" for c in name)[:80]
-    for key, value in {"NAME": shown, "STEM": stem, **values}.items():
+    for key, value in {"NAME": comment(name), "STEM": stem, **values}.items():
         text = text.replace(f"@{key}@", value)
     return text
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from converters import boards
-from converters.boards import Board, Flasher
+from converters.boards import Flasher
 from edge_sdk.errors import ConfigError, DeviceError, MissingExtraError, one_line
-from firmware_bridge import image, machines
+from firmware_bridge import build, image, machines
 
 #: Files that a tool takes, and the names that it is installed under.
 _TAKES = {"pyocd": (".elf", ".axf", ".hex"), "esptool": (".bin",)}
@@ -41,36 +41,25 @@ class Order:
         return shlex.join(self.command)
 
 
-def order(file: Path, board_name: str, port: str | None = None) -> Order:
+def order(file: Path, board: str, port: str | None = None) -> Order:
     """Work out the command that writes a firmware onto a board.
 
     Args:
-        file: the firmware, as the tool of that board takes it.
-        board_name: of the board.
+        file: the firmware, as the tool of that board takes it; or a model, which is built, where firmware of
+            ours runs on the chip itself.
+        board: or a chip, by name.
         port: serial port for esptool, a probe's id for pyocd; None where the tool finds it by itself.
 
     Raises:
         UnknownNameError: there is no such board.
         ConfigError: nothing is known that flashes it, the tool does not take such a file, or the firmware is
-            for an emulated machine.
+            for an emulator.
+        EdgeError: as `build.build`, of a model.
         DeviceError: the file cannot be read.
     """
-    board = _board(board_name)
-    flasher = board.flasher
-    if flasher is None:
-        raise ConfigError(
-            f"{board_name} is not flashed",
-            expected="a microcontroller",
-            found=board.title,
-            remedy="a Raspberry Pi is deployed to: edgeml deploy --help",
-        )
+    flasher = _flasher(board)
     if file.suffix.lower() == ".tflite":
-        raise ConfigError(
-            f"{file} is a model, and firmware for {board_name} needs the board's own UART and clocks",
-            expected=f"firmware ({', '.join(_TAKES[flasher.tool])})",
-            remedy="make a project of it with: edgeml firmware export MODEL --for cmake (or arduino), "
-            "build it for the board, then flash what comes out",
-        )
+        file = _built(file, board)
     if file.suffix.lower() not in _TAKES[flasher.tool]:
         raise ConfigError(
             f"{flasher.tool} does not take {file.name}",
@@ -80,14 +69,11 @@ def order(file: Path, board_name: str, port: str | None = None) -> Order:
     _refuse_emulated(file)
     program = _program(flasher.tool)
     if flasher.tool == "pyocd":
-        probe = ("--uid", port) if port else ()
-        return Order((program, "flash", "--target", flasher.chip, *probe, str(file)), flasher, file)
-    place = ("--port", port) if port else ()
-    return Order(
-        (program, "--chip", flasher.chip, *place, "write_flash", f"{_address(file):#x}", str(file)),
-        flasher,
-        file,
-    )
+        arguments = ["flash", "--target", flasher.chip, *(("--uid", port) if port else ())]
+    else:
+        place = ("--port", port) if port else ()
+        arguments = ["--chip", flasher.chip, *place, "write_flash", f"{_address(file):#x}"]
+    return Order((program, *arguments, str(file)), flasher, file)
 
 
 def flash(what: Order) -> None:
@@ -115,29 +101,55 @@ def flash(what: Order) -> None:
         )
 
 
-def _board(name: str) -> Board:
-    known = machines.load()
-    if name in known:
+def _flasher(name: str) -> Flasher:
+    machine = machines.load().get(name)
+    if machine is not None:
+        if machine.flasher is None:
+            raise ConfigError(
+                f"{name} is an emulator",
+                expected="a board to flash",
+                remedy=f"run it with: edgeml hil MODEL --target qemu:{name}",
+            )
+        return machine.flasher
+    board = boards.find(name)
+    if board.flasher is None:
         raise ConfigError(
-            f"{name} is an emulated machine",
-            expected="a board to flash",
-            remedy=f"run it with: edgeml hil MODEL --target qemu:{name}",
+            f"{name} is not flashed",
+            expected="a microcontroller",
+            found=board.title,
+            remedy="a Raspberry Pi is deployed to: edgeml deploy --help",
         )
-    return boards.find(name)
+    return board.flasher
+
+
+def _built(model: Path, board: str) -> Path:
+    """The firmware of a model, where there is a port for the chip itself."""
+    machine = machines.load().get(board)
+    if machine is None or machine.flasher is None:
+        chips = [name for name, known in machines.load().items() if known.flasher is not None]
+        raise ConfigError(
+            f"{model} is a model, and firmware for {board} needs that board's own UART and clocks",
+            expected=f"firmware, or a chip that there is a port for: {', '.join(chips)}",
+            remedy="make a project of it with: edgeml firmware export MODEL --for cmake (or arduino), "
+            "build it for the board, then flash what comes out",
+        )
+    return build.build(model, board).elf
 
 
 def _refuse_emulated(file: Path) -> None:
     """Refuse what `build` made for an emulator: on silicon it would reach for a UART that is not there."""
     beside = file.with_suffix(".json")
     try:
-        machine = json.loads(beside.read_text(encoding="utf-8")).get("machine")
+        name = json.loads(beside.read_text(encoding="utf-8")).get("machine")
+        machine = machines.load().get(name)
+        emulated = machine is not None and machine.flasher is None
     except (OSError, ValueError, AttributeError):
-        machine = None
-    if machine is None and file.suffix in (".elf", ".axf"):
-        machine = "an emulated machine" if image.defines(file, image.EMULATED) else None
-    if machine is not None:
+        emulated = False
+    if not emulated and file.suffix.lower() in (".elf", ".axf"):
+        emulated = image.defines(file, image.EMULATED)
+    if emulated:
         raise ConfigError(
-            f"{file} was built for {machine}, which is emulated",
+            f"{file} was built for an emulator",
             expected="firmware for the chip itself",
             remedy="make a project for it with: edgeml firmware export MODEL --for cmake (or arduino)",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import indent
 
 from converters.c_text import array, dimensions, generated, identifier, number, string
 from edge_sdk.errors import ModelError
@@ -31,7 +32,7 @@ def render(graph: Graph, name: str, digest: str) -> str:
             function = f"{side}_{n}" if n else side
             functions.append(f"static void *{function}(void) {{ return (void *){stem}_{function}(); }}\n")
             tensors.append(_tensor(own, tensor, function))
-    head = digest.removeprefix("sha256:")
+    digits = indent(array(bytes.fromhex(digest.removeprefix("sha256:"))), "    ")
     return "\n".join(
         [
             generated(f"{stem}: what the firmware bridge tells of it", digest),
@@ -40,7 +41,7 @@ def render(graph: Graph, name: str, digest: str) -> str:
             "static const edgeml_tensor tensors[] = {\n" + "\n".join(tensors) + "\n};\n",
             "const edgeml_model edgeml_firmware = {",
             f"    .name = {string(name)},",
-            f"    .digest = {{\n{array(bytes.fromhex(head))}\n    }},",
+            f"    .digest = {{\n{digits}\n    }},",
             f"    .init = {stem}_init,\n    .run = {stem}_run,",
             f"    .arena_bytes = {stem.upper()}_ARENA_BYTES,",
             f"    .inputs = {len(graph.inputs)},\n    .outputs = {len(graph.outputs)},",

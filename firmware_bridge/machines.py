@@ -1,4 +1,4 @@
-"""Machines that firmware is built for: emulated, they stand for boards; boards.toml has their facts."""
+"""Machines that firmware is built for: emulators that stand for boards, and silicon; see boards.toml."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ class Machine:
         port: folder in firmware/ports.
         flash: code, and constants unless there is a region for them.
         ram: stack, data and arena.
-        tick_numerator: one tick of the port's counter is this many instructions
+        tick_numerator: one tick of the port's counter is this many of `tick_unit`
         tick_denominator: divided by that.
+        tick_unit: ``instructions`` or ``ns``.
         float_abi: ``hard`` or ``soft``.
         fpu: GCC's name of the unit for floats; None where the core implies it.
         zig: Zig's name of the core with its features; None where it is GCC's.
@@ -38,6 +39,7 @@ class Machine:
         defines: for the port: addresses of its UART and the number of its interrupt.
         qemu: arguments of qemu-system-arm; empty where QEMU has no such machine.
         virtual: whether unicorn has the core.
+        flasher: what writes firmware onto it; None of an emulator.
         board: the board that it stands for here, or its own name.
         flash_bytes: the firmware's share of flash and tables, bytes; a board may have less than its machine.
         ram_bytes: its share of RAM, bytes.
@@ -51,6 +53,7 @@ class Machine:
     ram: Region
     tick_numerator: int
     tick_denominator: int
+    tick_unit: str
     float_abi: str
     fpu: str | None = None
     zig: str | None = None
@@ -58,6 +61,7 @@ class Machine:
     defines: Mapping[str, int] = field(default_factory=dict)
     qemu: tuple[str, ...] = ()
     virtual: bool = False
+    flasher: boards.Flasher | None = None
     board: str = ""
     flash_bytes: int = 0
     ram_bytes: int = 0
@@ -120,7 +124,9 @@ def _machine(name: str, facts: Mapping[str, Any]) -> Machine:
         tables=tables,
         tick_numerator=tick["numerator"],
         tick_denominator=tick["denominator"],
+        tick_unit=tick["unit"],
         qemu=tuple(given.pop("qemu", ())),
+        flasher=boards.Flasher(**given.pop("flasher")) if "flasher" in given else None,
         flash_bytes=flash.bytes + (tables.bytes if tables else 0),
         ram_bytes=ram.bytes,
         **given,

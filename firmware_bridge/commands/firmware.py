@@ -64,7 +64,7 @@ def build(model: Path, board: str, output: Path | None, compiler: str | None, as
         return
     rows = [
         ("firmware", facts["elf"]),
-        ("board", f"{firmware.board}, emulated as {firmware.machine.title}"),
+        ("board", f"{firmware.board}: {firmware.machine.title}"),
         ("digest", firmware.digest),
         ("compiler", firmware.compiler),
     ]
@@ -105,9 +105,10 @@ def export(model: Path, kind: str, output: Path | None, board: str, as_json: boo
 
 @command.command(
     epilog="\b\nExample:\n  edgeml firmware flash build/firmware.elf --board cortex-m4"
+    "\n  edgeml firmware flash motion.tflite --board stm32f405"
     "\n  edgeml firmware flash firmware.bin --board esp32-s3 --port /dev/ttyACM0 --dry-run"
 )
-@click.argument("firmware", type=_FILE, metavar="FIRMWARE")
+@click.argument("firmware", type=_FILE, metavar="FIRMWARE|MODEL")
 @click.option("--board", required=True, metavar="NAME", help="cortex-m4, esp32-s3, …")
 @click.option("--port", metavar="PORT", help="Serial port for esptool; the probe's id for pyocd.")
 @click.option("--dry-run", is_flag=True, help="Print the command and call nothing.")
@@ -115,7 +116,8 @@ def export(model: Path, kind: str, output: Path | None, board: str, as_json: boo
 def flash(firmware: Path, board: str, port: str | None, dry_run: bool, as_json: bool) -> None:
     """Write firmware onto a board, with pyocd or esptool, whichever the board takes.
 
-    FIRMWARE is what your own build made for the chip: .elf or .hex for pyocd, .bin for esptool.
+    FIRMWARE is what your own build made for the chip: .elf or .hex for pyocd, .bin for esptool. A model is
+    built first where there is a port for the chip itself: stm32f405.
     """
     from firmware_bridge import flash as flashing
 

@@ -39,11 +39,11 @@ static inline void uart_put(void *context, uint8_t byte) {
 /* Interrupts are held back between the question and the sleep, or a byte could come between them unnoticed. */
 static inline void uart_idle(void *context) {
   (void)context;
-  __asm__ volatile("cpsid i" ::: "memory");
+  const uint32_t masked = hold_interrupts();
   if ((UART_STATE & UART_RX_FULL) == 0) {
     __asm__ volatile("wfi" ::: "memory");
   }
-  __asm__ volatile("cpsie i" ::: "memory");
+  release_interrupts(masked);
 }
 
 #endif /* EDGEML_CMSDK_UART_H */

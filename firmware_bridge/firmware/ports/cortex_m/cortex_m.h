@@ -16,6 +16,15 @@
 /* The linker's: lowest word of the stack, and the word above its highest. */
 extern uint32_t stack_limit[], stack_top[];
 
+/* Keeps interrupts waiting; they wake a sleeping core all the same. Gives what release_interrupts() restores. */
+static inline uint32_t hold_interrupts(void) {
+  uint32_t masked;
+  __asm__ volatile("mrs %0, primask\n cpsid i" : "=r"(masked)::"memory");
+  return masked;
+}
+
+static inline void release_interrupts(uint32_t masked) { __asm__ volatile("msr primask, %0" ::"r"(masked) : "memory"); }
+
 /* Handlers of interrupts; a port defines those that it uses. */
 void edgeml_on_systick(void);
 void edgeml_on_uart(void);

@@ -51,7 +51,9 @@ __attribute__((naked)) void edgeml_on_fault(void) {
 
 __attribute__((used)) void edgeml_report_fault(const uint32_t *frame) {
   const uint32_t status = CONFIGURABLE_FAULT_STATUS;
-  const int is_whole = frame >= stack_limit && frame <= stack_top - FRAME_WORDS && (status & NOT_STACKED) == 0;
+  const uintptr_t at = (uintptr_t)frame, bytes = FRAME_WORDS * sizeof *frame;
+  const int is_inside = at >= (uintptr_t)stack_limit && at <= (uintptr_t)stack_top - bytes;
+  const int is_whole = is_inside && (status & NOT_STACKED) == 0;
   const uint32_t program_counter = is_whole ? frame[FRAME_PROGRAM_COUNTER] : 0;
   for (;;) {
     edgeml_bridge_send_fault(&edgeml_board, program_counter, status);
