@@ -167,6 +167,15 @@ class Connection(Closing):
                 raise self.failure(log.read(1 << 16).decode(errors="replace"))
 
 
+def interactive(address: Address) -> list[str]:
+    """The command line of a terminal there, with the user's own configuration; ssh may ask what it wants."""
+    config = os.environ.get("EDGEML_SSH_CONFIG")
+    options = ["-F", config] if config else []
+    options += ["-l", address.user] if address.user else []
+    options += ["-p", str(address.port)] if address.port else []
+    return [_program(), *options, "-t", "--", address.host]
+
+
 def environment() -> dict[str, str]:
     """For ``ssh``: it asks nobody, and says in English what is read here; so does the other machine."""
     return {**os.environ, "LC_ALL": "C", "SSH_ASKPASS_REQUIRE": "never"}

@@ -8,32 +8,24 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import click
 
 from edge_sdk import registry
 from edge_sdk.cli import json_option, print_json
 from edge_sdk.clock import ClockState
+from edge_sdk.deploy.console import Device
 from edge_sdk.errors import EdgeError, GateError, UnknownNameError, one_line
+from edge_sdk.findings import Finding, State, lines
+from edge_sdk.ssh import Address
 from edge_sdk.targets.host import DEFAULT_RUNTIME
 from edge_sdk.verify import cache_folder
 
-State = Literal["ok", "missing", "outdated", "warning"]
 _LEAST_FREE_BYTES = 200 << 20
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report."""
-
-    part: str
-    state: State
-    found: str
-    remedy: str | None = None
 
 
 #: What each extra needs to be importable, and what it is for.
@@ -61,29 +53,46 @@ _DEVICES = {
 
 @click.command(
     epilog="\b\nExample:\n  edgeml doctor\n  edgeml doctor --install onnx      what ONNX models need\n"
-    "  edgeml doctor --json | jq -r '.findings[].part'"
+    "  edgeml doctor --json | jq -r '.findings[].part'\n"
+    "  edgeml doctor ssh://pi@raspberrypi"
 )
+@click.argument("device", type=Device(), required=False, metavar="[ssh://HOST]")
 @click.option("--install", metavar="NAME", help="Install the environment of a loader first.")
 @json_option
-def command(install: str | None, as_json: bool) -> None:
-    """Tell what this machine can do, what is missing and how to get it.
+def command(device: Address | None, install: str | None, as_json: bool) -> None:
+    """Tell what this machine can do, what is missing and how to get it; or another one, over ssh.
 
-    Exit status 1 when models cannot run here.
+    Exit status 1 when models cannot run here, or nothing can be deployed there.
     """
+    if device is not None:
+        _examine(device, as_json)
+        return
     if install is not None:
         _install(install)
     findings = [*_machine(), *_runtimes(), *_extras(), *_environments(), *_surroundings()]
     if as_json:
         print_json({"findings": [asdict(finding) for finding in findings], "runtime": _chosen()})
     else:
-        width = max(len(finding.part) for finding in findings)
-        for finding in findings:
-            click.echo(f"{finding.state:8}  {finding.part:{width}}  {finding.found}")
-            if finding.remedy:
-                click.echo(f"{'':{width + 12}}→ {finding.remedy}")
+        click.echo("\n".join(lines(findings)))
     chosen = next(finding for finding in findings if finding.part == f"runtime {_chosen()}")
     if chosen.state != "ok":
         raise GateError("models cannot run here", found=chosen.found, remedy=chosen.remedy)
+
+
+def _examine(device: Address, as_json: bool) -> None:
+    from edge_sdk.deploy.examination import examine
+    from edge_sdk.deploy.push import Remote
+
+    with Remote(device) as remote:
+        findings = examine(remote.facts)
+    if as_json:
+        print_json({"findings": [asdict(finding) for finding in findings], "device": str(device)})
+    else:
+        click.echo("\n".join(lines(findings)))
+    lacking = next((finding for finding in findings if finding.state == "missing"), None)
+    if lacking is not None:
+        what = f"nothing can be deployed to {device}: {lacking.part}"
+        raise GateError(what, found=lacking.found, remedy=lacking.remedy)
 
 
 def _chosen() -> str:

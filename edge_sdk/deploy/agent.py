@@ -42,42 +42,60 @@ class Agent:
         say: takes what is told about each step.
         root: folder of releases.
         trusted: file of the keys that may sign.
+
+    Attributes:
+        root: likewise.
+        trusted: likewise.
     """
 
     def __init__(self, say: Callable[..., None], root: Path = ROOT, trusted: Path = TRUSTED) -> None:
-        self._say, self._root, self._trusted = say, root, trusted
+        self.root, self.trusted, self._say = root, trusted, say
         self._command = f"/usr/bin/env python3 -I {PLACE}"
 
     def facts(self) -> dict[str, Any]:
         """What the device is, and what runs on it."""
-        names = sorted(path.name for path in (self._root / "apps").glob("*"))
-        keys = [key.line for key in signature.trusted_keys(self._trusted)]
-        return {**facts.facts(self._root), "pipelines": names, "trusted": keys}
+        names = sorted(path.name for path in (self.root / "apps").glob("*"))
+        keys = [key.line for key in signature.trusted_keys(self.trusted)]
+        return {**facts.facts(self.root), "pipelines": names, "trusted": keys}
 
     def trust(self, key: str) -> dict[str, Any]:
         """Let a key sign releases for this device, beside those that may."""
         new = signature.PublicKey.parse(key)
-        keys = signature.trusted_keys(self._trusted)
+        keys = signature.trusted_keys(self.trusted)
         if (new.kind, new.data) not in {(known.kind, known.data) for known in keys}:
             keys = (*keys, new)
-            write_durably(self._trusted, signature.allowed_signers(keys).encode())
+            write_durably(self.trusted, signature.allowed_signers(keys).encode())
         return {"trusted": [known.line for known in keys]}
+
+    def distrust(self, key: str) -> dict[str, Any]:
+        """Let a key sign no more releases for this device.
+
+        Raises:
+            ConfigError: it was not trusted.
+        """
+        old = signature.PublicKey.parse(key)
+        keys = signature.trusted_keys(self.trusted)
+        left = [known for known in keys if (known.kind, known.data) != (old.kind, old.data)]
+        if len(left) == len(keys):
+            raise ConfigError("this key was not trusted", expected="one of those that are", found=old.line)
+        write_durably(self.trusted, signature.allowed_signers(left).encode())
+        return {"trusted": [known.line for known in left]}
 
     def needed(self, name: str, manifest: str) -> dict[str, Any]:
         """Which contents of a release are not here yet."""
-        slots, wanted = Slots(self._root, name), Manifest.from_bytes(base64.b64decode(manifest))
+        slots, wanted = Slots(self.root, name), Manifest.from_bytes(base64.b64decode(manifest))
         return {"missing": [entry.digest for entry in slots.needed(wanted)]}
 
     def receive(self, source: BinaryIO) -> dict[str, Any]:
         """Take contents: for each a line ``DIGEST SIZE`` and its bytes; those that came stay."""
-        store, count = Store(self._root / "contents"), 0
+        store, count = Store(self.root / "contents"), 0
         while line := source.readline(_LONGEST_LINE):
             digest, wanted = _announced(line)
-            if wanted > room(self._root):
+            if wanted > room(self.root):
                 raise DeviceError(
-                    f"{self._root}: too little room",
+                    f"{self.root}: too little room",
                     expected=f"{wanted + SPARE_BYTES:,} bytes",
-                    found=f"{room(self._root) + SPARE_BYTES:,}",
+                    found=f"{room(self.root) + SPARE_BYTES:,}",
                     remedy="make room; what runs now was not touched",
                 )
             store.add(source, digest, wanted)
@@ -96,23 +114,23 @@ class Agent:
             allow_older: take one that is older than what was good here.
             service: ``systemd``, or ``none``: nothing is started.
         """
-        data, slots = base64.b64decode(manifest), Slots(self._root, name)
+        data, slots = base64.b64decode(manifest), Slots(self.root, name)
         with slots.locked():
             self._step("verifying the signature")
-            wanted = slots.admit(data, base64.b64decode(signed), self._trusted, allow_older=allow_older)
-            _check_platform(wanted, facts.facts(self._root))
+            wanted = slots.admit(data, base64.b64decode(signed), self.trusted, allow_older=allow_older)
+            _check_platform(wanted, facts.facts(self.root))
             self._step("installing beside what runs")
             slot = slots.install(data, base64.b64decode(signed), wanted)
             self._step("trying it out")
             tested = self._selftest(slots, slot, systemd.version() if service == "systemd" else None)
+            services = systemd.Services(slots, self._command)
             if service == "systemd":
-                write_durably(slot.folder / systemd.UNIT, tested["unit"].encode())
+                write_durably(slot.folder / f"{services.name}.service", tested["unit"].encode())
             self._step("switching")
             slots.try_out(slot)
             if service != "systemd":
                 slots.confirm()
                 return {**slot.as_dict(), **tested, "run": _by_hand(slots)}
-            services = systemd.Services(slots, self._command)
             services.set_up()
             services.restart()
             services.watch()
@@ -120,7 +138,7 @@ class Agent:
 
     def follow(self, name: str) -> dict[str, Any]:
         """Wait until the trial that goes on has ended, and tell how."""
-        slots = Slots(self._root, name)
+        slots = Slots(self.root, name)
         going, current = slots.trial, slots.current
         tried = slots.slot(going.slot) if going is not None else current
         tried = tried or next(reversed(slots.all()), None)
@@ -135,7 +153,7 @@ class Agent:
 
     def watch(self, name: str) -> dict[str, Any]:
         """Watch the release that has to show that it works; systemd runs this."""
-        slots = Slots(self._root, name)
+        slots = Slots(self.root, name)
         slot = slots.current
         if slot is None or (slots.trial is None and slot.verdict == "good"):
             return {}
@@ -168,7 +186,7 @@ class Agent:
 
     def recover(self, name: str) -> dict[str, Any]:
         """At boot: settle what a power cut left."""
-        slots = Slots(self._root, name)
+        slots = Slots(self.root, name)
         with slots.locked():
             recovery = slots.recover()
         services = systemd.Services(slots, self._command)
@@ -180,7 +198,7 @@ class Agent:
 
     def status(self, name: str | None = None) -> dict[str, Any]:
         """What runs, what it would go back to, and what was refused."""
-        apps = sorted(path.name for path in (self._root / "apps").glob("*"))
+        apps = sorted(path.name for path in (self.root / "apps").glob("*"))
         if name is not None and name not in apps:
             raise ConfigError(f"no pipeline {name!r} here", expected=", ".join(apps) or "none is installed")
         return {"pipelines": [self._told(each) for each in apps if name in (None, each)]}
@@ -207,14 +225,14 @@ class Agent:
         with slots.locked():
             systemd.Services(slots, self._command).remove()
             freed = slots.remove()
-        return {"removed": name, "freed_bytes": freed}
+        return {"removed": name, "freed_bytes": freed, "state": f"/var/lib/edgeml-{name}"}
 
     def _there(self, name: str) -> Slots:
         self.status(name)
-        return Slots(self._root, name)
+        return Slots(self.root, name)
 
     def _told(self, name: str) -> dict[str, Any]:
-        slots = Slots(self._root, name)
+        slots = Slots(self.root, name)
         current, going = slots.current, slots.trial
         told: dict[str, Any] = {
             "name": name,

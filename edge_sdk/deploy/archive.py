@@ -18,6 +18,7 @@ MODULES = (
             "agent",
             "facts",
             "manifest",
+            "packed",
             "signature",
             "slots",
             "store",
@@ -28,16 +29,21 @@ MODULES = (
 )
 _MAIN = "from edge_sdk.deploy.agent import main\n\nraise SystemExit(main())\n"
 #: The same sources give the same bytes.
-_TIME = (1980, 1, 1, 0, 0, 0)
+TIME = (1980, 1, 1, 0, 0, 0)
+
+
+def sources() -> dict[str, str]:
+    """The files of the agent by their names in an archive."""
+    folder = Path(edge_sdk.__file__).parent
+    files = {f"edge_sdk/{name}.py": (folder / f"{name}.py").read_text(encoding="utf-8") for name in MODULES}
+    return {"edge_sdk/__init__.py": "", **files}
 
 
 def archive() -> bytes:
     """A zip that ``python3 FILE`` runs."""
-    folder = Path(edge_sdk.__file__).parent
-    files = {"__main__.py": _MAIN, "edge_sdk/__init__.py": ""}
-    files |= {f"edge_sdk/{name}.py": (folder / f"{name}.py").read_text(encoding="utf-8") for name in MODULES}
+    files = {"__main__.py": _MAIN, **sources()}
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as packed:
         for name, text in sorted(files.items()):
-            packed.writestr(zipfile.ZipInfo(name, _TIME), text, zipfile.ZIP_DEFLATED)
+            packed.writestr(zipfile.ZipInfo(name, TIME), text, zipfile.ZIP_DEFLATED)
     return data.getvalue()

@@ -94,6 +94,16 @@ class Remote(Closing):
                 )
             total += self._pour(sizes, store, on_bytes)
 
+    def lacks(self, release: Release) -> int:
+        """Bytes that `send` would send; where the runtime is not known there yet, at most."""
+        manifest = base64.b64encode(release.data).decode()
+        missing = set(self.call("needed", release.manifest.name, manifest=manifest)["missing"])
+        if release.manifest.runtime in missing:
+            return release.bytes
+        return sum(
+            {entry.digest: entry.size for entry in release.entries if entry.digest in missing}.values()
+        )
+
     def install(self, release: Release, on_step: Step, **options: Any) -> dict[str, Any]:
         """Install what was sent, beside what runs, and switch to it."""
         return self.call(
@@ -133,7 +143,7 @@ class Remote(Closing):
 
     def _start(self, command: str, name: str | None = None) -> subprocess.Popen[bytes]:
         words = ["python3", "-I", str(PLACE), command, *([name] if name else [])]
-        return self._remote(f"exec {_AS_ROOT} {shlex.join(words)}")
+        return self._remote(f"exec {AS_ROOT} {shlex.join(words)}")
 
     def _remote(self, command: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -182,7 +192,7 @@ class Remote(Closing):
             f"&& mv -f {part} {PLACE}"
         )
         process = self._remote(
-            f"command -v python3 >/dev/null || exit 44; exec {_AS_ROOT} sh -c {shlex.quote(script)}"
+            f"command -v python3 >/dev/null || exit 44; exec {AS_ROOT} sh -c {shlex.quote(script)}"
         )
         _, said = process.communicate(data, TIMEOUT_S)
         if process.returncode == ssh.CONNECTION_FAILED:
@@ -195,7 +205,7 @@ class Remote(Closing):
 
 
 #: Root runs as it is; anybody else through sudo, which must not ask.
-_AS_ROOT = '$([ "$(id -u)" = 0 ] || echo sudo -n)'
+AS_ROOT = '$([ "$(id -u)" = 0 ] || echo sudo -n)'
 _FAILURES = (
     ("a password is required", "let the user become root without one: sudo visudo, or log in as root"),
     ("sudo: not found", "install sudo there, or log in as root"),

@@ -84,6 +84,16 @@ class PublicKey:
         return f"{self.kind} {self.data} {self.comment}".rstrip()
 
 
+def own_key() -> Path:
+    """Where edgeml's own key lies, in the user's configuration."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "edgeml" / "signing_key"
+
+
+def public_part(key: Path) -> Path:
+    """The file of the public key beside a private one; a public one is its own."""
+    return key if key.suffix == ".pub" else key.with_name(f"{key.name}.pub")
+
+
 def new_key(file: Path, comment: str) -> PublicKey:
     """Make a key without a passphrase at `file` and `file`.pub; the folder is made, an old one is kept.
 
@@ -102,7 +112,7 @@ def new_key(file: Path, comment: str) -> PublicKey:
     done = _run(["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(file)])
     if done.returncode:
         raise DeviceError(f"cannot make {file}", found=_said(done))
-    return PublicKey.read(file.with_name(f"{file.name}.pub"))
+    return PublicKey.read(public_part(file))
 
 
 def sign(data: bytes, key: Path) -> bytes:

@@ -14,7 +14,7 @@ import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from edge_sdk.deploy.manifest import Entry
 from edge_sdk.errors import DeviceError, GateError
@@ -45,7 +45,7 @@ class Store:
         """One file for each content that is not there."""
         return list({entry.digest: entry for entry in files if entry.digest not in self}.values())
 
-    def add(self, source: BinaryIO, digest: str, size: int) -> None:
+    def add(self, source: IO[bytes], digest: str, size: int) -> None:
         """Take a content; it is on the disk when this returns.
 
         Args:

@@ -18,8 +18,6 @@ from edge_sdk.deploy.trial import Look, State
 from edge_sdk.errors import DeviceError
 
 UNITS = Path("/etc/systemd/system")
-#: Of a release: its unit, which the device's own copy of edgeml wrote when it was installed.
-UNIT = "service.unit"
 _TIMEOUT_S = 120
 _STATES: dict[str, State] = {
     "active": "active",
@@ -79,7 +77,7 @@ class Services:
             wanted = text.format(name=self._slots.name, agent=self._agent).encode()
             if not file.exists() or file.read_bytes() != wanted:
                 write_durably(file, wanted)
-        link, target = UNITS / f"{self.name}.service", self._slots.folder / "current" / UNIT
+        link, target = UNITS / f"{self.name}.service", self._slots.folder / "current" / f"{self.name}.service"
         if not link.is_symlink() or link.readlink() != target:
             link.unlink(missing_ok=True)
             link.symlink_to(target)

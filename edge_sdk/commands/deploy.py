@@ -1,0 +1,189 @@
+"""``edgeml deploy``: a pipeline onto a device, with a way back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge_sdk.cli import json_option, print_json
+from edge_sdk.deploy.console import Device, ProgressLine
+from edge_sdk.errors import ConfigError, GateError
+
+if TYPE_CHECKING:
+    from edge_sdk.deploy.push import Remote
+    from edge_sdk.deploy.release import Release, Wish
+    from edge_sdk.ssh import Address
+
+
+@click.command(
+    epilog="\b\nExample:\n  edgeml deploy edgeml.toml --to ssh://pi@raspberrypi\n"
+    "  edgeml deploy edgeml.toml --to ssh://pi@raspberrypi --dry-run      the plan, and nothing else\n"
+    "  edgeml deploy edgeml.toml --bundle app.edgeml --for bookworm-arm64    onto a USB stick"
+)
+@click.argument("config", metavar="EDGEML.TOML", type=click.Path(path_type=Path))
+@click.option("--to", "device", type=Device(), help="Where it shall run.")
+@click.option("--bundle", type=click.Path(path_type=Path), metavar="FILE", help="Write it to a file instead.")
+@click.option("--for", "system", metavar="SYSTEM", help="What a bundle is for, such as bookworm-arm64.")
+@click.option("--name", metavar="NAME", help="Of the pipeline there. Default: after the file.")
+@click.option("--version", metavar="TEXT", help="Of the release. Default: the time.")
+@click.option(
+    "--key", type=click.Path(path_type=Path), metavar="FILE", help="That signs it. Default: edgeml's own."
+)
+@click.option(
+    "--window",
+    "window_s",
+    type=click.IntRange(1, 86400),
+    default=90,
+    show_default=True,
+    metavar="S",
+    help="How long it must work before it is trusted.",
+)
+@click.option("--allow-older", is_flag=True, help="Take a release that is older than what ran there.")
+@click.option(
+    "--service",
+    type=click.Choice(["systemd", "none"]),
+    default="systemd",
+    show_default=True,
+    help="Who runs it there; none: it is installed, and you are told how to run it.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done.")
+@json_option
+def command(
+    config: Path,
+    device: Address | None,
+    bundle: Path | None,
+    system: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Put a pipeline on a device as a service, prove that it works there, and go back if it does not.
+
+    What it needs to run is made here and sent along: the device needs no internet, no pip and no compiler.
+    The release is signed, installed beside what runs, tried out, switched to, and watched. Exit status 1 when
+    the device went back to the release before.
+    """
+    from edge_sdk.deploy.release import Wish
+
+    if (device is None) == (bundle is None):
+        raise ConfigError("edgeml deploy", expected="--to ssh://HOST, or --bundle FILE")
+    wish = Wish(config, _key(options["key"]), options["name"], options["version"], options["window_s"])
+    progress = ProgressLine()
+    try:
+        if bundle is not None:
+            told = _bundle(wish, bundle, system, progress)
+        else:
+            assert device is not None
+            told = _deploy(wish, device, options, progress)
+    finally:
+        progress.end()
+    if as_json:
+        print_json(told)
+    else:
+        click.echo(
+            "\n".join(f"{name:<10}{value}" for name, value in told.items() if value not in (None, [], {}))
+        )
+
+
+def _deploy(wish: Wish, device: Address, options: dict[str, Any], progress: ProgressLine) -> dict[str, Any]:
+    from edge_sdk.deploy import release
+    from edge_sdk.deploy.push import Remote
+
+    progress.say(f"connecting to {device}")
+    with Remote(device) as remote:
+        _examine(remote, device, options["service"], progress)
+        store = release.host_store()
+        made = release.make(wish, remote.platform, store, progress.say)
+        if options["dry_run"]:
+            return _plan(remote, made)
+        _trust(remote, wish, progress)
+        sent = remote.send(made, store, progress.sent)
+        installed = remote.install(
+            made, progress.step, allow_older=options["allow_older"], service=options["service"]
+        )
+        told = {
+            "name": made.manifest.name,
+            "device": str(device),
+            "version": made.manifest.version,
+            "sent": f"{sent:,} bytes of {made.bytes:,}",
+        }
+        if options["service"] == "none":
+            return {**told, "run": installed["run"], "notes": installed["notes"]}
+        ended = remote.call("follow", made.manifest.name, progress.step)
+    if ended["verdict"] == "refused":
+        running = ended["running"]
+        raise GateError(
+            f"{device}: {made.manifest.name} {made.manifest.version} does not work there",
+            found=ended["reason"],
+            remedy=f"{running['version']} runs again" if running else "nothing ran there before",
+        )
+    return {**told, "state": "it works", "notes": installed["notes"]}
+
+
+def _examine(remote: Remote, device: Address, service: str, progress: ProgressLine) -> None:
+    from edge_sdk.deploy.examination import examine
+
+    for finding in examine(remote.facts):
+        if finding.state == "missing" and not (finding.part == "systemd" and service == "none"):
+            what = f"nothing can be deployed to {device}: {finding.part}"
+            raise GateError(what, found=finding.found, remedy=finding.remedy)
+        if finding.state == "warning":
+            progress.end()
+            click.echo(f"edgeml: {device}: {finding.part}: {finding.found}; {finding.remedy}", err=True)
+
+
+def _trust(remote: Remote, wish: Wish, progress: ProgressLine) -> None:
+    """The first key comes with the first deployment: whoever is root there may decide whom it trusts."""
+    from edge_sdk.deploy.signature import PublicKey, public_part
+
+    if not remote.facts["trusted"]:
+        key = PublicKey.read(public_part(wish.key))
+        remote.call("trust", key=key.line)
+        progress.end()
+        click.echo(f"edgeml: {remote.address} trusts releases signed with {wish.key} from now on", err=True)
+
+
+def _plan(remote: Remote, made: Release) -> dict[str, Any]:
+    manifest = made.manifest
+    there = manifest.name in remote.facts["pipelines"]
+    return {
+        "name": manifest.name,
+        "device": str(remote.address),
+        "version": manifest.version,
+        "for": str(manifest.platform),
+        "send": f"{remote.lacks(made):,} bytes of {made.bytes:,}",
+        "files": ", ".join(entry.path for entry in manifest.files),
+        "then": "installed beside what runs, tried out, switched to, watched for "
+        f"{manifest.window_s} s" + ("" if there else "; it is the first there"),
+    }
+
+
+def _bundle(wish: Wish, bundle: Path, system: str | None, progress: ProgressLine) -> dict[str, Any]:
+    from edge_sdk.deploy import bundles, release
+    from edge_sdk.deploy.signature import PublicKey, public_part
+
+    platform = bundles.platform(system)
+    store = release.host_store()
+    made = release.make(wish, platform, store, progress.say)
+    progress.say(f"writing {bundle}")
+    size = bundles.write(made, store, PublicKey.read(public_part(wish.key)).line, bundle)
+    return {
+        "name": made.manifest.name,
+        "version": made.manifest.version,
+        "for": str(platform),
+        "written": f"{bundle}, {size:,} bytes",
+        "install": f"on the device: sudo python3 {bundle.name}; the first time with --trust",
+    }
+
+
+def _key(given: Path | None) -> Path:
+    """The one that was named, else edgeml's own, made when it is first needed."""
+    from edge_sdk.deploy import signature
+
+    key = given or signature.own_key()
+    if not key.exists() and not given:
+        signature.new_key(key, f"edgeml {os.environ.get('USER', '')}".strip())
+        click.echo(f"edgeml: made a key that signs releases: {key}", err=True)
+    return key

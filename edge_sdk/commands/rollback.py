@@ -1,0 +1,36 @@
+"""``edgeml rollback``: back to the release that ran before."""
+
+from __future__ import annotations
+
+import click
+
+from edge_sdk.cli import json_option, print_json
+from edge_sdk.deploy.console import Device, ProgressLine
+from edge_sdk.errors import GateError
+from edge_sdk.ssh import Address
+
+
+@click.command(epilog="\b\nExample:\n  edgeml rollback ssh://pi@raspberrypi press-7")
+@click.argument("device", type=Device())
+@click.argument("name")
+@json_option
+def command(device: Address, name: str, as_json: bool) -> None:
+    """Go back to the release that ran before.
+
+    It is watched as a new one is: if it does not work any more, the one that runs now comes back.
+    """
+    from edge_sdk.deploy.push import Remote
+
+    progress = ProgressLine()
+    with Remote(device) as remote:
+        try:
+            remote.call("rollback", name)
+            ended = remote.call("follow", name, progress.step)
+        finally:
+            progress.end()
+    if ended["verdict"] == "refused":
+        raise GateError(f"{device}: {name} {ended['version']} does not work any more", found=ended["reason"])
+    if as_json:
+        print_json(ended)
+    else:
+        click.echo(f"{name}  {ended['version']} runs")

@@ -1,0 +1,102 @@
+"""What commands that speak to a device share: its address, a line of progress, its state in words."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from edge_sdk.errors import ConfigError, printable
+from edge_sdk.ssh import Address
+
+_EXAMPLE = "ssh://[USER@]HOST[:PORT]"
+_EVERY_S = 5.0
+
+
+class Device(click.ParamType[Address]):
+    """``ssh://[user@]host[:port]``."""
+
+    name = "ssh://HOST"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+        """The address that `value` stands for."""
+        if isinstance(value, Address):
+            return value
+        scheme, mark, place = str(value).partition("://")
+        if scheme != "ssh" or not mark:
+            self.fail(f"expected {_EXAMPLE}, found {value!r}", param, ctx)
+        try:
+            return Address.parse(place.removesuffix("/"))
+        except ConfigError as error:
+            self.fail(str(error), param, ctx)
+
+
+class ProgressLine:
+    """Tells on standard error what is being done: on a terminal in one line, else a line for each step."""
+
+    def __init__(self) -> None:
+        self._terminal, self._last_s, self._open = sys.stderr.isatty(), 0.0, False
+
+    def step(self, facts: Mapping[str, Any]) -> None:
+        """A step of the device."""
+        text = str(facts["step"])
+        if "window_s" in facts:
+            text = f"{text} whether it works: {facts['seconds']} s of {facts['window_s']}"
+            self._show(text, final=facts["seconds"] == 0)
+        else:
+            self.say(text)
+
+    def say(self, text: str) -> None:
+        """A step that begins."""
+        self._show(f"{text} …", final=True)
+
+    def sent(self, sent: int, total: int) -> None:
+        """How much has gone."""
+        self._show(f"sending {sent / 1e6:.1f} of {total / 1e6:.1f} MB", final=sent == total)
+
+    def end(self) -> None:
+        """Leave the terminal at the start of an empty line."""
+        if self._open:
+            click.echo("\r\x1b[K", nl=False, err=True)
+            self._open = False
+
+    def _show(self, text: str, *, final: bool) -> None:
+        now = time.monotonic()
+        if not final and now - self._last_s < (0.1 if self._terminal else _EVERY_S):
+            return
+        self._last_s = now
+        if self._terminal:
+            click.echo(f"\r\x1b[K{printable(text)}", nl=False, err=True)
+            self._open = True
+        else:
+            click.echo(printable(text), err=True)
+
+
+def lines(told: Mapping[str, Any]) -> list[str]:
+    """What a device tells of a pipeline, for people."""
+    current = told["current"]
+    state = "" if current is None else str(told.get("state", "not under systemd"))
+    if told.get("problem"):
+        state += f", unhealthy: {told['problem']}"
+    if told.get("restarts"):
+        state += f", started again {told['restarts']} times"
+    if told["on_trial"]:
+        state += ", on trial"
+    rows = [(told["name"], f"{current['version']}  {state}" if current else "nothing runs")]
+    for release in told["releases"]:
+        if current is None or release["slot"] != current["slot"]:
+            why = f": {release['reason']}" if release["reason"] else ""
+            rows.append(("", f"{release['version']}  {_MEANING[release['verdict']]}{why}"))
+    width = max(len(name) for name, _ in rows)
+    return [f"{name:<{width}}  {printable(text)}" for name, text in rows]
+
+
+_MEANING = {
+    "new": "never tried",
+    "proving": "worked; `edgeml rollback` goes back to it",
+    "good": "good; `edgeml rollback` goes back to it",
+    "refused": "refused",
+}

@@ -1,0 +1,99 @@
+"""Whether a device can take a release, and what to do where it cannot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from edge_sdk.findings import Finding, State
+
+_PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+_MACHINES = ("aarch64", "x86_64")
+_GLIBC = (2, 28)
+#: For a runtime, two releases and what they write, bytes.
+_LEAST_FREE_BYTES, _LEAST_RAM_BYTES = 400 << 20, 200 << 20
+_MOST_SKEW_S = 300
+#: Of `vcgencmd get_throttled`: what is so now.
+_THROTTLED = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
+
+
+def examine(facts: Mapping[str, Any], groups: Iterable[str] = ()) -> list[Finding]:
+    """Every finding about a device.
+
+    Args:
+        facts: as the agent tells them.
+        groups: that the pipeline's sources and sinks need there.
+    """
+    return list(_findings(facts, list(groups)))
+
+
+def _findings(facts: Mapping[str, Any], groups: list[str]) -> Iterator[Finding]:
+    machine, fits = facts["machine"], facts["machine"] in _MACHINES
+    mixed = f" under a {facts['kernel']} kernel" if facts["kernel"] != machine else ""
+    board = f"{facts['model']}, " if facts["model"] else ""
+    yield Finding(
+        "machine",
+        "ok" if fits else "missing",
+        f"{board}{machine}{mixed}",
+        None
+        if fits
+        else "64-bit user space is needed: Raspberry Pi OS (64-bit) runs on every Pi from the 3 on",
+    )
+    python = facts["python"] in _PYTHONS
+    yield Finding(
+        "python",
+        "ok" if python else "missing",
+        facts["python"],
+        None
+        if python
+        else f"a system with Python {_PYTHONS[0]} to {_PYTHONS[-1]}: Raspberry Pi OS from bookworm on",
+    )
+    libc = facts["glibc"] and tuple(int(part) for part in facts["glibc"].split(".")) >= _GLIBC
+    yield Finding(
+        "glibc",
+        "ok" if libc else "missing",
+        facts["glibc"] or "another C library",
+        None if libc else "a Debian from buster on; the runtime has no build for others",
+    )
+    yield _least("disk", facts["free_bytes"], _LEAST_FREE_BYTES, "make room", "missing")
+    yield _least("memory", facts["ram_bytes"], _LEAST_RAM_BYTES, "a board with more", "warning")
+    if facts["read_only"]:
+        remedy = "mount it writable for the deployment: sudo mount -o remount,rw /"
+        yield Finding("root", "missing", "the file system is read-only", remedy)
+    if facts["systemd"] is None:
+        remedy = "--service none installs it and says how to run it"
+        yield Finding("systemd", "missing", "another init runs this machine", remedy)
+    else:
+        yield Finding("systemd", "ok", str(facts["systemd"]))
+    if not facts["ssh_keygen"]:
+        yield Finding("ssh-keygen", "missing", "not there", "sudo apt install openssh-client")
+    skew = facts["clock_s"] - time.time()
+    late = abs(skew) > _MOST_SKEW_S
+    yield Finding(
+        "clock",
+        "warning" if late else "ok",
+        f"{abs(skew):,.0f} s {'behind' if skew < 0 else 'ahead'}" if late else "as here",
+        "times will be wrong, and TLS fails, until NTP has set it: timedatectl" if late else None,
+    )
+    for group in groups:
+        if group not in facts["groups"]:
+            yield Finding(
+                f"group {group}", "warning", "not there", f"sudo groupadd -r {group}, and a udev rule"
+            )
+    flags = facts["throttled"]
+    if flags is not None:
+        now = [text for bit, text in _THROTTLED.items() if flags >> bit & 1]
+        yield Finding(
+            "power",
+            "warning" if now else "ok",
+            ", ".join(now) or "not throttled",
+            "a stronger supply, or a cooler place" if now else None,
+        )
+
+
+def _least(part: str, found: int, least: int, remedy: str, otherwise: State) -> Finding:
+    enough = found >= least
+    text = f"{found / 1e6:,.0f} MB" + (" free" if part == "disk" else "")
+    remedy = f"{remedy}: {least / 1e6:,.0f} MB are needed"
+    return Finding(part, "ok" if enough else otherwise, text, None if enough else remedy)
