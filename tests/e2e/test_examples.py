@@ -99,6 +99,24 @@ def test_pipeline_in_python(here):
     assert Pipeline.from_config("again.toml").run().predictions == 59
 
 
+def test_own_firmware(here):
+    """A board that prints its scores, on a real pseudo-terminal."""
+    with serial_sensor(lambda i: [0.1, 0.2, 0.7], 50.0) as sensor:
+        places = {"/dev/ttyACM0": sensor.path, "duration_s=60": "duration_s=2"}
+        out = printed(place(here, "own_firmware.py", places))
+    *shown, last = out.splitlines()
+    rows = stored("SELECT device, label, round(score, 6), model FROM predictions ORDER BY sequence")
+    assert len(rows) == len(shown) == int(last.removesuffix(" predictions")) > 10
+    assert set(rows) == {("press-7", "fall", 0.7, "linear")}
+
+
+def test_firmware(here):
+    place(here, "firmware.toml")
+    preview = Pipeline.from_config("firmware.toml").preview()
+    assert preview["model"]["runtime"] == "firmware"
+    assert preview["sources"][0]["options"] == {"take": "predictions"}
+
+
 def test_gateway(here):
     """Five devices on a real broker; then it is told to stop."""
     with running_broker(here) as broker, publishing(broker.port) as send:

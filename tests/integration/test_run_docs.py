@@ -52,9 +52,11 @@ def test_the_python_examples_run(place, page, code, capsys):
 
 
 def test_the_toml_example_loads_as_written(place):
-    example, models, fusion = blocks_of("pipeline.md", "toml")
-    for more in (models, fusion):
-        whole = more if "[[model]]" in more else '[model]\nfile = "motion.tflite"\n' + more
+    example, *others = blocks_of("pipeline.md", "toml")
+    for more in others:
+        whole = (
+            more if "model]" in more or "[contract]" in more else '[model]\nfile = "motion.tflite"\n' + more
+        )
         Config.parse(whole if "[[source]]" in whole else whole + '[[source]]\nurl = "stdin:"\n')
     pipeline = Pipeline.from_config(Config.parse(example, folder=place))
     assert [part.options for part in pipeline.config.source] == [{"baud": 115200}]
