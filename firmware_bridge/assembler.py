@@ -64,7 +64,9 @@ class Assembler:
     def __init__(self, outputs: int) -> None:
         self._outputs = outputs
         self._whole: deque[tuple[int, Piece, tuple[bytes, ...]]] = deque(maxlen=_LONGEST_QUEUE)
+        #: Of the message that is being put together: its outputs, and bytes that the last of them lacks.
         self._parts: list[bytearray] = []
+        self._missing = 0
         self._key: tuple[int, int] | None = None
         self._next = 0
         self.lost = 0
@@ -80,14 +82,16 @@ class Assembler:
         if is_block and (not piece.index or piece.total % (4 * piece.index)):
             raise ProtocolError(f"a block of {piece.total} bytes in {piece.index} channels")
         if (message.type, piece.counter) != self._key:
-            self._key, self._parts = (message.type, piece.counter), []
+            self._key, self._parts, self._missing = (message.type, piece.counter), [], 0
         index = 0 if is_block else piece.index
-        if piece.offset == 0 and index == len(self._parts):
+        if index == len(self._parts) and not self._missing and not piece.offset:
             self._parts.append(bytearray())
+            self._missing = piece.total
         if index != len(self._parts) - 1 or piece.offset != len(self._parts[index]):
             return  # a piece is missing, or came twice: the counter of the next message tells
         self._parts[index] += piece.data
-        if len(self._parts[index]) == piece.total and (is_block or len(self._parts) == self._outputs):
+        self._missing -= len(piece.data)
+        if not self._missing and (is_block or len(self._parts) == self._outputs):
             self._whole.append((message.type, piece, tuple(bytes(part) for part in self._parts)))
 
     def next(self) -> SensorBlock | BoardPrediction | None:

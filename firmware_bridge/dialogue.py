@@ -20,6 +20,8 @@ from firmware_bridge.protocol import ANSWER, REASONS, Code, Deframer, Message, P
 _ANSWER_S, _RUN_S, _BYTE_S = 0.25, 1.0, 0.001
 #: Never sooner than this, s.
 _LEAST_S = 0.02
+#: A request that is refused so often was not damaged on its way.
+_REFUSALS = 3
 
 
 class SessionLostError(Exception):
@@ -107,8 +109,9 @@ class Dialogue:
         frame, patience = request.encode(tensors), self._patience(request, carried, limit_s)
         if request.type == Type.HELLO:
             self._fault = None
-        heard = self._counters.bytes_received
+        heard, refusals = self._counters.bytes_received, 0
         until_s = time.monotonic() + limit_s
+        patience.asked()
         for attempt in itertools.count():
             sent_s = time.monotonic()
             if attempt and sent_s >= until_s:
@@ -121,7 +124,8 @@ class Dialogue:
             if answer is None:
                 patience.silent()
             elif answer.type == Type.ERROR:
-                _refuse(request, answer)
+                refusals += 1
+                _refuse(request, answer, refusals)
             else:
                 patience.answered(time.monotonic() - sent_s, attempt)
                 return answer
@@ -199,17 +203,15 @@ def _streams(message: Message) -> bool:
     return message.type in (Type.BLOCK, Type.PREDICTION)
 
 
-def _refuse(request: Message, answer: Message) -> None:
-    """Raise what an ERROR means; return where the request was damaged on its way and is sent again."""
+def _refuse(request: Message, answer: Message, times: int) -> None:
+    """Raise what an ERROR means; return where the request may have been damaged on its way."""
     code, name = answer.argument, Type(request.type).name
     if code == Code.SESSION:
         raise SessionLostError
-    if code == Code.SEAL:
-        if request.type == Type.RUN:
-            raise WrongSealError
-        return
+    if code == Code.SEAL and request.type == Type.RUN:
+        raise WrongSealError
     if code not in REASONS:
         raise ProtocolError(f"error {code} in answer to {name}")
-    raise DeviceError(
-        f"the board refuses {name}", found=f"{REASONS[Code(code)]} ({read_number(answer.body)})"
-    )
+    if times == _REFUSALS:
+        detail = read_number(answer.body)
+        raise DeviceError(f"the board refuses {name}", found=f"{REASONS[Code(code)]} ({detail})")

@@ -26,6 +26,10 @@ class Patience:
         self._estimate_s = self.wait_s = min(first_s, limit_s)
         self._mean_s = self._deviation_s = 0.0
 
+    def asked(self) -> None:
+        """A request is sent for the first time."""
+        self.wait_s = self._estimate_s
+
     def silent(self) -> None:
         """No answer came in time."""
         self.wait_s = min(self.wait_s * 2, self._limit_s)
@@ -41,7 +45,6 @@ class Patience:
             self._estimate_s = self.wait_s
         elif not silences:
             self._measure(took_s)
-        self.wait_s = self._estimate_s
 
     def _measure(self, took_s: float) -> None:
         if self._mean_s:

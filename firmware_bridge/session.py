@@ -58,12 +58,7 @@ class Session:
             raise
         except ProtocolError as error:
             self.end()
-            raise DeviceError(
-                "the board speaks otherwise than this version of edgeml",
-                expected=f"version {VERSION} of the protocol",
-                found=error,
-                remedy="build and flash its firmware again",
-            ) from error
+            raise misunderstood(error) from error
         except BaseException:
             self.end()
             raise
@@ -149,3 +144,13 @@ class Session:
     def listen(self, timeout_s: float) -> bool:
         """As `Dialogue.listen`."""
         return self._dialogue.listen(timeout_s)
+
+
+def misunderstood(error: ProtocolError) -> DeviceError:
+    """The error for a board of another version."""
+    return DeviceError(
+        "the board speaks otherwise than this version of edgeml",
+        expected=f"version {VERSION} of the protocol",
+        found=error,
+        remedy="build and flash its firmware again",
+    )

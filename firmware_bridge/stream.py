@@ -9,8 +9,8 @@ from edge_sdk.closing import Closing
 from edge_sdk.errors import DeviceError, Retry
 from firmware_bridge.assembler import Assembler, BoardPrediction, SensorBlock
 from firmware_bridge.dialogue import SessionLostError
-from firmware_bridge.protocol import Message, Type
-from firmware_bridge.session import Session
+from firmware_bridge.protocol import Message, ProtocolError, Type
+from firmware_bridge.session import Session, misunderstood
 
 #: So long nothing comes until the board is asked whether it still streams, s.
 _SILENCE_S = 1.0
@@ -95,12 +95,19 @@ class Stream(Closing):
                 self._heard_s = time.monotonic()
             elif session.listen(min(until_s, self._heard_s + _SILENCE_S) - now_s):
                 self._heard_s = time.monotonic()
-        except BaseException as error:
-            self._is_open = False
-            session.end()
-            if isinstance(error, SessionLostError):
-                session.counters.resets += 1
-                raise BoardReset(
-                    "the board was reset and streams no more", remedy="open the stream again"
-                ) from error
+        except SessionLostError as error:
+            self._abandon()
+            session.counters.resets += 1
+            raise BoardReset(
+                "the board was reset and streams no more", remedy="open the stream again"
+            ) from error
+        except ProtocolError as error:
+            self._abandon()
+            raise misunderstood(error) from error
+        except BaseException:
+            self._abandon()
             raise
+
+    def _abandon(self) -> None:
+        self._is_open = False
+        self._session.end()

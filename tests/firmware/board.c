@@ -1,6 +1,10 @@
 /*
  * A board that is a process: the bridge over stdin and stdout, with a model that is small and unforgiving.
  *
+ *   board            the model below
+ *   board example    the one of the example in docs/protocol.md: y = -x, int8 [1, 4]
+ *   board fault      met a division by zero, tells it, and does nothing else
+ *
  * Inputs: a float32 [5], b int8 [2500]. Outputs: sum float32 [5], echo int8 [2500], count int16 [1]. The model
  * remembers: sum += a, count += 1; echo is b turned around. Inputs and outputs share the arena, as in generated
  * code: echo lies over a and the beginning of b.
@@ -76,6 +80,31 @@ static const edgeml_model model = {.name = "accumulate",
                                    .inputs = 2,
                                    .outputs = 3,
                                    .tensors = tensors};
+
+static int8_t x[4];
+
+static void *x_data(void) { return x; }
+
+static void example_init(void) {}
+
+static void example_run(void) {
+  for (int i = 0; i < 4; ++i) {
+    x[i] = (int8_t)-x[i];
+  }
+  now += 120;
+}
+
+static const edgeml_tensor example_tensors[] = {{"x", x_data, 4, 0.5f, 0, EDGEML_INT8, 2, {1, 4}},
+                                                {"y", x_data, 4, 0.5f, 0, EDGEML_INT8, 2, {1, 4}}};
+
+static const edgeml_model example = {.name = "negate",
+                                     .digest = {0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14},
+                                     .init = example_init,
+                                     .run = example_run,
+                                     .arena_bytes = 4,
+                                     .inputs = 1,
+                                     .outputs = 1,
+                                     .tensors = example_tensors};
 
 static uint8_t received[512];
 static ssize_t waiting, taken;
@@ -171,21 +200,22 @@ int main(int count, char **values) {
                             .core = "process",
                             .stack_limit = stack,
                             .stack_top = stack + 64};
+  const char *kind = count > 1 ? values[1] : "";
+  struct sigaction on_reset = {.sa_handler = reset};
   sigset_t signals;
   arguments = values;
   for (int i = 0; i < 48; ++i) {
     stack[i] = EDGEML_STACK_PAINT;
   }
-  edgeml_bridge_init(&bridge, &port, &model);
-  signal(SIGUSR1, reset);
+  edgeml_bridge_init(&bridge, &port, strcmp(kind, "example") == 0 ? &example : &model);
   sigemptyset(&signals);
+  sigaction(SIGUSR1, &on_reset, NULL); /* blocked within the handler, and so until here after it */
   sigaddset(&signals, SIGUSR1);
   sigprocmask(SIG_UNBLOCK, &signals, NULL);
-  if (count > 1) { /* a board in a fault: tells it, and nothing else */
-    edgeml_bridge_send_fault(&port, 0x1234, 1u << 25);
-    for (;;) {
-      idle(NULL);
-      get(NULL);
+  while (strcmp(kind, "fault") == 0) {
+    edgeml_bridge_send_fault(&port, 0x00001234, 1u << 25);
+    idle(NULL);
+    while (get(NULL) >= 0) {
     }
   }
   for (;;) {

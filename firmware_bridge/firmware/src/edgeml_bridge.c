@@ -173,48 +173,49 @@ static void run(edgeml_bridge *bridge) {
   bridge->ready = 1;
 }
 
-/* INIT, RUN and STREAM. `seal` is what the request should have, but for the inputs of a run. */
+static void carry_out(edgeml_bridge *bridge, const uint8_t *request) {
+  bridge->ready = 0;
+  if (request[TYPE] == EDGEML_RUN) {
+    run(bridge);
+  } else {
+    bridge->counter = 0;
+    bridge->streams = request[TYPE] == EDGEML_STREAM && request[ARGUMENT];
+    bridge->model->init();
+  }
+}
+
+/* INIT, RUN and STREAM. `seal` is that of the request, of a run still without the inputs. */
 static uint8_t command(edgeml_bridge *bridge, const uint8_t *request, uint32_t seal, edgeml_message *answer,
                        uint32_t *detail) {
   const edgeml_model *model = bridge->model;
-  const uint32_t number = edgeml_get32(request + NUMBER), given = edgeml_get32(request + OFFSET);
+  const uint32_t number = edgeml_get32(request + NUMBER);
   const int runs = request[TYPE] == EDGEML_RUN, is_new = number != bridge->number;
   *detail = bridge->number;
-  if (is_new) {
-    if (number - bridge->number != 1) {
-      return EDGEML_ERROR_NUMBER;
-    }
-    if (runs && bridge->streams) {
+  if (!is_new) {
+    seal = bridge->seal;
+  } else if (runs) {
+    if (bridge->streams) {
       return EDGEML_ERROR_STREAMING;
     }
-    if (runs) {
-      seal = sealed(seal, model->tensors, model->inputs);
-    }
-    if (seal != given) {
-      return EDGEML_ERROR_SEAL;
-    }
+    seal = sealed(seal, model->tensors, model->inputs);
+  }
+  if (seal != edgeml_get32(request + OFFSET)) {
+    return EDGEML_ERROR_SEAL;
+  }
+  if (number - bridge->number > 1) {
+    return EDGEML_ERROR_NUMBER;
+  }
+  if (is_new) {
     bridge->number = number;
     bridge->seal = seal;
-    bridge->ready = 0;
-    if (runs) {
-      run(bridge);
-    } else {
-      bridge->counter = 0;
-      bridge->streams = request[TYPE] == EDGEML_STREAM && request[ARGUMENT];
-      model->init();
-    }
-  } else if (given != bridge->seal) {
-    return EDGEML_ERROR_NUMBER;
+    carry_out(bridge, request);
   }
   edgeml_add(answer, number, 4);
   if (runs) {
     edgeml_add(answer, bridge->ticks, 4);
   }
-  if (is_new) {
-    bridge->answer = edgeml_seal(answer);
-    if (runs) {
-      bridge->answer = sealed(bridge->answer, model->tensors + model->inputs, model->outputs);
-    }
+  if (runs && is_new) {
+    bridge->answer = sealed(edgeml_seal(answer), model->tensors + model->inputs, model->outputs);
   }
   return 0;
 }

@@ -1,0 +1,161 @@
+"""A link to something that is no board of ours: silent, noisy, of another version, with another model."""
+
+import struct
+
+import pytest
+
+from edge_sdk.errors import DeviceError, Retry
+from firmware_bridge.link import Link
+from firmware_bridge.protocol import ANSWER, Deframer, Message, Type
+
+FACTS = struct.pack("<4B2H3I32s", 1, 0, 1, 0, 256, 0, 1, 1, 64, bytes(32)) + b"one"
+TENSOR = struct.pack("<BB2xIfi6H", 0, 1, 4, 0.0, 0, 4, 0, 0, 0, 0, 0) + b"y"
+
+
+class Answers:
+    """A port behind which somebody answers.
+
+    Args:
+        say: what is said to a request: a body, a whole message, bytes, or None.
+    """
+
+    def __init__(self, say):
+        self._say, self._deframer, self._waiting, self.asked = say, Deframer(), b"", []
+
+    def write(self, data):
+        for request in self._deframer.feed(data):
+            self.asked.append(request)
+            said = self._say(request)
+            if isinstance(said, Message):
+                self._waiting += said.encode()
+            elif said is not None:
+                answer = Message(request.type | ANSWER, request.argument, request.tag, request.session, said)
+                self._waiting += answer.encode()
+
+    def read(self, timeout_s):
+        data, self._waiting = self._waiting, b""
+        return data
+
+    def close(self):
+        pass
+
+
+def hello(request):
+    """A board that answers HELLO and nothing else."""
+    return {0: FACTS, 1: b"core", 2: TENSOR}[request.argument] if request.type == Type.HELLO else None
+
+
+def fault(request):
+    return Message(Type.FAULT, 0, 0, 0, struct.pack("<2I", 0x1234, 1 << 25))
+
+
+def error_to(request, code):
+    return Message(Type.ERROR, code, request.tag, request.session, struct.pack("<I", 7))
+
+
+def test_nobody_is_there():
+    port = Answers(lambda request: None)
+    with pytest.raises(Retry) as caught:
+        Link(port, timeout_s=0.05).hello()
+    assert str(caught.value) == (
+        "the board does not answer HELLO: expected an answer within 0.05 s, found nothing; "
+        "is it connected, powered, flashed with the bridge's firmware, and the baud rate right?"
+    )
+    assert len(port.asked) > 1
+    assert len({(request.tag, request.session) for request in port.asked}) == 1
+
+
+def test_somebody_else_is_there():
+    port = Answers(lambda request: None)
+    port.read = lambda timeout_s: b"login: \r\n"
+    with pytest.raises(Retry, match=r"found \d+ bytes that are none"):
+        Link(port, timeout_s=0.05).hello()
+
+
+def test_another_version():
+    port = Answers(lambda request: b"\x02" + FACTS[1:])
+    with pytest.raises(DeviceError) as caught:
+        Link(port).hello()
+    assert str(caught.value) == (
+        "the board speaks otherwise than this version of edgeml: expected version 1 of the protocol, "
+        "found version 2 of the protocol; build and flash its firmware again"
+    )
+
+
+def test_answers_to_other_questions_are_none():
+    """An old tag, another session, another type, whatever a wire may have kept."""
+
+    def stale(request):
+        for change in (
+            {"tag": request.tag ^ 1},
+            {"session": request.session ^ 1},
+            {"kind": Type.STATS | ANSWER},
+        ):
+            facts = {"kind": Type.HELLO | ANSWER, "tag": request.tag, "session": request.session, **change}
+            port._waiting += Message(
+                facts["kind"], 0, facts["tag"], facts["session"], b"\x02" + FACTS[1:]
+            ).encode()
+        return hello(request)
+
+    port = Answers(stale)
+    link = Link(port)
+    assert link.hello().name == "one"
+    assert link.counters.stale == 9
+
+
+def test_another_model_than_before():
+    said = [FACTS]
+    port = Answers(
+        lambda request: said[0] if request.argument == 0 and request.type == Type.HELLO else hello(request)
+    )
+    link = Link(port, timeout_s=0.05)
+    assert link.hello().digest == "sha256:" + "00" * 32
+    with pytest.raises(Retry, match="does not answer STATS"):
+        link.stats()
+    said[0] = FACTS[:-3] + b"two"
+    with pytest.raises(
+        DeviceError, match="there is another model on the board now: expected one, sha256:.*found two"
+    ):
+        link.hello()
+
+
+def test_what_a_board_refuses_three_times_it_refuses():
+    port = Answers(lambda request: hello(request) or error_to(request, 5))
+    with pytest.raises(
+        DeviceError, match=r"the board refuses STATS: found there is no such tensor or part \(7\)"
+    ):
+        Link(port).stats()
+    assert [request.type for request in port.asked].count(Type.STATS) == 3
+
+
+def test_a_refusal_that_nobody_knows():
+    port = Answers(lambda request: hello(request) or error_to(request, 99))
+    with pytest.raises(DeviceError, match="found error 99 in answer to STATS"):
+        Link(port).stats()
+
+
+def test_a_fault_ends_a_session_at_once():
+    port = Answers(lambda request: hello(request) or fault(request))
+    with pytest.raises(DeviceError, match="found a division by zero, at 0x00001234"):
+        Link(port, timeout_s=60).stats()
+
+
+def test_a_fault_of_before_counts_only_where_nobody_answers():
+    def restarted(request):
+        port._waiting += fault(request).encode()
+        return hello(request)
+
+    port = Answers(restarted)
+    assert Link(port).hello().name == "one"
+    with pytest.raises(DeviceError, match="the board met a fault and stopped"):
+        Link(Answers(fault), timeout_s=0.05).hello()
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_a_board_that_talks_nonsense(part):
+    port = Answers(lambda request: b"\x01\xff" if request.argument == part else hello(request))
+    if part == 1:
+        assert Link(port).hello().core == "\x01\ufffd"
+        return
+    with pytest.raises(DeviceError, match="the board speaks otherwise"):
+        Link(port).hello()
