@@ -15,6 +15,8 @@ from edge_sdk.graph import Graph
 ALIGNMENT = 16
 #: Operators whose output is the input's bytes under another shape: every planner lets them share.
 _IN_PLACE = frozenset({"RESHAPE", "EXPAND_DIMS", "SQUEEZE"})
+#: Bytes between the starts of two buffers, by the tensors of the one that is written and of the one read.
+_Overlaps = Mapping[tuple[tuple[int, ...], tuple[int, ...]], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ def plan(
     tflm: bool = False,
     scratch: Mapping[int, int] | None = None,
     in_place: Mapping[int, Sequence[int]] | None = None,
+    gaps: Mapping[tuple[int, int], int] | None = None,
     tries: int = 0,
 ) -> Plan:
     """Place every activation: largest first, each at the lowest offset that is free while it lives.
@@ -79,6 +82,8 @@ def plan(
         scratch: bytes that a kernel needs while it runs, by the index of its operator.
         in_place: tensors that an output may take the place of, by the output; it does so where one is as
             large and nothing reads it any more.
+        gaps: bytes that an input has to begin behind an output to be overwritten while both live, by both:
+            (output, input); where nothing reads it any more.
         tries: other orders that are tried where the first one needs more than is alive at once.
 
     Source: greedy by size, Pisarchyk and Lee, Efficient Memory Management for Deep Neural Net Inference.
@@ -88,31 +93,75 @@ def plan(
         lifetimes = _shared(lifetimes, in_place)
     lifetimes += [Buffer((), 0, _aligned(size), step, step) for step, size in (scratch or {}).items()]
     waiting = sorted(lifetimes, key=lambda b: (-b.size, -b.first if tflm else b.first, b.tensors))
-    placed = _placed(waiting)
+    overlaps = _overlaps(waiting, gaps or {})
+    placed = _placed(waiting, overlaps)
+    if overlaps:
+        # An input lies behind the output that overwrites it: what is written last is placed first, lowest.
+        for order in (lambda b: (-b.size, -b.first), lambda b: -b.first):
+            tried = sorted(waiting, key=order)
+            found = _placed(tried, overlaps)
+            if _top(found) < _top(placed):
+                waiting, placed = tried, found
     alive = _alive(placed, len(graph.ops))
-    if tries and _top(placed) > max(alive, default=0):
-        placed = _improved(waiting, placed, max(alive), tries)
+    least = _least(waiting, alive, overlaps)
+    if tries and _top(placed) > least:
+        placed = _improved(waiting, placed, overlaps, least, tries)
     return Plan(tuple(placed), _top(placed), alive)
 
 
-def _placed(waiting: Sequence[Buffer]) -> list[Buffer]:
+def _overlaps(buffers: Sequence[Buffer], gaps: Mapping[tuple[int, int], int]) -> _Overlaps:
+    """The gaps between buffers of which one ends where the other begins, rounded up to the alignment."""
+    home = {tensor: buffer for buffer in buffers for tensor in buffer.tensors}
+    found = {}
+    for (written, read), gap in gaps.items():
+        after, before = home.get(written), home.get(read)
+        if after is not None and before is not None and before.last == after.first and before is not after:
+            found[after.tensors, before.tensors] = min(_aligned(gap), after.size)
+    return found
+
+
+def _least(buffers: Sequence[Buffer], alive: Sequence[int], overlaps: _Overlaps) -> int:
+    """A size that no plan falls below: what is alive less what inputs and outputs may share."""
+    home = {buffer.tensors: buffer for buffer in buffers}
+    shared: dict[int, int] = {}
+    for (written, read), gap in overlaps.items():
+        after, before = home[written], home[read]
+        both = max(after.size, gap + before.size)
+        shared[after.first] = shared.get(after.first, 0) + after.size + before.size - both
+    return max((size - shared.get(step - 1, 0) for step, size in enumerate(alive)), default=0)
+
+
+def _placed(waiting: Sequence[Buffer], overlaps: _Overlaps) -> list[Buffer]:
     """The buffers in that order, each at the lowest offset that is free while it lives."""
     placed: list[Buffer] = []
     for buffer in waiting:
-        neighbours = sorted(
-            (other for other in placed if other.first <= buffer.last and buffer.first <= other.last),
-            key=lambda other: other.offset,
+        taken = sorted(
+            _taken(buffer, other, overlaps)
+            for other in placed
+            if other.first <= buffer.last and buffer.first <= other.last
         )
         offset = 0
-        for other in neighbours:
-            if offset + buffer.size <= other.offset:
+        for start, end in taken:
+            if offset <= start:
                 break
-            offset = max(offset, other.offset + other.size)
+            offset = max(offset, end)
         placed.append(Buffer(buffer.tensors, offset, buffer.size, buffer.first, buffer.last))
     return placed
 
 
-def _improved(waiting: Sequence[Buffer], placed: list[Buffer], floor: int, tries: int) -> list[Buffer]:
+def _taken(buffer: Buffer, other: Buffer, overlaps: _Overlaps) -> tuple[int, int]:
+    """Between which offsets a buffer must not begin because of another that has its place."""
+    start, end = other.offset - buffer.size, other.offset + other.size
+    if buffer.first == other.last and (gap := overlaps.get((buffer.tensors, other.tensors))) is not None:
+        return other.offset - gap, end
+    if other.first == buffer.last and (gap := overlaps.get((other.tensors, buffer.tensors))) is not None:
+        return start, other.offset + gap
+    return start, end
+
+
+def _improved(
+    waiting: Sequence[Buffer], placed: list[Buffer], overlaps: _Overlaps, floor: int, tries: int
+) -> list[Buffer]:
     """A plan as good or better: what lies on top is placed earlier, again and again, always the same way."""
     order, best, chance = list(waiting), placed, random.Random(0)
     for _ in range(tries):
@@ -122,7 +171,7 @@ def _improved(waiting: Sequence[Buffer], placed: list[Buffer], floor: int, tries
         moved = chance.choice(highest) if chance.random() < 0.5 else chance.randrange(len(order))
         tried = order.copy()
         tried.insert(chance.randrange(len(order)), tried.pop(moved))
-        found = _placed(tried)
+        found = _placed(tried, overlaps)
         if _top(found) <= _top(best):
             order, best = tried, found
     return best

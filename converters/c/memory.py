@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from converters import plan
+from converters.c import overlap
 from converters.c.lower import Program
 from edge_sdk.graph import Graph
 
@@ -38,30 +40,34 @@ def _without_state(program: Program) -> Graph:
     return replace(program.graph, ops=ops)
 
 
-def _in_place(program: Program) -> tuple[dict[int, tuple[int, ...]], dict[int, tuple[int, ...]]]:
-    """Inputs whose place an output may take: those of its size, and for some outputs larger ones."""
+def _in_place(
+    program: Program, gaps: Mapping[tuple[int, int], int]
+) -> tuple[dict[int, tuple[int, ...]], dict[int, tuple[int, ...]]]:
+    """Inputs whose place an output may take: those of its size; larger ones it may not overwrite else."""
     tensors = program.graph.tensors
     same: dict[int, tuple[int, ...]] = {}
     smaller: dict[int, tuple[int, ...]] = {}
     for step in program.steps:
         equal = tuple(i for i in step.in_place if tensors[i].bytes == tensors[step.output].bytes)
+        others = tuple(i for i in step.in_place if (step.output, i) not in gaps)
         if equal:
             same[step.output] = equal
-        elif step.in_place:
-            smaller[step.output] = step.in_place
+        elif others:
+            smaller[step.output] = others
     return same, smaller
 
 
 def place(program: Program) -> Memory:
-    """Plan the arena: outputs take the place of inputs where that is exact."""
+    """Plan the arena: where that is exact, outputs take the place of inputs or overwrite what was read."""
     graph = _without_state(program)
     scratch = {step.op: step.scratch_bytes for step in program.steps if step.scratch_bytes}
-    same, smaller = _in_place(program)
-    layout = plan.plan(graph, scratch=scratch, in_place=same, tries=_TRIES)
+    gaps = overlap.gaps(program)
+    same, smaller = _in_place(program, gaps)
+    layout = plan.plan(graph, scratch=scratch, in_place=same, gaps=gaps, tries=_TRIES)
     for output, inputs in smaller.items():
         # The rest of a larger place is lost for as long as the output lives: not always a gain.
         shared = {**same, output: inputs}
-        tried = plan.plan(graph, scratch=scratch, in_place=shared, tries=_TRIES)
+        tried = plan.plan(graph, scratch=scratch, in_place=shared, gaps=gaps, tries=_TRIES)
         if tried.arena_bytes < layout.arena_bytes:
             layout, same = tried, shared
     return Memory(

@@ -6,27 +6,11 @@
 #if defined(EDGEML_MVE)
 #include "edgeml_mve.h"
 
-/* What belongs to four outputs, or as many as there are; in the place of others is the last, which is not stored. */
+/* What belongs to four outputs. */
 typedef struct {
   const int8_t *w0, *w1, *w2, *w3;
   int32x4_t bias, multiplier, shift;
-  mve_pred16_t lanes;
 } outputs_t;
-
-static inline outputs_t outputs_from(const edgeml_fully_connected_t *layer, int32_t o) {
-  const int32_t inputs = layer->inputs, left = layer->outputs - o, each = layer->per_channel;
-  const mve_pred16_t lanes = vctp32q((uint32_t)left);
-  outputs_t found;
-  found.w0 = layer->weights + o * inputs;
-  found.w1 = found.w0 + (left > 1 ? inputs : 0);
-  found.w2 = found.w1 + (left > 2 ? inputs : 0);
-  found.w3 = found.w2 + (left > 3 ? inputs : 0);
-  found.bias = vldrwq_z_s32(layer->bias + o, lanes);
-  found.multiplier = each ? vldrwq_z_s32(layer->multiplier + o, lanes) : vdupq_n_s32(layer->multiplier[0]);
-  found.shift = each ? vldrbq_z_s32(layer->shift + o, lanes) : vdupq_n_s32(layer->shift[0]);
-  found.lanes = lanes;
-  return found;
-}
 
 /*
  * sums_j += sum_i x[i] * w_j[i] for four j, x [n]. In assembly for the loop that needs no rest: its last turn loads
@@ -86,29 +70,59 @@ static inline int32x4_t one_row(const int8_t *x, const outputs_t *of, int32_t n)
             : "q0", "q1", "q2", "lr", "memory");                                                             \
   } while (0)
 
+/* Of a layer that is not narrow, which few are. */
+EDGEML_APART static int32x4_t wide(int32x4_t sums, int32x4_t multiplier, int32x4_t shift, int32_t zero_point) {
+  return edgeml_finish(sums, multiplier, shift, zero_point);
+}
+
 static inline int32x4_t finish(const outputs_t *of, int32x4_t sums, int32_t narrow, int32_t zero_point) {
   return narrow ? edgeml_finish_narrow(sums, of->multiplier, of->shift, zero_point)
-                : edgeml_finish(sums, of->multiplier, of->shift, zero_point);
+                : wide(sums, of->multiplier, of->shift, zero_point);
+}
+
+/*
+ * Some rows: what belongs to an output is loaded once for all of them. The last four outputs may have been computed
+ * in part; of fewer than four, the last weights stand for what is missing, and nothing is stored of it.
+ */
+static void block(const edgeml_fully_connected_t *layer, int32_t rows, const int8_t *input, int8_t *output) {
+  const int32_t inputs = layer->inputs, outputs = layer->outputs, zero_point = layer->output_zero_point;
+  const int32_t narrow = layer->narrow, each = layer->per_channel, last = outputs - 4;
+  const int32_t second = outputs > 1 ? inputs : 0, third = outputs > 2 ? inputs : 0, fourth = last < 0 ? 0 : inputs;
+  const mve_pred16_t lanes = vctp32q((uint32_t)outputs);
+  for (int32_t o = 0;;) {
+    outputs_t of;
+    of.w0 = layer->weights + o * inputs;
+    of.w1 = of.w0 + second;
+    of.w2 = of.w1 + third;
+    of.w3 = of.w2 + fourth;
+    of.bias = vldrwq_z_s32(layer->bias + o, lanes);
+    of.multiplier = each ? vldrwq_z_s32(layer->multiplier + o, lanes) : vdupq_n_s32(layer->multiplier[0]);
+    of.shift = each ? vldrbq_z_s32(layer->shift + o, lanes) : vdupq_n_s32(layer->shift[0]);
+    const int8_t *x = input;
+    int8_t *y = output + o;
+    for (int32_t pairs = rows / 2; pairs > 0; --pairs, x += 2 * inputs, y += 2 * outputs) {
+      int32x4_t sums = of.bias, others = of.bias;
+      TWO_BY_TWO("0", "2", x, of.w0, of.w2, inputs, sums, others);
+      TWO_BY_TWO("1", "3", x, of.w1, of.w3, inputs, sums, others);
+      vstrbq_p_s32(y, finish(&of, sums, narrow, zero_point), lanes);
+      vstrbq_p_s32(y + outputs, finish(&of, others, narrow, zero_point), lanes);
+    }
+    if ((rows & 1) != 0) {
+      vstrbq_p_s32(y, finish(&of, one_row(x, &of, inputs), narrow, zero_point), lanes);
+    }
+    if (o >= last) {
+      break;
+    }
+    o = o + 4 < last ? o + 4 : last;
+  }
+  edgeml_limit(layer->lowest, layer->highest, output, rows * outputs);
 }
 
 void edgeml_fully_connected(const edgeml_fully_connected_t *layer, const int8_t *input, int8_t *output) {
-  const int32_t inputs = layer->inputs, outputs = layer->outputs, zero_point = layer->output_zero_point;
-  const int32_t narrow = layer->narrow;
-  for (int32_t o = 0; o < outputs; o += 4) {
-    const outputs_t of = outputs_from(layer, o);
-    const int8_t *x = input;
-    int8_t *y = output + o;
-    for (int32_t pairs = layer->rows / 2; pairs > 0; --pairs, x += 2 * inputs, y += 2 * outputs) {
-      int32x4_t first = of.bias, second = of.bias;
-      TWO_BY_TWO("0", "2", x, of.w0, of.w2, inputs, first, second);
-      TWO_BY_TWO("1", "3", x, of.w1, of.w3, inputs, first, second);
-      vstrbq_p_s32(y, finish(&of, first, narrow, zero_point), of.lanes);
-      vstrbq_p_s32(y + outputs, finish(&of, second, narrow, zero_point), of.lanes);
-    }
-    if ((layer->rows & 1) != 0) {
-      vstrbq_p_s32(y, finish(&of, one_row(x, &of, inputs), narrow, zero_point), of.lanes);
-    }
+  for (int32_t left = layer->rows; left > 0; left -= EDGEML_FULLY_CONNECTED_ROWS) {
+    block(layer, left < EDGEML_FULLY_CONNECTED_ROWS ? left : EDGEML_FULLY_CONNECTED_ROWS, input, output);
+    input += EDGEML_FULLY_CONNECTED_ROWS * layer->inputs;
+    output += EDGEML_FULLY_CONNECTED_ROWS * layer->outputs;
   }
-  edgeml_limit(layer->lowest, layer->highest, output, layer->rows * outputs);
 }
 #endif

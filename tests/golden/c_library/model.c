@@ -130,11 +130,11 @@ void gesture_run(void) {
   /* SUB -> t2: float32 [1, 8, 3] */
   edgeml_float_sub(&float_sub_0, AT(0), float_sub_0_operand, AT(0));
   /* QUANTIZE -> t3: int8 [1, 8, 3], 0.03f * (q - 5) */
-  edgeml_quantize(&quantize_1, AT(0), AT(96));
+  edgeml_quantize(&quantize_1, AT(0), AT(0));
   /* CONV_2D -> t8: int8 [1, 1, 8, 4], 0.05f * (q + 128) */
-  edgeml_conv_2d(&conv_2d_2, AT(96), AT(48), AT(0));
+  edgeml_conv_2d(&conv_2d_2, AT(0), AT(32), AT(64));
   /* MEAN -> t10: int8 [1, 4], 0.04f * (q + 128) */
-  edgeml_mean(&mean_3, AT(48), AT(0));
+  edgeml_mean(&mean_3, AT(32), AT(0));
   /* FULLY_CONNECTED -> t13: int8 [1, 3], 0.1f * (q - 10) */
   edgeml_fully_connected(&fully_connected_4, AT(0), AT(16));
   /* SOFTMAX -> t14: int8 [1, 3], 0.00390625f * (q + 128) */

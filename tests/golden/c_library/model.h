@@ -14,7 +14,7 @@ extern "C" {
 #endif
 
 #define GESTURE_DIGEST "sha256:356ad5e874fac7c9a4727aca37f76109b86bde8fb688a18c7fae729867fcd928"
-#define GESTURE_ARENA_BYTES 128 /* static; the rest is stack */
+#define GESTURE_ARENA_BYTES 112 /* static; the rest is stack */
 
 /*
  * Call gesture_init() once. For each inference write the input, call gesture_run(), read the

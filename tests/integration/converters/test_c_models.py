@@ -69,8 +69,8 @@ def with_batches(flatbuffer):
                 tensor.buffer = len(model.buffers)
                 model.buffers.append(schema.BufferT())
                 model.buffers[-1].data = np.frombuffer(fixed.data.tobytes(), np.uint8)
-        folded = {op.index for op in graph.ops if not op.inputs and not op.outputs}
-        main.operators = [op for n, op in enumerate(main.operators) if n not in folded or not len(op.outputs)]
+        known = {tensor.index for tensor in graph.tensors if tensor.constant}
+        main.operators = [op for op in main.operators if not len(op.outputs) or not known >= {*op.outputs}]
 
     return changed(flatbuffer, change)
 

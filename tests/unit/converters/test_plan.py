@@ -99,3 +99,43 @@ def test_an_empty_graph_needs_nothing() -> None:
 def test_the_floor_is_that_of_the_plan() -> None:
     for graph in (chain(64, 160, 32, 16), chain(100, 10)):
         assert floor_bytes(graph) == plan(graph).floor_bytes
+
+
+def test_an_input_begins_behind_the_output_that_overwrites_it() -> None:
+    graph = chain(64, 160, 32)
+    (first, _), (second, _) = ((op.outputs[0], op.inputs[0]) for op in graph.ops)
+    found = plan(graph, gaps={(first, 0): 112, (second, first): 0})
+    places = {tensor: buffer.offset for buffer in found.buffers for tensor in buffer.tensors}
+    assert places[0] - places[first] == 112
+    assert places[first] - places[second] == 0
+    assert found.arena_bytes == 112 + 64
+
+
+def test_what_is_read_later_is_not_overwritten() -> None:
+    b = Builder((1, 64), "int8")
+    first = b.op("FULLY_CONNECTED", [0, b.constant((64, 64), "int8")], (1, 64), "int8")
+    end = b.op("ADD", [first, 0], (1, 64), "int8")
+    assert plan(b.graph(end), gaps={(first, 0): 0}).arena_bytes == 2 * 64 + 64
+
+
+@given(
+    sizes=st.lists(st.integers(1, 300), min_size=2, max_size=12),
+    shares=st.lists(st.floats(0, 1), min_size=12, max_size=12),
+    tries=st.sampled_from([0, 20]),
+)
+def test_buffers_share_bytes_only_across_their_gap(sizes: list[int], shares: list[float], tries: int) -> None:
+    graph = chain(*sizes)
+    gaps = {
+        (op.outputs[0], op.inputs[0]): int(share * graph.tensors[op.outputs[0]].bytes)
+        for op, share in zip(graph.ops, shares, strict=False)
+    }
+    found = plan(graph, gaps=gaps, tries=tries)
+    assert found.arena_bytes <= plan(graph).arena_bytes
+    for one in found.buffers:
+        for other in found.buffers:
+            alive = one is not other and one.first <= other.last and other.first <= one.last
+            apart = one.offset + one.size <= other.offset or other.offset + other.size <= one.offset
+            if alive and not apart:
+                written, read = (one, other) if one.first == other.last else (other, one)
+                assert written.first == read.last
+                assert read.offset - written.offset >= gaps[written.tensors[0], read.tensors[0]]
