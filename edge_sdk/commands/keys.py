@@ -11,7 +11,10 @@ from edge_sdk.deploy.console import Device
 from edge_sdk.ssh import Address
 
 
-@click.group()
+@click.group(
+    epilog="\b\nExample:\n  edgeml keys new\n"
+    "  edgeml keys trust ssh://pi@raspberrypi --key ~/.ssh/id_ed25519.pub"
+)
 def command() -> None:
     """Make a key that signs releases; let a device trust it."""
 

@@ -10,10 +10,8 @@ import argparse
 import base64
 import contextlib
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +20,8 @@ from typing import Any, BinaryIO
 
 from edge_sdk.deploy import facts, signature, systemd, trial
 from edge_sdk.deploy.manifest import MOST_BYTES, Manifest
-from edge_sdk.deploy.slots import Slot, Slots
+from edge_sdk.deploy.rehearsal import rehearse
+from edge_sdk.deploy.slots import Slots
 from edge_sdk.deploy.store import SPARE_BYTES, Store, room, write_durably
 from edge_sdk.errors import ConfigError, DeviceError, EdgeError, GateError, one_line
 
@@ -31,7 +30,7 @@ TRUSTED = Path("/etc/edgeml/trusted_signers")
 #: Where this program stays on the device.
 PLACE = ROOT / "agent.pyz"
 _LOOK_S = 1.0
-_SELFTEST_S = 600
+_LOCK_S = 600
 _LONGEST_LINE = 1 << 16
 
 
@@ -122,7 +121,7 @@ class Agent:
             self._step("installing beside what runs")
             slot = slots.install(data, base64.b64decode(signed), wanted)
             self._step("trying it out")
-            tested = self._selftest(slots, slot, systemd.version() if service == "systemd" else None)
+            tested = rehearse(slots, slot, systemd.version() if service == "systemd" else None)
             services = systemd.Services(slots, self._command)
             if service == "systemd":
                 write_durably(slot.folder / f"{services.name}.service", tested["unit"].encode())
@@ -247,64 +246,14 @@ class Agent:
                 told["problem"] = trial.ask(current.manifest.health)
         return told
 
-    def _selftest(self, slots: Slots, slot: Slot, version: int | None) -> dict[str, Any]:
-        command = ["-m", "edge_sdk.deploy.selftest", str(slot.folder), str(slots.folder / "current")]
-        command += [f"app/{slot.manifest.config}", f"edgeml-{slots.name}"]
-        command += ["--systemd", str(version)] if version is not None else []
-        with _unprivileged(slot, version is not None) as (prefix, environment):
-            try:
-                done = subprocess.run(
-                    [*prefix, sys.executable, *command],
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    timeout=_SELFTEST_S,
-                    check=False,
-                    cwd="/",
-                )
-            except subprocess.TimeoutExpired as error:
-                raise GateError("the self-test does not end", expected=f"within {_SELFTEST_S} s") from error
-        last = done.stdout.decode(errors="replace").strip().rpartition("\n")[2]
-        try:
-            said = json.loads(last)
-        except ValueError:
-            words = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-            raise GateError(
-                "the self-test failed", expected="a report", found=words[:500] or f"status {done.returncode}"
-            ) from None
-        if done.returncode:
-            raise GateError.rebuilt({**said, "error": f"self-test: {said.get('error')}"})
-        return dict(said)
-
     def _step(self, doing: str, **figures: Any) -> None:
         self._say({"step": doing, **figures})
 
 
 @contextlib.contextmanager
-def _unprivileged(slot: Slot, managed: bool) -> Iterator[tuple[list[str], dict[str, str]]]:
-    """What a command begins with so that it has no rights, and its environment."""
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "LC_ALL": "C.UTF-8",
-        "PYTHONPATH": str(slot.runtime.resolve()),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONFAULTHANDLER": "1",
-    }
-    if not managed:
-        yield ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"], environment
-        return
-    rights = ["DynamicUser=yes", "ProtectSystem=strict", "ProtectHome=yes", "PrivateNetwork=yes"]
-    rights += ["NoNewPrivileges=yes", "MemoryMax=75%", "CapabilityBoundingSet="]
-    prefix = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect"]
-    prefix += [f"--property={right}" for right in rights]
-    prefix += [f"--setenv={name}={value}" for name, value in environment.items()]
-    yield prefix, dict(os.environ)
-
-
-@contextlib.contextmanager
 def _patiently(slots: Slots) -> Iterator[None]:
     """The lock, waited for: a deployment that goes on has switched already, or soon has."""
-    deadline = time.monotonic() + _SELFTEST_S
+    deadline = time.monotonic() + _LOCK_S
     while True:
         try:
             with slots.locked():

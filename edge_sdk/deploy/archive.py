@@ -19,6 +19,7 @@ MODULES = (
             "facts",
             "manifest",
             "packed",
+            "rehearsal",
             "signature",
             "slots",
             "store",
