@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from converters import c_array
+from converters.c.lower import lower
 from converters.c_text import comment, identifier
 from edge_sdk.errors import ConfigError
-from firmware_bridge import build, machines
+from firmware_bridge import machines, sourcetree
 from firmware_bridge.compilers import Compiler
 from firmware_bridge.machines import Machine
 
 KINDS = ("arduino", "cmake")
-_PROJECTS = build.FIRMWARE / "projects"
+_PROJECTS = sourcetree.FIRMWARE / "projects"
 #: Only asked for its flags, which do not depend on where it is.
 _GCC = Compiler("gcc", ("arm-none-eabi-gcc",), "gcc")
 
@@ -52,7 +53,7 @@ def export(model: Path, kind: str, folder: Path | None = None, board: str = "cor
     """
     if kind not in KINDS:
         raise ConfigError("--for", expected=" or ".join(KINDS), found=kind)
-    given = build.read(model)
+    given = sourcetree.read(model)
     stem = identifier(given.name)
     if kind == "arduino":
         place = (folder or Path()) / stem
@@ -65,24 +66,24 @@ def export(model: Path, kind: str, folder: Path | None = None, board: str = "cor
     return Exported(place, tuple(sorted(files)), start)
 
 
-def _arduino(given: build.Model, stem: str) -> dict[str, str]:
+def _arduino(given: sourcetree.Model, stem: str) -> dict[str, str]:
     """The sketch, and all else flat in its folder src: Arduino has no other include path."""
-    files = {**build.model_sources(given), **build.bridge_sources()}
+    files = _sources(given)
     sources = {f"src/{Path(name).name}": text for name, text in files.items() if not name.endswith("/main.c")}
     return {f"{stem}.ino": _filled("arduino/sketch.ino", given.name, stem, {}), **sources}
 
 
-def _cmake(given: build.Model, stem: str, machine: Machine) -> dict[str, str]:
-    ports = build.FIRMWARE / "ports"
-    files = {**build.model_sources(given), **build.bridge_sources()}
+def _cmake(given: sourcetree.Model, stem: str, machine: Machine) -> dict[str, str]:
+    ports = sourcetree.FIRMWARE / "ports"
+    files = _sources(given)
     for folder in ("cortex_m", "cortex_m/libc", machine.port, "template"):
         files |= {
             f"ports/{folder}/{f.name}": f.read_text("utf-8")
             for f in (ports / folder).iterdir()
             if f.is_file()
         }
-    files[f"ports/{machine.port}/memory.ld"] = build.memory_script(machine) + "INCLUDE link.ld\n"
-    definitions = [option.removeprefix("-D") for option in build.definitions(machine)]
+    files[f"ports/{machine.port}/memory.ld"] = sourcetree.memory_script(machine) + "INCLUDE link.ld\n"
+    definitions = [option.removeprefix("-D") for option in sourcetree.definitions(machine)]
     flags = [flag for flag in _GCC.flags(machine) if flag.startswith(("-mcpu", "-mfpu", "-mfloat-abi"))]
     emulator = " ".join(["qemu-system-arm", *machine.qemu, "-kernel build/firmware.elf -nographic"])
     values = {
@@ -96,6 +97,11 @@ def _cmake(given: build.Model, stem: str, machine: Machine) -> dict[str, str]:
     for name in ("CMakeLists.txt", "arm-none-eabi.cmake", "README.md"):
         files[name] = _filled(f"cmake/{name}", given.name, stem, values)
     return files
+
+
+def _sources(given: sourcetree.Model) -> dict[str, str]:
+    """The model and the bridge, in folders of those names."""
+    return {**sourcetree.of_model(given, lower(given.flatbuffer)), **sourcetree.of_bridge()}
 
 
 def _filled(template: str, name: str, stem: str, values: Mapping[str, str]) -> str:

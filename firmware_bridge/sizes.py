@@ -145,15 +145,20 @@ def check(sizes: Sizes, board: str) -> None:
 
 
 def refuse_overflow(board: str, memory: str, needed: int, there: int) -> None:
-    """Raise the error of a memory that is not enough."""
+    """Raise the error of a memory that is not enough, if it is not."""
     if needed > there:
-        raise ConfigError(
-            f"this model does not fit {board}",
-            expected=f"at most {kb(there)} of {memory}",
-            found=f"{kb(needed)}, {needed - there:,} bytes too many",
-            remedy="see what takes it with: edgeml inspect MODEL --layers; "
-            "a smaller input or fewer channels, or another board",
-        )
+        raise overflow(board, memory, needed, there)
+
+
+def overflow(board: str, memory: str, needed: int, there: int) -> ConfigError:
+    """The error of a memory that is not enough, bytes."""
+    return ConfigError(
+        f"this model does not fit {board}",
+        expected=f"at most {kb(there)} of {memory}",
+        found=f"{kb(needed)}, {needed - there:,} bytes too many",
+        remedy="see what takes it with: edgeml inspect MODEL --layers; "
+        "a smaller input or fewer channels, or another board",
+    )
 
 
 def lines(sizes: Sizes) -> list[str]:

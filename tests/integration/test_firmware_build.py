@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from converters.c import library
+from converters.c.lower import lower
 from edge_sdk.cli import main
 from edge_sdk.errors import DeviceError
 from edge_sdk.modelfile import digest_of
-from firmware_bridge import build, image, machines
+from firmware_bridge import build, compilers, image, machines, sourcetree
 from firmware_bridge.c_runtime import Runtime
 from firmware_bridge.link import Link
 from firmware_bridge.ports import open_serial
@@ -100,14 +101,15 @@ def test_firmware_of_a_chip_runs_where_qemu_has_it(case):
 def test_ports_compile_without_a_warning(board, tmp_path):
     """Startup, ports and template: GNU C, as they have to speak assembly; what is generated is plain C99."""
     machine = machines.find(board)
-    sources = {**build.bridge_sources(), **build.model_sources(build.read(MODEL))}
-    ports = build.FIRMWARE / "ports"
+    model = sourcetree.read(MODEL)
+    sources = {**sourcetree.of_bridge(), **sourcetree.of_model(model, lower(model.flatbuffer))}
+    ports = sourcetree.FIRMWARE / "ports"
     folders = [ports / "cortex_m", ports / machine.port, ports / "template", ports / "stm32f4"]
     for name, text in sources.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    core = [flag for flag in build.compilers.find("gcc").flags(machine) if flag.startswith(("-m", "-f"))]
-    common = ["arm-none-eabi-gcc", "-O2", *core, *STRICT, *build.definitions(machine), "-c"]
+    core = [flag for flag in compilers.find("gcc").flags(machine) if flag.startswith(("-m", "-f"))]
+    common = ["arm-none-eabi-gcc", "-O2", *core, *STRICT, *sourcetree.definitions(machine), "-c"]
     common += ["-Ibridge", "-Imodel", f"-I{ports / 'cortex_m'}", f"-I{ports / 'cortex_m' / 'libc'}"]
     files = [
         "model/glue.c",
@@ -165,7 +167,7 @@ def test_a_second_build_is_found_and_files_are_put_where_they_are_wanted(tmp_pat
     def called(*arguments):
         raise AssertionError("compiled again")
 
-    monkeypatch.setattr(build.compilers, "compile_all", called)
+    monkeypatch.setattr(compilers, "compile_all", called)
     assert build.build(MODEL, "cortex-m4") == first
     there = build.build(MODEL, "cortex-m4", tmp_path / "out")
     assert {file.name for file in (tmp_path / "out").iterdir()} == {

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge_sdk.errors import ConfigError, DeviceError, MissingExtraError, ModelError
-from firmware_bridge import build, compilers, machines
+from firmware_bridge import build, compilers, machines, sourcetree
 from firmware_bridge.compilers import CompileError, Compiler
 from tests.kinds import Net
 
@@ -14,7 +14,7 @@ GCC = Compiler("gcc", ("arm-none-eabi-gcc",), "gcc 12")
 
 
 def test_regions_are_the_machines_and_no_larger_than_the_boards() -> None:
-    assert build.memory_script(machines.find("cortex-m4")) == (
+    assert sourcetree.memory_script(machines.find("cortex-m4")) == (
         "MEMORY {\n"
         "  FLASH (rx) : ORIGIN = 0x0, LENGTH = 0x100000\n"
         "  RAM (rwx) : ORIGIN = 0x20000000, LENGTH = 0x40000\n"
@@ -23,10 +23,10 @@ def test_regions_are_the_machines_and_no_larger_than_the_boards() -> None:
         "stack_bytes = 4096;\n"
         "edgeml_emulated = 1;\n"
     )
-    script = build.memory_script(machines.find("cortex-m55"))
+    script = sourcetree.memory_script(machines.find("cortex-m55"))
     assert "TABLES (r) : ORIGIN = 0x60000000, LENGTH = 0x200000" in script
     assert "REGION_ALIAS" not in script
-    assert "edgeml_emulated" not in build.memory_script(machines.find("stm32f405"))
+    assert "edgeml_emulated" not in sourcetree.memory_script(machines.find("stm32f405"))
 
 
 def test_flags_are_those_of_the_core() -> None:

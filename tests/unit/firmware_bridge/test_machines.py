@@ -2,7 +2,7 @@ import pytest
 
 from converters import boards
 from edge_sdk.errors import ConfigError, UnknownNameError
-from firmware_bridge import build, machines
+from firmware_bridge import machines, sourcetree
 
 
 def test_a_board_is_its_machine_with_the_boards_own_memory() -> None:
@@ -17,7 +17,7 @@ def test_a_board_is_its_machine_with_the_boards_own_memory() -> None:
 @pytest.mark.parametrize("name", sorted(machines.load()))
 def test_every_machine_has_what_a_build_needs(name: str) -> None:
     machine = machines.find(name)
-    assert (build.FIRMWARE / "ports" / machine.port / "board.c").is_file()
+    assert (sourcetree.FIRMWARE / "ports" / machine.port / "board.c").is_file()
     assert machine.core.startswith("cortex-m")
     assert machine.tick_unit in ("instructions", "ns")
     assert machine.qemu or machine.virtual or machine.flasher
