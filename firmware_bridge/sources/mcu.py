@@ -112,10 +112,9 @@ class Source(Closing):
                 yield from self._listen()
         except ProtocolError as error:
             raise self._named(DeviceError("the board says what nobody understands", found=error)) from error
-        except EdgeError as error:
-            if self._closing.is_set():
-                return
-            raise (self._named(error) if isinstance(error, DeviceError) else error) from error
+        except DeviceError as error:
+            if not self._closing.is_set():
+                raise self._named(error) from error
         finally:
             self._reading = False
             self._link.close()

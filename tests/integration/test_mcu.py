@@ -19,6 +19,8 @@ from edge_sdk.errors import ConfigError, ModelError
 from edge_sdk.pipeline import Pipeline
 from edge_sdk.prediction import Prediction
 from edge_sdk.windows import cut
+from firmware_bridge import ports
+from firmware_bridge.faults import Faults, FaultyPort
 from tests.hil import files
 from tests.models import write_model
 from tests.streaming_board import BLOCK, StreamingBoard, compiled
@@ -172,6 +174,31 @@ def test_no_window_spans_what_was_lost(file, litert, plug, samples, tmp_path):
     np.testing.assert_array_equal([p.outputs for p in got], [p.outputs for p in litert.stream(halves)])
     assert report.ledger.samples.dropped["gap"] == 20
     assert report.ledger.faults["lost"] == 1
+
+
+def test_over_a_bad_line_what_comes_is_right_and_what_does_not_is_counted(
+    file, program, samples, litert, said, tmp_path, monkeypatch
+):
+    rounds, port = 20, litert.runtime.inputs[0]
+    windows = np.stack([port.quantize(window[None])[0] for window in cut(samples, 100, 50)])
+    faults = Faults(drop=4e-4, corrupt=4e-4, double=2e-4, seed=5)
+    opened = ports.open_serial
+    monkeypatch.setattr(ports, "open_serial", lambda *given: FaultyPort(opened(*given), faults))
+    board = StreamingBoard(program, tmp_path / "ttyACM0", np.tile(windows, (rounds, 1, 1, 1)), samples)
+    board.plug("p")
+    try:
+        got, report = run(file, [f"mcu:{tmp_path}/ttyACM0"], so_many(rounds * WINDOWS * 3 // 4))
+    finally:
+        board.unplug()
+    at, skipped = -1, 0
+    for prediction in got:
+        (window,) = np.flatnonzero((said == prediction.outputs).all(axis=1))
+        ahead = (int(window) - at - 1) % WINDOWS
+        at, skipped = at + 1 + ahead, skipped + ahead
+    assert 0 < skipped <= report.missed < rounds * WINDOWS // 2
+    assert report.ledger.faults["lost"] > 3
+    assert report.ledger.faults["garbage"] > 3
+    assert report.ledger.received.used == len(got)
 
 
 def test_a_crash_says_where(plug, tmp_path):

@@ -118,6 +118,7 @@ def test_variables_and_specifiers_in_paths_mean_nothing(tmp_path):
         ("url = 'serial:///dev/serial/by-id/usb-1'", {"char-166 rw", "char-188 rw"}),
         ("url = 'serial:///dev/ttyS0'", {"/dev/ttyS0 rw"}),
         ("url = 'serial:socket://127.0.0.1:7000'", None),
+        ("url = 'mcu:///dev/ttyUSB0'", {"char-188 rw"}),
         ("url = 'synthetic:sine'", None),
     ],
 )
