@@ -37,10 +37,8 @@ class Found:
 
     def step(self) -> Step:
         """The kernel call, which belongs to the last of the operators."""
-        layer, scratch_bytes = self.layer, 4 * self.layer.spectrum.length
-        # Features of a frame end ahead of the frame that is read next.
-        in_place = (self.input,) if layer.bands <= layer.hop else ()
-        return Step(max(self.ops), layer, (self.input,), self.output, scratch_bytes, in_place)
+        scratch_bytes = 4 * self.layer.spectrum.length
+        return Step(max(self.ops), self.layer, (self.input,), self.output, scratch_bytes)
 
 
 def read(flatbuffer: bytes) -> Found | None:

@@ -14,6 +14,7 @@ by_channel  a pixel's channels are written in their order, each when it has been
 by_pixel    when any channel of pixel p is written, windows from p on are to be read.
 by_rows     rows are multiplied in blocks of `ROWS`, and read again for each output: when a block is written,
             rows from its first on are to be read.
+by_frame    features of frame f are written when it has been read, and from frame f + 1 on all are to be read.
 forward     element n is written when it has been read, and from n + 1 on all are to be read.
 """
 
@@ -108,6 +109,11 @@ def _lstm(layer: layers.Lstm) -> int:
     return _most(read * (layer.cells - layer.inputs))
 
 
+def _log_mel(layer: layers.LogMel) -> int:
+    written = np.arange(1, layer.frames)
+    return 4 * _most(written * layer.bands - layer.start - written * layer.hop)
+
+
 def _first_read(layer: Any) -> NDArray[np.int64]:
     """The first pixel of the input that window p or one behind it reads, for each p; at the end, for none."""
     rows = _first_inside(layer, "height")
@@ -143,6 +149,7 @@ _RULES: Mapping[type[layers.Layer], _Rule] = {
     layers.Conv2d: _conv_2d,
     layers.DepthwiseConv2d: _depthwise_conv_2d,
     layers.FullyConnected: _by_rows,
+    layers.LogMel: _log_mel,
     layers.Lookup: _forward,
     layers.Lstm: _lstm,
     layers.MaxPool: _pool,

@@ -33,7 +33,7 @@ typedef struct {
   const float *offset;   /* [bands], added to that */
   float lowest;          /* of the energy; a normal number above 0 */
 } edgeml_log_mel_t;
-/* scratch: [spectrum.length]. features may be samples, where start is 0 and bands <= hop. */
+/* scratch: [spectrum.length]. The features of a frame are written when it has been read. */
 void edgeml_log_mel(const edgeml_log_mel_t *layer, const float *samples, float *features, float *scratch);
 
 #ifdef __cplusplus
