@@ -65,7 +65,7 @@ class Session:
         raise DeviceError(
             "the board is reset again and again",
             found=f"{_RESTARTS} resets in one call",
-            remedy="does a watchdog fire, the stack run over, or the supply fail?",
+            remedy="does a watchdog fire, the stack run over, the supply fail? does another program use it?",
         )
 
     def end(self) -> None:

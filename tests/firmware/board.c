@@ -220,7 +220,7 @@ int main(int count, char **values) {
   }
   for (;;) {
     edgeml_bridge_poll(&bridge);
-    if (edgeml_bridge_streams(&bridge)) {
+    if (edgeml_bridge_streams(&bridge) && kind[0] == 0) {
       stream();
     }
   }

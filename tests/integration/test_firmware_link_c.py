@@ -9,11 +9,15 @@ import pytest
 
 from firmware_bridge import messages
 from firmware_bridge.protocol import ANSWER, Message, Type, decode
-from tests.board import FIRMWARE, INCLUDES, SOURCES, STRICT, Board, compiled, frames_of
+from tests.board import FIRMWARE, INCLUDES, ROOT, SOURCES, STRICT, Board, compiled, frames_of
 
 pytestmark = pytest.mark.integration
 #: Of the fuzzer; more of them when an hour of random faults is asked for.
 TURNS = 100_000 if "EDGEML_LINK_S" not in os.environ else 20_000_000
+CONVERSATIONS = [
+    ROOT / "docs" / "protocol.md",
+    *sorted((ROOT / "tests" / "golden" / "conversations").glob("*.txt")),
+]
 CODE_BYTES, RAM_BYTES, STACK_BYTES = 3000, 1152, 300
 CORTEX_M4 = ("arm-none-eabi-gcc", "-mthumb", "-mcpu=cortex-m4", *STRICT, "-Os")
 
@@ -113,9 +117,36 @@ def test_no_bytes_bring_it_down(tmp_path, payload):
         assert runs > TURNS // 500
 
 
-def test_both_sides_make_the_same_frames_of_the_same_messages(tmp_path):
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    return compiled("board", tmp_path_factory.mktemp("board"))
+
+
+@pytest.mark.parametrize("file", CONVERSATIONS, ids=lambda file: file.stem)
+def test_a_board_says_what_is_written(program, file):
+    """Frames of the example's board, in the document and in a corpus that a third board can be tried with."""
+    lines = re.findall(r"^(host|board) +([0-9a-f ]+)$", file.read_text(), re.MULTILINE)
+    assert {who for who, _ in lines} == {"host", "board"}
+    board, said = Board(program, "example"), b""
+    for who, data in lines:
+        frame = bytes.fromhex(data)
+        if who == "host":
+            assert said == b"", "it says more than is written"
+            board.write(frame)
+            continue
+        while len(said) < len(frame):
+            more = board.read(10)
+            assert more, f"it says {said.hex(' ')} and nothing more"
+            said += more
+        assert said[: len(frame)].hex(" ") == frame.hex(" ")
+        said = said[len(frame) :]
+    assert said + board.last_words() == b""
+    board.close()
+
+
+def test_both_sides_make_the_same_frames_of_the_same_messages(program):
     """Of tensors with zeros and long runs without: what the board sent, encoded again by Python."""
-    board = Board(compiled("board", tmp_path))
+    board = Board(program)
     session, echoes = (
         0x01020304,
         [b"\0" * 2500, b"\1" * 2500, bytes(range(250)) * 10, b"\1" * 253 + b"\0" * 2247],

@@ -57,7 +57,7 @@ static uint8_t byte_of(const edgeml_message *message, uint32_t at) {
   return at < message->body_bytes ? message->body[at] : message->tail[at - message->body_bytes];
 }
 
-/* COBS: each run of up to 254 bytes that are not zero, behind its length + 1, which stands for the zero after it, too. */
+/* COBS: each run of up to 254 bytes that are not zero, behind its length + 1, which stands for the zero after it. */
 void edgeml_send(const edgeml_port *port, edgeml_message *message) {
   uint16_t crc = edgeml_crc16(0xffff, message->fields, message->used);
   crc = edgeml_crc16(crc, message->body, message->body_bytes);

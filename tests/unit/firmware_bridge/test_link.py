@@ -1,6 +1,8 @@
 """A link to something that is no board of ours: silent, noisy, of another version, with another model."""
 
 import struct
+import subprocess
+import sys
 
 import pytest
 
@@ -51,6 +53,13 @@ def fault(request):
 
 def error_to(request, code):
     return Message(Type.ERROR, code, request.tag, request.session, struct.pack("<I", 7))
+
+
+def test_beside_a_sensor_a_link_needs_nothing_but_what_a_device_has():
+    heavy = "{'tensorflow', 'keras', 'unicorn', 'elftools', 'converters', 'train_host'}"
+    code = f"import sys, firmware_bridge.link, firmware_bridge.ports; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_nobody_is_there():
