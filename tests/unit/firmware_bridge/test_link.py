@@ -1,10 +1,13 @@
 """A link to something that is no board of ours: silent, noisy, of another version, with another model."""
 
+import contextlib
 import struct
 import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge_sdk.errors import DeviceError, Retry
 from firmware_bridge.link import Link
@@ -168,3 +171,48 @@ def test_a_board_that_talks_nonsense(part):
         return
     with pytest.raises(DeviceError, match="the board speaks otherwise"):
         Link(port).hello()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["answer", "error", "other", "noise"]),
+            st.integers(0, 255),
+            st.binary(max_size=80),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_whatever_a_board_says_ends_in_an_error_of_ours(words):
+    """Good frames with anything in them, where an answer is waited for."""
+
+    def say(request):
+        kind, number, body = words[len(port.asked) % len(words)]
+        if kind == "noise":
+            port._waiting += body
+            return None
+        types = {"answer": request.type | ANSWER, "error": Type.ERROR, "other": number}
+        return Message(types[kind], number, request.tag, request.session, body)
+
+    port = Answers(say)
+    link = Link(port, timeout_s=0.002, run_timeout_s=0.002)
+    for act in (link.hello, link.stats, link.reset_state, link.stream, lambda: link.invoke([])):
+        with pytest.raises(DeviceError):
+            act()
+
+
+@given(st.lists(st.binary(max_size=40), max_size=4), st.integers(0, 3))
+def test_whatever_a_board_streams_ends_in_an_error_of_ours(bodies, channels):
+    """The board streams well, and then it does not."""
+
+    def say(request):
+        if request.type == Type.STREAM and request.argument:
+            for kind, body in zip((Type.BLOCK, Type.PREDICTION) * 2, bodies, strict=False):
+                port._waiting += Message(kind, channels, 0, request.session, body).encode()
+        return hello(request) or request.body
+
+    port = Answers(say)
+    with contextlib.suppress(DeviceError), Link(port, timeout_s=0.002).stream() as stream:
+        for _ in range(4):
+            stream.receive(0.001)

@@ -7,6 +7,7 @@ import tty
 import pytest
 
 from edge_sdk.errors import ConfigError, Retry
+from firmware_bridge import ports
 from firmware_bridge.ports import open_serial
 
 
@@ -58,6 +59,15 @@ def test_what_cannot_be_opened_is_said_in_one_line(url):
 def test_a_kind_of_port_that_pyserial_does_not_know():
     with pytest.raises(ConfigError, match="pigeon://1: expected a port that pyserial opens"):
         open_serial("pigeon://1")
+
+
+def test_a_line_that_nobody_reads_says_so(terminal, monkeypatch):
+    monkeypatch.setattr(ports, "_WRITE_S", 0.01)
+    with (
+        open_serial(terminal[1]) as port,
+        pytest.raises(Retry, match=r"does not take it: expected within 0\.01 s"),
+    ):
+        port.write(bytes(1_000_000))
 
 
 def test_it_may_be_closed_twice_and_is_closed_then(terminal):
