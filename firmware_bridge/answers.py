@@ -15,6 +15,7 @@ from edge_sdk.errors import SpecError
 from edge_sdk.interface import Interface
 from edge_sdk.model import Model
 from edge_sdk.runtimes import Runtime
+from firmware_bridge.board_runtime import BoardRuntime
 
 #: One array [n, …] of windows, or one for each input by its name: what `Model.run_batch` takes.
 Windows = NDArray[Any] | Mapping[str, NDArray[Any]]
@@ -102,6 +103,9 @@ class _Recorder:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        if isinstance(runtime, BoardRuntime):
+            # Where an emulated core counts the first inference only, these begin anew.
+            runtime.count_next()
         self._said: list[list[NDArray[Any]]] = []
         self._instructions: list[int] = []
         self._latencies_us: list[float] = []
@@ -122,13 +126,11 @@ class _Recorder:
         """A board counts for itself: what this process measures is mostly the time of the line to it."""
         if isinstance(self._runtime, RemoteRuntime):
             return
-        if not hasattr(self._runtime, "last_cost"):
+        if not isinstance(self._runtime, BoardRuntime):
             self._latencies_us.append(elapsed_us)
             return
         cost = self._runtime.last_cost
-        if cost is None:
-            return
-        if cost.unit == "instructions":
+        if cost is not None and cost.unit == "instructions":
             self._instructions.append(cost.value)
-        else:
+        elif cost is not None:
             self._latencies_us.append(cost.value / 1000)

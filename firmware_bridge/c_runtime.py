@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,9 @@ from converters.c import library
 from converters.c.lower import lower
 from converters.c_text import version
 from edge_sdk.errors import ConfigError, ModelError, SpecError
-from edge_sdk.graph import Graph, Tensor
+from edge_sdk.graph import Graph
 from edge_sdk.runtimes import Port
+from firmware_bridge import tensors
 from firmware_bridge.shared_library import Library, build, find_compiler
 
 _STEM = "net"
@@ -34,8 +35,7 @@ class Runtime:
     Attributes:
         inputs: named as LiteRT's runtime names them; the batch is 1.
         outputs: likewise.
-        steps: of each output, what one step of its quantization is in its units; 0.0 where it has none. Of a
-            float output that a DEQUANTIZE writes, the step of what that reads.
+        steps: of each output, one step of its quantization in its units; 0.0 where it has none.
 
     Raises:
         ModelError: the model is damaged, or something in it has no kernel.
@@ -58,9 +58,8 @@ class Runtime:
         compiler = find_compiler()
         self.version = f"{version()}, {compiler.version}"
         self._library = Library(build(sources, compiler))
-        self.inputs = tuple(_ports(graph, "inputs"))
-        self.outputs = tuple(_ports(graph, "outputs"))
-        self.steps = tuple(_step(graph, index) for index in graph.outputs)
+        self.inputs, self.outputs = tensors.ports(graph, "inputs"), tensors.ports(graph, "outputs")
+        self.steps = tensors.steps(graph)
         self._feeds = [self._view("input", n, port) for n, port in enumerate(self.inputs)]
         self._results = [self._view("output", n, port) for n, port in enumerate(self.outputs)]
         self._start, self._run = (self._library.function(f"{_STEM}_{name}") for name in ("init", "run"))
@@ -123,45 +122,3 @@ def _check_lengths(graph: Graph) -> None:
                 found=f"{tensor.name} {list(tensor.shape_signature)}",
                 remedy="convert it with --shape NAME=1,SIZE,…",
             )
-
-
-def _ports(graph: Graph, side: str) -> Iterator[Port]:
-    """The tensors of one side as LiteRT's runtime describes them, with their batch fixed."""
-    indices: list[int] = getattr(graph, side)
-    signature, names = _signed(graph, side)
-    taken: set[str] = set()
-    for index in indices:
-        tensor = graph.tensors[index]
-        name = stem = names.get(index, tensor.name)
-        copies = 0
-        while name in taken:
-            copies += 1
-            name = f"{stem}_{copies}"
-        taken.add(name)
-        yield Port(name, tensor.shape, tensor.dtype, _quantization(tensor), signature=signature)
-
-
-def _signed(graph: Graph, side: str) -> tuple[str, dict[int, str]]:
-    """The first signature that is the main graph's, and its names on one side by the tensor's index."""
-    for signature in graph.signatures.values():
-        if set(signature.inputs.values()) <= set(graph.inputs) and set(signature.outputs.values()) <= set(
-            graph.outputs
-        ):
-            named: dict[str, int] = getattr(signature, side)
-            return signature.name, {index: name for name, index in named.items()}
-    return "", {}
-
-
-def _quantization(tensor: Tensor) -> tuple[float, int]:
-    if tensor.dtype != "int8" or tensor.scale.size != 1:
-        return 0.0, 0
-    return float(tensor.scale[0]), int(tensor.zero_point[0])
-
-
-def _step(graph: Graph, output: int) -> float:
-    if graph.tensors[output].dtype == "int8":
-        return _quantization(graph.tensors[output])[0]
-    for op in graph.ops:
-        if op.name == "DEQUANTIZE" and output in op.outputs:
-            return _quantization(graph.tensors[op.inputs[0]])[0]
-    return 0.0

@@ -15,14 +15,14 @@ import numpy as np
 
 from converters import compare
 from converters.compare import Evaluation
-from edge_sdk.errors import GateError, ModelError
+from edge_sdk.errors import ConfigError, GateError, ModelError
 from edge_sdk.model import Model
 from edge_sdk.modelfile import Golden
+from edge_sdk.registry import Url
 from edge_sdk.targets import open_target
 from firmware_bridge import cases
 from firmware_bridge.answers import Answers, ask, ask_raw
 from firmware_bridge.cases import Cases
-from firmware_bridge.faults import Faults
 from firmware_bridge.gates import Gate, Limits, judge
 from firmware_bridge.measurement import Measurement, measure, measured
 from firmware_bridge.parity import (
@@ -55,7 +55,6 @@ class Request:
         reference: URL of what it is held against; None chooses by what the target runs.
         limits: for the gates.
         most: windows of the data that are run, spread over all.
-        faults: of the line to an emulated board; None for a good one.
         tell: told of each step.
     """
 
@@ -65,7 +64,6 @@ class Request:
     reference: str | None = None
     limits: Limits = field(default_factory=Limits)
     most: int = MOST_CASES
-    faults: Faults | None = None
     tell: Callable[[str], None] = lambda step: None
 
 
@@ -138,6 +136,24 @@ class Report:
                 expected="; ".join(f"{gate.name}: {gate.expected}" for gate in failed),
                 found="; ".join(f"{gate.name}: {gate.found}" for gate in failed),
             )
+
+
+def with_faults(target: str, faults: str) -> str:
+    """The URL of a target whose line is worse than it needs to be.
+
+    Args:
+        target: URL of a board.
+        faults: ``drop=0.0001,corrupt=0.0001``: options of its URL.
+
+    Raises:
+        ConfigError: not such a list.
+    """
+    parsed = Url.parse(target)
+    pairs = [item.partition("=") for item in faults.split(",")]
+    if not all(name.strip() and value.strip() for name, _, value in pairs):
+        raise ConfigError("--faults", expected="drop=0.0001,corrupt=0.0001 and the like", found=repr(faults))
+    more = {name.strip(): value.strip() for name, _, value in pairs}
+    return str(Url(parsed.scheme, parsed.location, {**parsed.options, **more}))
 
 
 def reference_for(model: Model) -> str:

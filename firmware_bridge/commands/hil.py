@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,38 +13,10 @@ from edge_sdk.errors import EdgeError, GateError, printable
 from edge_sdk.modelfile import check_writable, write_atomic
 
 if TYPE_CHECKING:
-    from firmware_bridge.faults import Faults
     from firmware_bridge.hil import Report
     from firmware_bridge.parity import Parity
 
 _COUNT = click.IntRange(0)
-
-
-class BadLine(click.ParamType["Faults"]):
-    """``drop=0.001,corrupt=0.001``: what a line does to the bytes on it."""
-
-    name = "FAULTS"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Faults:
-        """The faults that `value` stands for."""
-        from firmware_bridge.faults import Faults
-
-        if isinstance(value, Faults):
-            return value
-        kinds: dict[str, type] = {field.name: type(field.default) for field in fields(Faults)}
-        found: dict[str, Any] = {}
-        for item in str(value).split(","):
-            name, _, number = (part.strip() for part in item.partition("="))
-            if name not in kinds:
-                self.fail(f"expected {', '.join(kinds)}, found {item!r}", param, ctx)
-            try:
-                found[name] = kinds[name](number)
-            except ValueError:
-                found[name] = math.nan
-            if not 0 <= found[name] < (math.inf if name in ("seed", "delay_s") else 1):
-                unit = {"seed": "a whole number", "delay_s": "seconds"}.get(name, "a probability below 1")
-                self.fail(f"{name}: expected {unit}, found {number!r}", param, ctx)
-        return Faults(**found)
 
 
 @click.command(
@@ -97,10 +68,9 @@ class BadLine(click.ParamType["Faults"]):
 @click.option("--min-accuracy", "accuracy", type=click.FloatRange(0, 1), help="Share of right answers.")
 @click.option(
     "--faults",
-    type=BadLine(),
-    metavar="drop=0.001,…",
-    help="Damage what passes between here and an emulated board: drop, corrupt, double, truncate, repeat, "
-    "reset (probabilities), delay_s, seed.",
+    metavar="drop=0.0001,…",
+    help="Damage what passes between here and a board: drop, corrupt, double, truncate, repeat, reset "
+    "(probabilities), delay (s), seed.",
 )
 @click.option(
     "--junit",
@@ -111,7 +81,7 @@ class BadLine(click.ParamType["Faults"]):
 @json_option
 @click.pass_context
 def command(
-    context: click.Context, /, model: Path, target: str, junit: Path | None, as_json: bool, **options: Any
+    context: click.Context, /, model: Path, target: str, faults: str | None, as_json: bool, **options: Any
 ) -> None:
     """Run a model's golden vectors and a test set on a target, and compare.
 
@@ -123,6 +93,8 @@ def command(
     from firmware_bridge import junit as suites
     from firmware_bridge.gates import Limits
 
+    junit = options.pop("junit")
+    target = hil.with_faults(target, faults) if faults else target
     names = {field.name for field in fields(Limits)}
     limits = Limits(**{name: options.pop(name) for name in names})
 
@@ -183,8 +155,9 @@ def lines(report: Report) -> list[str]:
         for name in ("flash_bytes", "arena_bytes", "stack_bytes")
         if getattr(cost, name) is not None
     ]
-    if cost.link:
-        rows.append(("link", ", ".join(f"{count:,} {name}" for name, count in cost.link.items())))
+    counted = [f"{count:,} {name}" for name, count in cost.link.items() if count]
+    if counted:
+        rows.append(("link", ", ".join(counted)))
     for gate in report.gates:
         verdict = "passed" if gate.passed else "FAILED"
         detail = "" if gate.passed or gate.detail is None else f"; {gate.detail}"
