@@ -107,8 +107,6 @@ class Dialogue:
             DeviceError: the board refuses, or met a fault.
         """
         frame, patience = request.encode(tensors), self._patience(request, carried, limit_s)
-        if request.type == Type.HELLO:
-            self._fault = None
         heard, refusals = self._counters.bytes_received, 0
         until_s = time.monotonic() + limit_s
         patience.asked()
@@ -128,9 +126,10 @@ class Dialogue:
                 _refuse(request, answer, refusals)
             else:
                 patience.answered(time.monotonic() - sent_s, attempt)
+                if request.type == Type.HELLO:
+                    self._fault = None  # of before: the board runs again
                 return answer
-        if self._fault is not None:
-            raise self._fault
+        self._raise_fault()
         found = self._counters.bytes_received - heard
         raise Retry(
             f"the board does not answer {Type(request.type).name}",
@@ -155,8 +154,7 @@ class Dialogue:
         """
         before = self._counters.frames_received
         self._read(timeout_s, None)
-        if self._fault is not None:
-            raise self._fault
+        self._raise_fault()
         return self._counters.frames_received > before
 
     def _await(self, request: Message, until_s: float) -> Message | None:
@@ -166,11 +164,16 @@ class Dialogue:
             answer = self._read(max(left_s, 0.0), request)
             if answer is not None:
                 return answer
-            # A fault from before a session began is over once the board answers.
-            if self._fault is not None and request.type != Type.HELLO:
-                raise self._fault
+            if request.type != Type.HELLO:  # a fault from before a session began may be over
+                self._raise_fault()
             if left_s <= 0:
                 return None
+
+    def _raise_fault(self) -> None:
+        """Raise what a FAULT said, once."""
+        fault, self._fault = self._fault, None
+        if fault is not None:
+            raise fault
 
     def _read(self, timeout_s: float, request: Message | None) -> Message | None:
         """Take what comes; the answer to the request among it."""
