@@ -34,6 +34,8 @@ def test_flags_are_those_of_the_core() -> None:
     assert {"-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard", "-ffp-contract=off"} <= set(flags)
     zig = Compiler("zig", ("zig",), "zig 0").flags(machines.find("cortex-m3"))
     assert {"thumb-freestanding-eabi", "-mcpu=cortex_m3"} <= set(zig)
+    # Zig takes these cores to have no floating point, and its Cortex-M55 no vectors.
+    assert "-mcpu=cortex_m4+vfp4d16sp" in Compiler("zig", ("zig",), "zig 0").flags(machines.find("cortex-m4"))
     assert "-mcpu=cortex_m55+mve+mve_fp" in Compiler("zig", ("zig",), "zig 0").flags(
         machines.find("cortex-m55")
     )

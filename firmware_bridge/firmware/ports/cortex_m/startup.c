@@ -19,6 +19,8 @@ void edgeml_report_fault(const uint32_t *frame);
 
 /* CFSR: the frame of the fault could not be stacked, because the stack was full. */
 #define NOT_STACKED 0x00001010u
+/* CFSR: the stack is over its limit. Armv8-M finds that itself; it is said for the others, too. */
+#define STACK_OVERFLOW 0x00100000u
 
 /* Where the program counter stands in what the core stacks for a fault. */
 enum { FRAME_WORDS = 8, FRAME_PROGRAM_COUNTER = 6 };
@@ -50,11 +52,11 @@ __attribute__((naked)) void edgeml_on_fault(void) {
 }
 
 __attribute__((used)) void edgeml_report_fault(const uint32_t *frame) {
-  const uint32_t status = CONFIGURABLE_FAULT_STATUS;
   const uintptr_t at = (uintptr_t)frame, bytes = FRAME_WORDS * sizeof *frame;
   const int is_inside = at >= (uintptr_t)stack_limit && at <= (uintptr_t)stack_top - bytes;
+  const uint32_t status = CONFIGURABLE_FAULT_STATUS | (is_inside ? 0u : STACK_OVERFLOW);
   const int is_whole = is_inside && (status & NOT_STACKED) == 0;
-  const uint32_t program_counter = is_whole ? frame[FRAME_PROGRAM_COUNTER] : 0;
+  const uint32_t program_counter = is_whole ? frame[FRAME_PROGRAM_COUNTER] : 0; /* 0: not known */
   for (;;) {
     edgeml_bridge_send_fault(&edgeml_board, program_counter, status);
     while (edgeml_board.get(edgeml_board.context) != 0) {
