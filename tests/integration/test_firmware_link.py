@@ -272,7 +272,7 @@ def test_a_stream_over_a_bad_line(board):
     """What is lost stays lost, and is counted; what arrives is right."""
     link = Link(FaultyPort(board, Faults(corrupt=2e-4, drop=5e-5, double=5e-5, delay_s=0.001, seed=2)))
     with link.stream() as stream:
-        messages = [message for message, _ in zip(stream, range(150), strict=False)]
+        messages = [message for _, message in zip(range(150), stream, strict=False)]
     check_stream(messages)
     assert sum(message.lost for message in messages) == link.counters.messages_lost > 0
     assert infer(link, Twin()) == "right"
