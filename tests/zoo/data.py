@@ -57,9 +57,15 @@ def motion() -> Split:
 
 
 @cache
+def spoken() -> list[tuple[NDArray[np.int16], int, str, int]]:
+    """Recordings of ten spoken digits at 8 kHz: samples, digit, speaker, number."""
+    return list(_public().load_fsdd() if PUBLIC.is_dir() else _tones())
+
+
+@cache
 def speech() -> Split:
-    """float32 [n, 8000], one second at 8 kHz, -1 to 1: ten spoken digits; every fifth recording evaluates."""
-    recordings = _public().load_fsdd() if PUBLIC.is_dir() else _tones()
+    """float32 [n, 8000], one second at 8 kHz, -1 to 1: `spoken` digits; every fifth recording evaluates."""
+    recordings = spoken()
     x = np.zeros((len(recordings), SAMPLES), np.float32)
     for row, (samples, *_) in zip(x, recordings, strict=True):
         n = min(len(samples), SAMPLES)
