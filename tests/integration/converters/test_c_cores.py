@@ -16,7 +16,14 @@ from converters.c.lower import lower
 from tests import tiny_models
 from tests.c_library import STRICT
 from tests.emulated import CORES, run
-from tests.integration.converters.test_c_models import GOLDEN, MADE, drawn, with_batches
+from tests.integration.converters.test_c_models import (
+    GOLDEN,
+    MADE,
+    TRAINED,
+    TRAINED_FOLDER,
+    drawn,
+    with_batches,
+)
 from tests.operators import convolution, elementwise
 from tests.quantized import Trial
 from tests.tflm import Tflm
@@ -86,6 +93,15 @@ def test_public_models(public_data, recorded, tflm, tmp_path, name, core):
 def test_models_made_with_keras(recorded, tflm, tmp_path, name, core):
     model = (GOLDEN / f"{name}.tflite").read_bytes()
     held(recorded, name, core, compare(model, tflm, tmp_path, core, INPUTS if name != "up_int8" else 4))
+
+
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m55"])
+@pytest.mark.parametrize("name", TRAINED)
+def test_trained_models(recorded, tflm, tmp_path, name, core):
+    """Pictures are many instructions: a few of them here, all where more is asked for."""
+    model = (TRAINED_FOLDER / f"{name}.tflite").read_bytes()
+    few = TRAINED[name] < 1 and "EDGEML_C_CASES" not in os.environ
+    held(recorded, name, core, compare(model, tflm, tmp_path, core, 6 if few else INPUTS))
 
 
 @pytest.mark.parametrize("optimize", ["-O0", "-Os", "-O2 -fno-omit-frame-pointer", "-O3"])

@@ -28,6 +28,9 @@ INPUTS = int(os.environ.get("EDGEML_C_INPUTS", "1000"))
 GOLDEN = Path(__file__).parents[2] / "golden" / "arena"
 #: Trained with Keras and converted by edgeml: convolutions, dilations, upsampling, every tail.
 MADE = ["dscnn_int8", "fused_int8", "har_int8", "tcn_int8", "up_int8"]
+#: By `tests.trained_models`, with the share of the inputs that is tried: pictures take fifty times as long.
+TRAINED = {"mobilenet_96": 1 / 50, "resnet_8": 1 / 50, "streaming": 1}
+TRAINED_FOLDER = GOLDEN.parent / "c_library"
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +98,7 @@ def compare(flatbuffer, tflm, folder, count=INPUTS):
         np.testing.assert_array_equal(one.reshape(count, -1), other.reshape(count, -1))
     assert any(len(np.unique(one)) > 2 for one in ours)
     state = reference.first_state(compiled.program)
-    for n in range(4):
+    for n in range(min(4, max(1, count // 10))):
         again = reference.run(compiled.program, [x[n] for x in inputs], state)
         for one, third in zip(ours, again, strict=True):
             np.testing.assert_array_equal(one[n], third)
@@ -109,6 +112,12 @@ def test_public_models(public_data, tflm, tmp_path, name):
 @pytest.mark.parametrize("name", MADE)
 def test_models_made_with_keras(tflm, tmp_path, name):
     compare((GOLDEN / f"{name}.tflite").read_bytes(), tflm, tmp_path)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_trained_models(tflm, tmp_path, name):
+    count = max(4, round(INPUTS * TRAINED[name]))
+    compare((TRAINED_FOLDER / f"{name}.tflite").read_bytes(), tflm, tmp_path, count)
 
 
 def test_variables_keep_their_values_from_one_inference_to_the_next(tflm, tmp_path):
