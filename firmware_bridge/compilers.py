@@ -33,6 +33,8 @@ _COMMON = (
     "-ffunction-sections",
     "-fdata-sections",
     "-fno-common",
+    # So that a fault's address leads to a line; nothing of it reaches the board.
+    "-g",
 )
 _ZIG = ("-fno-sanitize=undefined", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables")
 #: What the compilers themselves call comes from libgcc, and from Zig's compiler_rt, which is always linked.
@@ -119,11 +121,14 @@ def compile_all(
         (folder / name).write_text(text, encoding="utf-8")
     cache.mkdir(parents=True, exist_ok=True)
 
+    # The same object comes out of any folder.
+    anywhere = f"-ffile-prefix-map={folder}=."
+
     def compiled(name: str) -> Path:
         kept = cache / f"{_key(compiler, flags, name, files)}.o"
         if not kept.is_file():
             target = f"{name}.o"
-            run(compiler, [*flags, "-c", name, "-o", target], folder)
+            run(compiler, [*flags, anywhere, "-c", name, "-o", target], folder)
             write_atomic(kept, (folder / target).read_bytes())
         return kept
 

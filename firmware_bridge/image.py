@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_sdk.errors import DeviceError, ModelError, one_line
+from edge_sdk.errors import DeviceError, MissingExtraError, ModelError, one_line
 
 #: A binary file has the gaps between its parts in it; with larger ones there is none.
 _LARGEST_GAP = 1 << 20
@@ -111,6 +111,7 @@ def read(path: Path, objects: Iterable[Path] = ()) -> Image:
     Raises:
         ModelError: it is no ELF file, or damaged.
         DeviceError: it cannot be read.
+        MissingExtraError: pyelftools is not installed.
     """
     elf = _open(path)
     owners = dict(pair for file in objects for pair in _defined(_open(file)))
@@ -137,9 +138,11 @@ def defines(path: Path, name: str) -> bool:
 
 
 def _open(path: Path) -> Any:
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.elffile import ELFFile
-
+    try:
+        from elftools.common.exceptions import ELFError
+        from elftools.elf.elffile import ELFFile
+    except ImportError as error:
+        raise MissingExtraError("what reads firmware", "firmware", "pyelftools") from error
     try:
         return ELFFile(io.BytesIO(path.read_bytes()))
     except OSError as error:

@@ -148,6 +148,8 @@ def test_a_fault_says_in_which_function_and_again_to_whoever_asks(name, case, tm
         where = re.search(r"at (0x[0-9a-f]{8})", str(met.value))
         assert where
         assert found.function_at(int(where[1], 16)) == "edgeml_softmax"
+        line = subprocess.check_output(["arm-none-eabi-addr2line", "-e", str(elf), where[1]], text=True)
+        assert re.search(r"model/edgeml_softmax\.c:\d+", line)
         with (
             Link(open_serial(terminal)) as later,
             pytest.raises(DeviceError, match="an undefined instruction"),
@@ -211,6 +213,9 @@ def test_builds_at_the_same_time_do_not_disturb_each_other(tmp_path, monkeypatch
         thread.join()
     assert not failed
     assert len({firmware.elf for firmware in made}) == 1
+    # Made elsewhere and at another time, but of the same: every byte is the same.
+    monkeypatch.undo()
+    assert made[0].elf.read_bytes() == build.build(MODEL, "cortex-m3").elf.read_bytes()
     assert [
         path.name for path in (tmp_path / "edgeml" / "firmware").iterdir() if path.name.startswith(".")
     ] == []

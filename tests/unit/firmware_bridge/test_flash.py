@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from converters import boards
 from edge_sdk.errors import ConfigError, DeviceError, MissingExtraError, UnknownNameError
-from firmware_bridge import flash
+from firmware_bridge import flash, machines
 from firmware_bridge.commands.firmware import command
 
 
@@ -35,6 +36,14 @@ def program(folder: Path, name: str, status: int) -> Path:
     )
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return folder / "arguments"
+
+
+def test_every_flasher_is_one_that_is_known() -> None:
+    flashers = {name: board.flasher for name, board in boards.load().items() if board.flasher}
+    flashers |= {name: machine.flasher for name, machine in machines.load().items() if machine.flasher}
+    assert {"cortex-m0plus", "cortex-m4", "cortex-m33", "esp32-s3", "stm32f405"} <= set(flashers)
+    assert {flasher.tool for flasher in flashers.values()} == {"pyocd", "esptool"}
+    assert all(flasher.tool == "pyocd" for flasher in flashers.values() if flasher.pack)
 
 
 def test_pyocd_is_given_the_chip_and_the_probe(hexfile: Path) -> None:
