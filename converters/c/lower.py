@@ -7,12 +7,14 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from converters import costs, rewrite
-from converters.c import cut, front_end, variables
+from converters.c import chains, cut, front_end, variables
 from converters.c.batches import fix_batch
 from converters.c.fold import fold
+from converters.c.layers import Lookup
 from converters.c.operation import Operation, Step, UnsupportedError
 from converters.c.operators import (
     blocks,
@@ -142,6 +144,8 @@ def lower(flatbuffer: bytes) -> Program:
     except _DAMAGE as error:
         raise ModelError("the TFLite flatbuffer is damaged", found=one_line(error)) from error
     graph = kept.graph if sound is None else front_end.fuse(kept.graph, sound)
+    chained = chains.find(graph, [raw.builtinOptions for raw in operators], OPERATORS)
+    graph = chained.graph
     steps: list[Step] = []
     against: list[Refusal] = []
     for op in graph.ops:
@@ -150,12 +154,9 @@ def lower(flatbuffer: bytes) -> Program:
         if sound is not None and op.index in sound.ops:
             steps.append(sound.step())
             continue
-        lowering = OPERATORS.get(op.name)
+        operation = Operation(op, graph, operators[op.index].builtinOptions, kept.handles)
         try:
-            if lowering is None:
-                outputs = [graph.tensors[index] for index in op.outputs]
-                raise UnsupportedError("has no kernel", *outputs)
-            steps += lowering(Operation(op, graph, operators[op.index].builtinOptions, kept.handles))
+            steps += _steps(operation, chained.tables.get(op.index))
         except UnsupportedError as refused:
             against.append(Refusal(costs.title(op), op.index, refused.reason, refused.at_fault))
         except _DAMAGE as error:
@@ -169,6 +170,16 @@ def lower(flatbuffer: bytes) -> Program:
         )
     used = {i for step in steps for i in (*step.inputs, step.output, *step.state)}
     return Program(graph, tuple(steps), {i: v for i, v in kept.initial.items() if i in used})
+
+
+def _steps(o: Operation, table: NDArray[np.int8] | None) -> list[Step]:
+    """What one operator becomes, which may be a chain with its table."""
+    if table is not None:
+        return [o.step(Lookup(o.output().elements, table), 0, in_place=True)]
+    lowering = OPERATORS.get(o.op.name)
+    if lowering is None:
+        raise UnsupportedError("has no kernel", *(o.graph.tensors[index] for index in o.op.outputs))
+    return lowering(o)
 
 
 def _remedy(graph: Graph, refused: Collection[int]) -> str:

@@ -6,12 +6,11 @@ A function takes a kernel's record, its flat inputs, and the flat output that it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.c.lower import Program
 from converters.c.reference import (
     affine,
     arithmetic,
@@ -26,6 +25,9 @@ from converters.c.reference import (
     reduction,
     softmax,
 )
+
+if TYPE_CHECKING:
+    from converters.c.lower import Program
 
 #: Operators that have no effect on tensors here.
 _SILENT = frozenset({"VAR_HANDLE", "CALL_ONCE"})

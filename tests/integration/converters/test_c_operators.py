@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 
 from converters.c import reference
+from converters.c.lower import lower
 from tests import litert
 from tests.c_library import Compiled
-from tests.operators import blocks, convolution, elementwise, matrices, movement, pooling, unary
+from tests.operators import blocks, chains, convolution, elementwise, matrices, movement, pooling, unary
 from tests.quantized import tried
 from tests.tflm import Tflm
 
@@ -198,3 +199,11 @@ def test_depth(check, trial):
 def test_padded_blocks(check, trial):
     """TFLite Micro never sets what it pads with; LiteRT takes the zero point."""
     check(trial, run=None)
+
+
+@tried
+@given(trial=chains.CHAINS.trials())
+def test_chains(check, trial):
+    check(trial)
+    calls = {step.layer.kernel for step in lower(trial.flatbuffer()).steps}
+    assert calls == {"edgeml_lookup"}

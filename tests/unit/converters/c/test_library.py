@@ -78,7 +78,7 @@ def test_an_output_takes_the_place_of_an_input_that_nothing_reads_any_more() -> 
 def test_an_operand_that_is_read_again_keeps_its_place() -> None:
     net = Net()
     x = net.input("x", [1, 64], "int8", S)
-    y = net.op("RELU", [x], [1, 64], "int8", S)
+    y = net.op("MUL", [x, net.input("w", [1, 64], "int8", S)], [1, 64], "int8", S)
     net.output("z", net.op("ADD", [x, y], [1, 64], "int8", S))
     planned = memory.place(lower(net.flatbuffer()))
     assert planned.offset[x] != planned.offset[y]
