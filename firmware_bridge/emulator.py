@@ -118,7 +118,8 @@ class Emulator(Closing):
     def read(self, timeout_s: float) -> bytes:
         """Run the core until it has said what it has to say and waits; nothing where it says nothing.
 
-        A core that computes is not interrupted: it may take longer than the time that is given.
+        A core that computes is not interrupted: it may take longer than the time that is given. What was said
+        before a fault is read before the fault.
 
         Raises:
             DeviceError: the core met a fault, or lost its way.
@@ -126,8 +127,11 @@ class Emulator(Closing):
         until_s = time.monotonic() + timeout_s
         while True:
             sleeps = self._run(until_s)
+            if self._uart.sent:
+                break
+            self._check_alive()
             left_s = until_s - time.monotonic()
-            if self._uart.sent or left_s <= 0:
+            if left_s <= 0:
                 break
             self._rest(left_s, sleeps)
         data = bytes(self._uart.sent)
@@ -152,13 +156,11 @@ class Emulator(Closing):
         except UcError as error:
             self._stand()
             self._failure = self._fault(one_line(error))
-            raise self._failure from error
         finally:
             self._watch.disarm()
         self._stand()
         if self._watch.gave_up:
             self._failure = self._lost()
-            raise self._failure
         self._since_s = since_s if uart.hurry and not uart.sent else None
         return not uart.hurry and not uart.polled
 
@@ -290,7 +292,10 @@ class _Watch:
         self.gave_up = False
         self._until_s = self._lost_s = math.inf
         self._uart, self._ended = uart, threading.Event()
-        threading.Thread(target=_look, args=(weakref.ref(self), self._ended, core), daemon=True).start()
+        self._core = core
+        arguments = weakref.ref(self), self._ended
+        self._thread = threading.Thread(target=_look, args=arguments, name="virtual board", daemon=True)
+        self._thread.start()
         weakref.finalize(self, self._ended.set)
 
     @property
@@ -307,20 +312,20 @@ class _Watch:
     def close(self) -> None:
         self._ended.set()
 
-    def look(self, core: Any) -> None:
+    def look(self) -> None:
         now_s = time.monotonic()
         if now_s > self._until_s:
             self._uart.hurry = True
         if now_s > self._lost_s:
             self.gave_up = True
-            core.emu_stop()
+            self._core.emu_stop()
 
 
-def _look(reference: weakref.ref[_Watch], ended: threading.Event, core: Any) -> None:
+def _look(reference: weakref.ref[_Watch], ended: threading.Event) -> None:
     """Until the watch is closed, or forgotten with its emulator."""
     while not ended.wait(_WATCH_S):
         watch = reference()
         if watch is None:
             return
-        watch.look(core)
+        watch.look()
         del watch
