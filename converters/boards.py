@@ -29,6 +29,8 @@ __all__ = [
 ]
 
 _FILE = Path(__file__).with_name("boards.toml")
+#: The engine that has a spectrogram as one kernel.
+_FUSES = "edgeml-c"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,8 @@ def judge(board: Board, cost: Cost) -> Fit:
 
 
 def _judge(board: Board, engine: Engine, cost: Cost) -> Fit:
+    if engine.name == _FUSES and cost.fused is not None:
+        cost = cost.fused
     against, remedies = refusals(engine, cost)
     if cost.unknown and engine.runtime is None:
         against.append(f"{first_of(cost.unknown, 1)} is known at run time only; here sizes are fixed")

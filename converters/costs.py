@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +37,7 @@ class Cost:
         peak: the operator at which most activations are alive, for people.
         traits: peculiarities that one engine or another refuses, as `boards.toml` names them.
         unknown: activations with a dynamic axis other than the batch; their memory is counted too low.
+        fused: what it asks of an engine that has the spectrogram ahead of it as one kernel; None without one.
     """
 
     flash_bytes: int
@@ -49,6 +50,7 @@ class Cost:
     peak: str = ""
     traits: frozenset[str] = frozenset()
     unknown: tuple[str, ...] = ()
+    fused: Cost | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,24 @@ def cost_of(model: bytes | Graph, flash_bytes: int | None = None) -> Cost:
         peak=_peak(graph, layout),
         traits=frozenset(trait for op, tensors in learned for trait in _traits(graph, op, tensors)),
         unknown=unknown_sizes(graph),
+        fused=_fused(graph, model) if isinstance(model, bytes) else None,
     )
+
+
+def _fused(graph: Graph, flatbuffer: bytes) -> Cost | None:
+    """The cost without the operators of a spectrogram, but with its memory."""
+    if not any(op.name == "RFFT2D" for op in graph.ops):
+        return None
+    from converters.c import front_end  # it needs the schema, which takes a while to import
+
+    found = front_end.read(flatbuffer)
+    if found is None:
+        return None
+    fused = front_end.fuse(graph, found)
+    ops = [replace(op, index=n) for n, op in enumerate(op for op in fused.ops if op.inputs or op.outputs)]
+    cost = cost_of(replace(fused, ops=ops), len(flatbuffer))
+    results = frozenset((name, dtype) for name, dtype in cost.results if name != front_end.NAME)
+    return replace(cost, ops=cost.ops - {front_end.NAME}, results=results)
 
 
 def layers_of(graph: Graph) -> list[Layer]:

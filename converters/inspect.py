@@ -96,7 +96,7 @@ def inspect(file: Path, board: str | None = None, *, measure: bool = False) -> F
     contract = check_file(parts, str(file))
     graph = read_graph(parts.flatbuffer)
     try:
-        cost = cost_of(graph, len(parts.flatbuffer))
+        cost = cost_of(parts.flatbuffer)
     except ModelError as error:
         raise error.within(file) from error
     fits = {name: boards.judge(chosen[name], cost) for name in chosen}

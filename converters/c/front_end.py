@@ -6,6 +6,7 @@ ends the search, and what was found up to there counts only if nothing else read
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,10 @@ from converters.c.layers import LogMel
 from converters.c.operation import Operation, Step, UnsupportedError
 from converters.c.spectrogram import NotSoundError, Rows, Value, follow, samples
 from edge_sdk.graph import Graph, Op, read_graph
+
+#: Of the operator that stands for a spectrogram.
+NAME = "LOG_MEL"
+_DAMAGE = (struct.error, TypeError, ValueError, AttributeError, LookupError, RecursionError, ArithmeticError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +47,16 @@ class Found:
 
 
 def read(flatbuffer: bytes) -> Found | None:
-    """The spectrogram that a model begins with, if it does.
+    """The spectrogram that a model begins with, if it does; in a damaged one there is none.
 
     Args:
-        flatbuffer: of a model that was read before, without damage.
+        flatbuffer: of the model.
     """
-    options = [op.builtinOptions for op in rewrite.unpack(flatbuffer).subgraphs[0].operators]
-    return find(fold(fix_batch(read_graph(flatbuffer)), options), options)
+    try:
+        options = [op.builtinOptions for op in rewrite.unpack(flatbuffer).subgraphs[0].operators or []]
+        return find(fold(fix_batch(read_graph(flatbuffer)), options), options)
+    except _DAMAGE:
+        return None
 
 
 def find(graph: Graph, options: Sequence[Any]) -> Found | None:
@@ -80,7 +88,7 @@ def fuse(graph: Graph, found: Found) -> Graph:
     """The same graph with the spectrogram as its last operator; the others have neither input nor output."""
     last = found.step().op
     ops = [replace(op, inputs=(), outputs=()) if op.index in found.ops else op for op in graph.ops]
-    ops[last] = replace(ops[last], name="LOG_MEL", inputs=(found.input,), outputs=(found.output,))
+    ops[last] = replace(ops[last], name=NAME, inputs=(found.input,), outputs=(found.output,))
     return replace(graph, ops=ops)
 
 

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converters import costs
+from converters import boards, costs
 from edge_sdk.errors import ModelError
 from edge_sdk.graph import Graph, Op
 from tests.models import flatbuffer
+from tests.spectrograms import Spectrogram
 from tests.unit.converters.graphs import Builder
 
 
@@ -124,3 +125,18 @@ def test_the_shares_add_up(widths: list[int]) -> None:
     layers = costs.layers_of(graph)
     assert sum(layer.macs for layer in layers) == costs.macs_of(graph) == sum(costs.macs_by_op(graph))
     assert sum(layer.parameters for layer in layers) == costs.parameters_of(graph)
+
+
+def test_a_spectrogram_is_one_kernel_of_the_c_library() -> None:
+    model = Spectrogram().flatbuffer()
+    cost = costs.cost_of(model)
+    assert "RFFT2D" in cost.ops
+    assert cost.fused is not None
+    assert cost.fused.ops == {"QUANTIZE", "ADD", "DEQUANTIZE"}
+    assert cost.fused.arena_bytes < cost.arena_bytes
+    fit = boards.judge(boards.load()["cortex-m4"], cost)
+    assert not fit.runs
+    assert "RFFT2D" in fit.reasons[0]
+    against = " ".join(fit.others["edgeml-c"].reasons)
+    assert "RFFT2D" not in against
+    assert costs.cost_of(Spectrogram(uneven=True).flatbuffer()).fused is None
