@@ -97,15 +97,20 @@ def add_conv_2d(trial, facts):
     size = window(facts)
     if size is None:
         return
-    shape = (facts["units"], *facts["kernel"], facts["channels"])
+    groups = facts.get("groups", 1)
+    shape = (facts["units"] * groups, *facts["kernel"], facts["channels"])
     inputs, to = learned(trial, facts, shape, 0, np.prod(shape[1:]))
-    x = trial.input([facts["batch"], facts["height"], facts["width"], facts["channels"]], facts["input"])
+    channels = facts["channels"] * groups
+    x = trial.input([facts["batch"], facts["height"], facts["width"], channels], facts["input"])
     inputs += [trial.weights(np.zeros(shape[0], np.int32), np.ones(1, np.float32))] * (2 - len(inputs))
-    output = [facts["batch"], *size, facts["units"]]
+    output = [facts["batch"], *size, shape[0]]
     trial.output(trial.op("CONV_2D", [x, *inputs], output, to, kind="Conv2DOptions", **options(facts)))
 
 
-CONV_2D = Drawn(add_conv_2d, st.fixed_dictionaries({**LEARNED, **WINDOW, "units": small}))
+CONV_2D = Drawn(
+    add_conv_2d,
+    st.fixed_dictionaries({**LEARNED, **WINDOW, "units": small, "groups": st.sampled_from([1, 1, 1, 2, 3])}),
+)
 
 
 def add_depthwise_conv_2d(trial, facts):

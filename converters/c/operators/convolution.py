@@ -51,14 +51,34 @@ def conv_2d(o: Operation) -> list[Step]:
     weights = _weights(o, 1, channel_axis=0)
     o.need("int8", o.input(), o.output())
     window = _window(o, weights.shape[1:3])
-    if weights.shape[3] != o.input().shape[3]:
-        raise UnsupportedError("has groups of channels", o.input(), o.input(1))
+    channels = o.input().shape[3]
+    if weights.shape[3] == 1 < channels:
+        return [_by_channel(o, window, np.ascontiguousarray(weights[..., 0].transpose(1, 2, 0)))]
+    weights = _ungrouped(o, weights, channels)
     o.fit(o.output().shape[3] == weights.shape[0], o.input(1), o.output())
     patch = _patch(o, weights.reshape(weights.shape[0], -1), o.output().elements // weights.shape[0])
     pixels = {window[name] for name in ("kernel_height", "kernel_width", "stride_height", "stride_width")}
     if pixels == {1} and (patch.rows == 1 or len(weights) < _FEW):
         return [o.step(patch, 0)]
     return [_gathered(o, window, patch)]
+
+
+def _ungrouped(o: Operation, weights: Bytes, channels: int) -> Bytes:
+    """Weights of every channel of the input: 0 for channels of other groups than the output's.
+
+    The bits stay the same and every kernel serves; there are as many times more products and weights as there
+    are groups.
+    """
+    outputs, *kernel, some = weights.shape
+    groups = channels // max(some, 1)
+    o.fit(some * groups == channels and outputs % max(groups, 1) == 0, o.input(), o.input(1))
+    if groups == 1:
+        return weights
+    apart = weights.reshape(groups, outputs // groups, *kernel, some)
+    every = np.zeros((groups, outputs // groups, *kernel, groups, some), np.int8)
+    for group in range(groups):
+        every[group, ..., group, :] = apart[group]
+    return every.reshape(outputs, *kernel, channels)
 
 
 def depthwise_conv_2d(o: Operation) -> list[Step]:
@@ -72,26 +92,31 @@ def depthwise_conv_2d(o: Operation) -> list[Step]:
     if window["input_channels"] == 1:
         patch = _patch(o, weights.reshape(-1, channels).T, o.output().elements // channels)
         return [_gathered(o, window, patch)]
+    return [_by_channel(o, window, weights[0])]
+
+
+def _by_channel(o: Operation, window: dict[str, Any], weights: Bytes) -> Step:
+    """Each output sees one channel: weights int8 [height, width, channels of the output]."""
+    channels = weights.shape[2]
+    o.fit(
+        o.output().shape[3] == channels and channels % window["input_channels"] == 0, o.input(1), o.output()
+    )
     multiplier, shift = _factors(o, _every(o.input(1).scale, channels))
     lowest, highest = o.range()
-    return [
-        o.step(
-            DepthwiseConv2d(
-                **window,
-                depth_multiplier=channels // window["input_channels"],
-                input_zero_point=scaled(o.input())[1],
-                output_zero_point=scaled(o.output())[1],
-                lowest=lowest,
-                highest=highest,
-                weights=weights[0],
-                bias=_bias(o, 2, channels),
-                multiplier=multiplier,
-                shift=shift,
-            ),
-            0,
-            scratch_bytes=_POINTER * weights[0, ..., 0].size + window["input_channels"],
-        )
-    ]
+    layer = DepthwiseConv2d(
+        **window,
+        depth_multiplier=channels // window["input_channels"],
+        input_zero_point=scaled(o.input())[1],
+        output_zero_point=scaled(o.output())[1],
+        lowest=lowest,
+        highest=highest,
+        weights=weights,
+        bias=_bias(o, 2, channels),
+        multiplier=multiplier,
+        shift=shift,
+    )
+    scratch_bytes = _POINTER * weights[..., 0].size + window["input_channels"]
+    return o.step(layer, 0, scratch_bytes=scratch_bytes)
 
 
 def transpose_conv(o: Operation) -> list[Step]:

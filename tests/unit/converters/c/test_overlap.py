@@ -83,8 +83,10 @@ def test_no_gap_is_less_than_what_is_still_read_asks_for(trial: Trial) -> None:
     pointwise = pointwise and layer.stride_height * layer.stride_width == 1
     asked = least(layer.patch if pointwise else layer)
     size = program.graph.tensors[step.output].bytes - program.graph.tensors[step.inputs[0]].bytes
-    # Behind the last event nothing is read; an input that ends within the output would reach beyond it.
-    assert asked <= gap <= max(asked, size, 0)
+    assert asked <= gap
+    # No more than that, but where nothing is left to read, or a window lies outside of the input.
+    if isinstance(layer, layers.FullyConnected) or all(windows(layer)):
+        assert gap <= max(asked, size, 0)
 
 
 def test_an_output_overwrites_what_has_been_read() -> None:
