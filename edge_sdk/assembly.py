@@ -16,9 +16,10 @@ from edge_sdk.delivery import Actuation, Call, Delivery
 from edge_sdk.edges import EdgeSettings
 from edge_sdk.errors import ConfigError
 from edge_sdk.expression import Expression
-from edge_sdk.feed import Feed, Outlet
+from edge_sdk.feed import Feed
 from edge_sdk.fusion import Fusion
 from edge_sdk.inference import Inference
+from edge_sdk.outlet import Outlet
 from edge_sdk.plugins import Sink
 from edge_sdk.running import Running
 from edge_sdk.runs import Run

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from edge_sdk.blocks import Block, Fault
 from edge_sdk.clock import ClockState
+from edge_sdk.columns import Columns
 from edge_sdk.contract import DecisionSettings
 from edge_sdk.decision import Decision
 from edge_sdk.errors import SpecError
@@ -117,14 +118,12 @@ class Inference:
         self._watch = SensorWatch(
             sensor or SensorSettings(), model.contract.input if model.contract else None, model.window
         )
-        self._columns: dict[tuple[str, ...], list[int] | None] = {}
+        self._columns = Columns(model)
         self._clock = ClockState()
         self._channel_count = model.channel_count
         self._stateful = model.stateful
         self._first_sequence = 0
         """Of a device that is new or was forgotten: no number of a run is given twice."""
-        self._rate_hz: float | None = None
-        """The rate that was checked last."""
         #: How many windows go through one invoke at most.
         self.batch = model.max_batch
         self._stack: NDArray[np.float32] | None = None
@@ -292,7 +291,7 @@ class Inference:
         self, block: Block, number: int | None, *, live: bool
     ) -> Iterator[tuple[_Device, NDArray[np.float32], float]]:
         """The windows that a block completes, each with its last sample's time in the block, s."""
-        samples = self._arrange(block)
+        samples = self._columns.of(block, block.device or self.device)
         self.samples.read += len(samples)
         device = self._devices.get(block.device or self.device, time.monotonic())
         if device is None:
@@ -385,53 +384,6 @@ class Inference:
         self._watch.forget(name)
         self._first_sequence = max(self._first_sequence, device.sequence)
 
-    def _arrange(self, block: Block) -> NDArray[np.float32]:
-        """The block's samples with the model's channels in the model's order; checks rate and channels."""
-        if block.rate_hz != self._rate_hz:
-            self._check_rate(block)
-        if block.channels not in self._columns:
-            self._columns[block.channels] = self._match(block)
-        columns = self._columns[block.channels]
-        samples = block.samples if columns is None else block.samples[:, columns]
-        if samples.ndim != 2 or samples.shape[1] != self._channel_count:
-            raise SpecError(
-                f"block of {block.device or self.device or 'the source'}",
-                expected=f"[n, {self._channel_count}] samples",
-                found=list(samples.shape),
-            )
-        return samples.astype(np.float32, copy=False)
-
-    def _check_rate(self, block: Block) -> None:
-        contract = self.model.contract
-        if contract is not None and not contract.input.takes_rate(block.rate_hz):
-            raise SpecError(
-                f"rate of {block.device or self.device or 'the source'}",
-                expected=f"{contract.input.rate_hz:g} Hz ± {contract.input.rate_tolerance:.0%}, "
-                f"which {self.model.name} was trained at",
-                found=f"{block.rate_hz:g} Hz",
-                remedy="set the sensor's rate, or train at this one",
-            )
-        self._rate_hz = block.rate_hz
-
-    def _match(self, block: Block) -> list[int] | None:
-        """Which columns of the block are the model's, or None where they are so already."""
-        if len(self._columns) >= _LAYOUTS:  # whoever sends ever new names fills no memory
-            self._columns.clear()
-        wanted = self.model.channels
-        if not wanted or not block.channels or block.channels == wanted:
-            return None
-        missing = [name for name in wanted if name not in block.channels]
-        if missing:
-            raise SpecError(
-                f"channels of {block.device or self.device or 'the source'}",
-                expected=", ".join(wanted),
-                found=", ".join(block.channels),
-                remedy="name the source's columns with its option channels=…",
-            )
-        return [block.channels.index(name) for name in wanted]
-
 
 #: The objects of one device without its ring, and what remembers its scores, bytes; `make bench` measures.
 _OBJECTS_BYTES, _DEQUE_BYTES = 1000, 760
-#: Orders of columns that are remembered.
-_LAYOUTS = 256

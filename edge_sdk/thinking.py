@@ -13,9 +13,10 @@ from edge_sdk.books import Books, Parcel
 from edge_sdk.delivery import Delivery
 from edge_sdk.edges import Junction
 from edge_sdk.errors import EdgeError, SpecError, unexpected
-from edge_sdk.feed import Arrival, Feed
+from edge_sdk.feed import Feed
 from edge_sdk.inference import Inference
 from edge_sdk.metrics import Histogram
+from edge_sdk.outlet import Arrival
 from edge_sdk.prediction import Prediction
 from edge_sdk.snapshot import ModelState
 from edge_sdk.waiting import MemoryShelf, OutboxShelf

@@ -20,11 +20,12 @@ from edge_sdk.commands.run import summary
 from edge_sdk.config import From, To
 from edge_sdk.edges import EdgeSettings, Junction
 from edge_sdk.errors import ConfigError, ModelError, SpecError
-from edge_sdk.feed import Feed, Outlet
+from edge_sdk.feed import Feed
 from edge_sdk.fusion import FusionSettings
 from edge_sdk.inference import Inference
 from edge_sdk.ledger import Samples
 from edge_sdk.openmetrics import render
+from edge_sdk.outlet import Outlet
 from edge_sdk.pipeline import Pipeline
 from edge_sdk.roster import RosterSettings
 from edge_sdk.screen import Rates, draw
