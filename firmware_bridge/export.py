@@ -9,13 +9,15 @@ from pathlib import Path
 from converters import c_array
 from converters.c.lower import lower
 from converters.c_text import comment, identifier
-from edge_sdk.errors import ConfigError
+from edge_sdk.errors import ConfigError, DeviceError
 from firmware_bridge import machines, sourcetree
 from firmware_bridge.compilers import Compiler
 from firmware_bridge.machines import Machine
 
 KINDS = ("arduino", "cmake")
 _PROJECTS = sourcetree.FIRMWARE / "projects"
+#: Folders that are written anew each time; what is elsewhere is the user's once it is there.
+_OURS = ("model/", "bridge/", "src/")
 #: Only asked for its flags, which do not depend on where it is.
 _GCC = Compiler("gcc", ("arm-none-eabi-gcc",), "gcc")
 
@@ -26,17 +28,19 @@ class Exported:
 
     Attributes:
         folder: of the project.
-        files: names within the folder, sorted.
+        files: that were written: names within the folder, sorted.
+        kept: that were there already, and are the user's to change: names within the folder, sorted.
         start: the file to open, or the command to begin with.
     """
 
     folder: Path
     files: tuple[str, ...]
+    kept: tuple[str, ...]
     start: str
 
 
 def export(model: Path, kind: str, folder: Path | None = None, board: str = "cortex-m4") -> Exported:
-    """Write a project.
+    """Write a project, or bring the model and the bridge of one up to date.
 
     Args:
         model: an int8 .tflite.
@@ -62,8 +66,22 @@ def export(model: Path, kind: str, folder: Path | None = None, board: str = "cor
         place = folder or Path(f"{stem}_firmware")
         files = _cmake(given, stem, machines.find(board))
         start = f"cmake -S {place} -B {place / 'build'} -DCMAKE_TOOLCHAIN_FILE=arm-none-eabi.cmake"
-    c_array.write(place, {name: _ascii(text) for name, text in files.items()})
-    return Exported(place, tuple(sorted(files)), start)
+    kept = {name for name in files if not name.startswith(_OURS) and (place / name).exists()}
+    new = {name: _ascii(text) for name, text in files.items() if name not in kept}
+    c_array.write(place, new)
+    _remove_others(place, new)
+    return Exported(place, tuple(sorted(new)), tuple(sorted(kept)), start)
+
+
+def _remove_others(place: Path, files: Mapping[str, str]) -> None:
+    """Kernels of a model that was here before: with this one's headers they might not compile."""
+    for folder in _OURS:
+        for file in (place / folder).glob("edgeml_*.[ch]"):
+            if f"{folder}{file.name}" not in files:
+                try:
+                    file.unlink()
+                except OSError as error:
+                    raise DeviceError(f"cannot remove {file}", found=error.strerror or error) from error
 
 
 def _arduino(given: sourcetree.Model, stem: str) -> dict[str, str]:
@@ -101,7 +119,8 @@ def _cmake(given: sourcetree.Model, stem: str, machine: Machine) -> dict[str, st
 
 def _sources(given: sourcetree.Model) -> dict[str, str]:
     """The model and the bridge, in folders of those names."""
-    return {**sourcetree.of_model(given, lower(given.flatbuffer)), **sourcetree.of_bridge()}
+    files = {**sourcetree.of_model(given, lower(given.flatbuffer)), **sourcetree.of_bridge()}
+    return {name.replace("bridge/main.c", "app/main.c"): text for name, text in files.items()}
 
 
 def _filled(template: str, name: str, stem: str, values: Mapping[str, str]) -> str:

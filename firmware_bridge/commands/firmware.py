@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from edge_sdk.cli import json_option, print_json
-from edge_sdk.errors import printable
+from edge_sdk.errors import first_of, printable
 
 _FILE = click.Path(path_type=Path)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -91,16 +91,20 @@ def export(model: Path, kind: str, output: Path | None, board: str, as_json: boo
     """Write an int8 .tflite as a project for your own board.
 
     The model in C, the bridge that answers over serial, and what joins them: a sketch with Serial, or a CMake
-    project with a toolchain file, an emulated board to try it on, and a template for yours.
+    project with a toolchain file, an emulated board to try it on, and a template for yours. In a project that is
+    there already only model and bridge are replaced; the rest of it stays as you made it.
     """
     from firmware_bridge.export import export as write
 
     written = write(model, kind, output, board)
     if as_json:
-        print_json({"folder": str(written.folder), "files": list(written.files), "start": written.start})
+        files, kept = list(written.files), list(written.kept)
+        print_json({"folder": str(written.folder), "files": files, "kept": kept, "start": written.start})
         return
-    what = "open" if kind == "arduino" else "build"
-    _show([("written", f"{written.folder}, {len(written.files)} files"), (what, written.start)])
+    rows = [("written", f"{written.folder}, {len(written.files)} files")]
+    if written.kept:
+        rows.append(("kept", f"{first_of(written.kept)}, as you made them"))
+    _show([*rows, ("open" if kind == "arduino" else "build", written.start)])
 
 
 @command.command(

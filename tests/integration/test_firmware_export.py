@@ -114,6 +114,28 @@ def test_the_sketch_answers_over_a_serial_line(case, tmp_path):
             os.close(master)
 
 
+@pytest.mark.parametrize(
+    ("kind", "yours", "ours"),
+    [("cmake", "ports/template/board.c", "model/model.c"), ("arduino", "{}.ino", "src/model.c")],
+)
+def test_a_second_export_brings_the_model_up_to_date_and_keeps_what_is_the_users(tmp_path, kind, yours, ours):
+    model = tmp_path / "net.tflite"
+    model.write_bytes(MODEL.read_bytes())
+    first = export(model, kind, tmp_path / "project")
+    changed, written = first.folder / yours.format("net"), first.folder / ours
+    changed.write_text("mine")
+    had = {file.name for file in written.parent.iterdir()}
+    model.write_bytes((GOLDEN / "c_library" / "gesture.tflite").read_bytes())
+    second = export(model, kind, tmp_path / "project")
+    assert changed.read_text() == "mine"
+    assert changed.relative_to(first.folder).as_posix() in second.kept
+    assert "356ad5e874fac7c9a4727aca37f76109b86bde8fb688a18c7fae729867fcd928" in written.read_text()
+    assert {file.name for file in written.parent.iterdir()} == {
+        Path(name).name for name in second.files if Path(name).parent.name == written.parent.name
+    }
+    assert "edgeml_reduce_max.c" in had - {file.name for file in written.parent.iterdir()}
+
+
 def test_what_cannot_be_exported_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="--for: expected arduino or cmake, found keil"):
         export(MODEL, "keil", tmp_path / "x")
