@@ -91,8 +91,9 @@ def export(model: Path, kind: str, output: Path | None, board: str, as_json: boo
     """Write an int8 .tflite as a project for your own board.
 
     The model in C, the bridge that answers over serial, and what joins them: a sketch with Serial, or a CMake
-    project with a toolchain file, an emulated board to try it on, and a template for yours. In a project that is
-    there already only model and bridge are replaced; the rest of it stays as you made it.
+    project with a toolchain file, an emulated board to try it on, and a template for yours.
+
+    In a project that is there already only model and bridge are replaced; the rest stays as you made it.
     """
     from firmware_bridge.export import export as write
 
