@@ -69,11 +69,11 @@ def command(
 
     if (device is None) == (bundle is None):
         raise ConfigError("edgeml deploy", expected="--to ssh://HOST, or --bundle FILE")
-    wish = Wish(config, _key(options["key"]), options["name"], options["version"], options["window_s"])
+    wish = Wish(config, options["name"], options["version"], options["window_s"])
     progress = ProgressLine()
     try:
         if bundle is not None:
-            told = _bundle(wish, bundle, system, progress)
+            told = _bundle(wish, bundle, system, options["key"], progress)
         else:
             assert device is not None
             told = _deploy(wish, device, options, progress)
@@ -98,7 +98,9 @@ def _deploy(wish: Wish, device: Address, options: dict[str, Any], progress: Prog
         made = release.make(wish, remote.platform, store, progress.say)
         if options["dry_run"]:
             return _plan(remote, made)
-        _trust(remote, wish, progress)
+        key = _key(options["key"])
+        made = release.sign(made, key)
+        _trust(remote, key)
         sent = remote.send(made, store, progress.sent)
         installed = remote.install(
             made, progress.step, allow_older=options["allow_older"], service=options["service"]
@@ -134,15 +136,13 @@ def _examine(remote: Remote, device: Address, service: str, progress: ProgressLi
             click.echo(f"edgeml: {device}: {finding.part}: {finding.found}; {finding.remedy}", err=True)
 
 
-def _trust(remote: Remote, wish: Wish, progress: ProgressLine) -> None:
+def _trust(remote: Remote, key: Path) -> None:
     """The first key comes with the first deployment: whoever is root there may decide whom it trusts."""
     from edge_sdk.deploy.signature import PublicKey, public_part
 
     if not remote.facts["trusted"]:
-        key = PublicKey.read(public_part(wish.key))
-        remote.call("trust", key=key.line)
-        progress.end()
-        click.echo(f"edgeml: {remote.address} trusts releases signed with {wish.key} from now on", err=True)
+        remote.call("trust", key=PublicKey.read(public_part(key)).line)
+        click.echo(f"edgeml: {remote.address} trusts releases signed with {key} from now on", err=True)
 
 
 def _plan(remote: Remote, made: Release) -> dict[str, Any]:
@@ -160,15 +160,18 @@ def _plan(remote: Remote, made: Release) -> dict[str, Any]:
     }
 
 
-def _bundle(wish: Wish, bundle: Path, system: str | None, progress: ProgressLine) -> dict[str, Any]:
+def _bundle(
+    wish: Wish, bundle: Path, system: str | None, given: Path | None, progress: ProgressLine
+) -> dict[str, Any]:
     from edge_sdk.deploy import bundles, release
     from edge_sdk.deploy.signature import PublicKey, public_part
 
     platform = bundles.platform(system)
     store = release.host_store()
-    made = release.make(wish, platform, store, progress.say)
+    key = _key(given)
+    made = release.sign(release.make(wish, platform, store, progress.say), key)
     progress.say(f"writing {bundle}")
-    size = bundles.write(made, store, PublicKey.read(public_part(wish.key)).line, bundle)
+    size = bundles.write(made, store, PublicKey.read(public_part(key)).line, bundle)
     return {
         "name": made.manifest.name,
         "version": made.manifest.version,

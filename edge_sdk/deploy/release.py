@@ -29,7 +29,7 @@ class Release:
     Attributes:
         manifest: what it is.
         data: the manifest as it is signed.
-        signed: its signature.
+        signed: its signature; empty until it is `sign`ed.
         entries: every content that a device needs, the listing of the runtime among them.
     """
 
@@ -50,14 +50,12 @@ class Wish:
 
     Attributes:
         config: the edgeml.toml.
-        key: that signs it.
         name: of the pipeline on the device; default: after the file.
         version: for people; default: the time.
         window_s: how long it must work before it is trusted.
     """
 
     config: Path
-    key: Path
     name: str | None = None
     version: str | None = None
     window_s: int = WINDOW_S
@@ -70,7 +68,7 @@ def host_store() -> Store:
 
 
 def make(wish: Wish, platform: Platform, store: Store, say: Callable[[str], None]) -> Release:
-    """Make and sign a release.
+    """Make a release, which has still to be signed.
 
     Args:
         wish: what of.
@@ -79,7 +77,7 @@ def make(wish: Wish, platform: Platform, store: Store, say: Callable[[str], None
         say: takes what is told about each step.
 
     Raises:
-        EdgeError: the pipeline is wrong, a file lies elsewhere, or the key cannot be used.
+        EdgeError: the pipeline is wrong, or a file lies elsewhere.
     """
     pipeline = Pipeline.from_config(wish.config)
     urls = [part.source for part in pipeline.sources] + [part.sink for part in pipeline.sinks]
