@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 
 from tests.kinds import Net
 
-WINDOW = 80
-
 
 @dataclass(frozen=True, kw_only=True)
 class Spectrogram:
     """How one is written down.
 
     Attributes:
+        window: samples.
         frame: samples.
         hop: samples.
         start: samples ahead of the first frame.
@@ -34,6 +33,7 @@ class Spectrogram:
         tapped: whether the powers are an output, too.
     """
 
+    window: int = 80
     frame: int = 16
     hop: int = 8
     start: int = 0
@@ -53,7 +53,7 @@ class Spectrogram:
     @property
     def frames(self) -> int:
         """In a window."""
-        return 1 + (WINDOW - self.start - self.frame) // self.hop
+        return 1 + (self.window - self.start - self.frame) // self.hop
 
     def constants(self) -> dict[str, NDArray[np.float32]]:
         """Window function, filters, mean and deviation."""
@@ -70,7 +70,7 @@ class Spectrogram:
         return {name: array.astype(np.float32) for name, array in values.items()}
 
     def expected(self, sound: NDArray[np.float32]) -> NDArray[np.float64]:
-        """float64 [frames, bands] of float32 [WINDOW]."""
+        """float64 [frames, bands] of float32 [window]."""
         known = self.constants()
         starts = self.start + self.hop * np.arange(self.frames)
         frames = np.stack([sound[at : at + self.frame] for at in starts]).astype(np.float64)
@@ -85,8 +85,8 @@ class Spectrogram:
     def flatbuffer(self) -> bytes:
         """The features, quantized and doubled."""
         net, known = Net(), self.constants()
-        x = net.input("x", [1, WINDOW, 1])
-        flat = net.op("RESHAPE", [x, net.constant(np.array([1, WINDOW], np.int32))], [1, WINDOW])
+        x = net.input("x", [1, self.window, 1])
+        flat = net.op("RESHAPE", [x, net.constant(np.array([1, self.window], np.int32))], [1, self.window])
         places = self.start + self.hop * np.arange(self.frames)[:, None] + np.arange(self.frame)
         places[-1] += self.uneven
         shape = [1, self.frames, self.frame]
