@@ -110,8 +110,6 @@ class Source(Closing):
         try:
             while not self._closing.is_set():
                 yield from self._listen()
-        except ProtocolError as error:
-            raise self._named(DeviceError("the board says what nobody understands", found=error)) from error
         except DeviceError as error:
             if not self._closing.is_set():
                 raise self._named(error) from error
@@ -142,7 +140,8 @@ class Source(Closing):
             except Retry:
                 raise
             except DeviceError as error:
-                yield self._fault("crash", one_line(error))
+                is_nonsense = isinstance(error.__cause__, ProtocolError)
+                yield self._fault("garbage" if is_nonsense else "crash", one_line(error))
                 raise
             except GeneratorExit:  # a board that is gone does not hold the reader who has seen enough
                 self.close()
