@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -47,7 +48,8 @@ def every(subject: Subject, layer: LogMel) -> int:
 def _header(subject: Subject, layer: LogMel) -> str:
     stem, big = subject.stem, subject.big
     rate_hz = subject.contract.input.rate_hz if subject.contract else None
-    rate = "" if rate_hz is None else f"#define {big}_FRONT_END_RATE_HZ {number(rate_hz)}\n"
+    known = rate_hz is not None and math.isfinite(rate_hz)
+    rate = f"#define {big}_FRONT_END_RATE_HZ {number(rate_hz or 0)}\n" if known else ""
     return (
         f"{banner(subject, 'sound becomes the input of the model')}\n"
         f"#ifndef {big}_FRONT_END_H\n#define {big}_FRONT_END_H\n\n#include <stdint.h>\n\n"
@@ -59,7 +61,8 @@ def _header(subject: Subject, layer: LogMel) -> str:
         f"#define {big}_FRONT_END_FRAMES {layer.frames} /* in a window */\n"
         f"#define {big}_FRONT_END_BANDS {layer.bands}\n"
         f"#if !defined({big}_FRONT_END_EVERY)\n"
-        f"#define {big}_FRONT_END_EVERY {every(subject, layer)} /* frames from one window to the next */\n"
+        f"#define {big}_FRONT_END_EVERY {every(subject, layer)} /* frames from one window to the next"
+        f"{_rounded(subject, layer)} */\n"
         "#endif\n\n"
         "/*\n"
         f" * Call {stem}_init() and {stem}_front_end_init() once, then hand over samples as they come, one\n"
@@ -83,6 +86,12 @@ def _header(subject: Subject, layer: LogMel) -> str:
         "#ifdef __cplusplus\n}\n#endif\n\n"
         f"#endif /* {big}_FRONT_END_H */\n"
     )
+
+
+def _rounded(subject: Subject, layer: LogMel) -> str:
+    """A remark where windows cannot begin where the host's begin."""
+    hop = layer.hop if subject.contract is None else subject.contract.input.hop
+    return f": {hop} samples, to the nearest frame" if hop % layer.hop else ""
 
 
 def _source(subject: Subject, layer: LogMel) -> str:

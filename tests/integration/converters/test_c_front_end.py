@@ -1,7 +1,10 @@
 """Log-mel spectrograms in C, of windows and of streams, against numpy and against each other."""
 
+import json
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,3 +89,36 @@ def test_the_logarithm_is_right_within_two_units_in_its_last_place(tmp_path):
     unit = np.spacing(np.abs(exact).astype(np.float32)).astype(np.float64)
     assert (np.abs(found - exact) <= 2 * unit).all()
     assert found[-1] == 0
+
+
+def edgeml(*words):
+    command = [sys.executable, "-m", "edge_sdk", "convert", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_model_is_cut_on_request_and_otherwise_refused_naming_the_tensor(tmp_path):
+    model = tmp_path / "m.tflite"
+    model.write_bytes(Spectrogram(uneven=True).flatbuffer())
+    refused = edgeml(model, "-o", tmp_path / "out", "--to", "c")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    (line,) = refused.stderr.splitlines()
+    assert "RFFT2D" in line
+    assert "(float32 [1, 9, 4]) in your own code, and give --cut" in line
+    assert not (tmp_path / "out").exists()
+    done = edgeml(model, "-o", tmp_path / "out", "--to", "c", "--cut", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["kernel_calls"] == 3
+    assert "float32 [1, 9, 4]" in (tmp_path / "out/src/model.h").read_text()
+
+
+def test_a_cut_is_for_c_libraries_and_needs_something_to_cut_off(tmp_path):
+    model = tmp_path / "m.tflite"
+    model.write_bytes(Spectrogram().flatbuffer())
+    refused = edgeml(model, "-o", tmp_path / "out.tflite", "--cut")
+    assert refused.returncode == 2
+    assert "cut: expected a C library (to c), found to tflite" in refused.stderr
+    golden = Path(__file__).parents[2] / "golden" / "arena" / "har_int8.tflite"
+    refused = edgeml(golden, "-o", tmp_path / "out", "--to", "c", "--cut")
+    assert refused.returncode == 2
+    assert "nothing can be cut off this model" in refused.stderr
+    assert list(tmp_path.iterdir()) == [model]

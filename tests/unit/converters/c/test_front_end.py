@@ -3,8 +3,10 @@ import pytest
 
 from converters.c import front_end, library, memory, reference
 from converters.c.lower import lower
+from edge_sdk.contract import Channel, Input
 from edge_sdk.errors import ModelError
 from tests import kinds
+from tests.models import contract
 from tests.spectrograms import Spectrogram
 
 WRITTEN = {
@@ -92,6 +94,21 @@ def test_a_library_that_was_cut_streams() -> None:
     whole, part = (library.figures(Spectrogram().flatbuffer(), cut=cut) for cut in (False, True))
     assert part["arena_bytes"] < whole["arena_bytes"]
     assert part["kernel_calls"] == whole["kernel_calls"] - 1
+
+
+@pytest.mark.parametrize(
+    ("hop", "every"),
+    [
+        (16, "2 /* frames from one window to the next */"),
+        (27, "3 /* frames from one window to the next: 27 samples, to the nearest frame */"),
+        (1, "1 /* frames from one window to the next: 1 samples, to the nearest frame */"),
+    ],
+)
+def test_windows_begin_where_the_contract_says_to_the_nearest_frame(hop: int, every: str) -> None:
+    facts = Input(channels=(Channel("audio"),), rate_hz=8000, window=80, hop=hop, layout="TC")
+    files = library.render(Spectrogram().flatbuffer(), contract(input=facts), "m", cut=True)
+    assert f"#define M_FRONT_END_EVERY {every}\n" in files["src/front_end.h"]
+    assert "#define M_FRONT_END_RATE_HZ 8000.0f\n" in files["src/front_end.h"]
 
 
 def test_a_cut_behind_more_than_the_spectrogram_has_no_front_end() -> None:
