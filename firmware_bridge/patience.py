@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+#: A wait may always grow to this, s.
+_LONG_S = 1.0
+
 
 class Patience:
     """A retransmission timer as that of TCP: what answers took so far, and how much that varied.
 
     An answer to a request that was sent twice says nothing, because it may be to either. After each silence
-    the wait doubles. One silence is taken for a loss and forgotten with the answer; several in a row, for a
-    line that is slow: the wait stays long until an answer tells better.
+    the wait doubles, but not beyond four times what answers took, or a second: a line that loses much is not
+    slow. One silence is forgotten with the answer; after several in a row the wait stays long until an answer
+    tells better.
 
     Args:
         first_s: before anything was measured, s.
@@ -22,7 +26,7 @@ class Patience:
     """
 
     def __init__(self, first_s: float, least_s: float, limit_s: float) -> None:
-        self._least_s, self._limit_s = least_s, limit_s
+        self._least_s, self._limit_s, self._most_s = least_s, limit_s, limit_s
         self._estimate_s = self.wait_s = min(first_s, limit_s)
         self._mean_s = self._deviation_s = 0.0
 
@@ -32,7 +36,7 @@ class Patience:
 
     def silent(self) -> None:
         """No answer came in time."""
-        self.wait_s = min(self.wait_s * 2, self._limit_s)
+        self.wait_s = min(self.wait_s * 2, self._most_s)
 
     def answered(self, took_s: float, silences: int) -> None:
         """An answer came.
@@ -54,3 +58,4 @@ class Patience:
             self._mean_s, self._deviation_s = took_s, took_s / 2
         wait_s = self._mean_s + 4 * self._deviation_s
         self._estimate_s = min(max(wait_s, self._least_s), self._limit_s)
+        self._most_s = min(max(4 * self._estimate_s, _LONG_S), self._limit_s)

@@ -7,27 +7,35 @@ inputs: what ran twice, or was written too late, shows.
 import contextlib
 import json
 import os
+import random
 import socket
 import struct
 import subprocess
 import time
 import tomllib
 import tty
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from edge_sdk.errors import DeviceError, Retry, SpecError
+from edge_sdk.stuffing import stuffed, unstuffed
+from firmware_bridge import dialogue, faults
 from firmware_bridge.faults import Faults, FaultyPort
 from firmware_bridge.link import BoardPrediction, BoardReset, Link, SensorBlock
 from firmware_bridge.ports import open_serial
-from tests.board import ROOT, Board, compiled
+from firmware_bridge.protocol import crc16
+from tests.board import ROOT, Board, compiled, frames_of
 from tests.disturbance import DisturbedPort
+from tests.instant_board import Clock, InstantBoard, built
 
 pytestmark = pytest.mark.integration
 CASES = sorted((ROOT / "tests" / "golden" / "link").glob("*/"))
 #: Of random faults, s; an hour before a release.
 SECONDS = float(os.environ.get("EDGEML_LINK_S", "6"))
+#: The same by the clock of a line, which passes as fast as this machine computes, s.
+LINE_S = max(SECONDS, 300)
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +76,31 @@ class Twin:
         assert total == self.sum.tobytes()
         assert echo == b[::-1].tobytes()
         assert outcome.cost == 1500 * self.runs
+
+
+class Forger:
+    """Changes a byte of each 200th frame either way, with a CRC-16 that fits, as chance has it in 65,536."""
+
+    def __init__(self, port):
+        self._port, self._random = port, random.Random(1)
+
+    def read(self, timeout_s):
+        return self._forged(self._port.read(timeout_s))
+
+    def write(self, data):
+        self._port.write(self._forged(data))
+
+    def _forged(self, data):
+        if self._random.randrange(200):
+            return data
+        return b"".join(self._other(frame) for frame in frames_of(data))
+
+    def _other(self, frame):
+        body = bytearray(unstuffed(frame.strip(b"\0")) or b"")[:-2]
+        if not body:
+            return frame
+        body[self._random.randrange(len(body))] ^= self._random.randrange(1, 256)
+        return b"\0" + stuffed(bytes(body) + crc16(bytes(body)).to_bytes(2, "little")) + b"\0"
 
 
 def infer(link, twin):
@@ -164,6 +197,24 @@ def test_random_faults(board, faults):
         assert outcomes["reset"] == 0
 
 
+@pytest.mark.timeout(300 + SECONDS)
+def test_an_hour_of_random_faults(tmp_path, monkeypatch):
+    """By the line's own clock, at 115200 baud: some frames that a CRC-16 lets pass are among them."""
+    clock = Clock()
+    for module in (dialogue, faults):
+        monkeypatch.setattr(module, "time", clock)
+    board = InstantBoard(built(tmp_path), clock)
+    bad = Faults(corrupt=1e-4, drop=2e-5, double=2e-5, truncate=0.01, repeat=0.01, reset=0.002, delay_s=0.02)
+    port = FaultyPort(Forger(board), bad, board.reset)
+    link, twin = Link(port, timeout_s=30), Twin()
+    outcomes = Counter()
+    while clock.now_s < LINE_S:
+        outcomes[infer(link, twin)] += 1
+    assert outcomes["right"] > LINE_S / 10
+    assert outcomes["reset"] <= link.counters.resets <= port.injected["reset"]
+    assert link.counters.resends > 0
+
+
 def test_a_model_without_memory_is_run_again_wherever_the_board_was_reset(board):
     """As long as each window stands for itself, a reset needs nobody's attention."""
     port = FaultyPort(board, Faults(reset=0.05, seed=5), board.reset)
@@ -200,10 +251,10 @@ def test_tensors_that_always_arrive_damaged_end_in_an_error(board, frame):
 
 def test_a_line_that_dies_ends_in_an_error_and_what_was_remembered_is_told(board):
     port = DisturbedPort(board)
-    link, twin = Link(port, timeout_s=0.2), Twin()
+    link, twin = Link(port, timeout_s=2), Twin()
     assert infer(link, twin) == "right"
     port.disturb([{"frame": "INPUT", "nth": "every", "does": "lose"}])
-    with pytest.raises(Retry, match=r"the board does not answer INPUT: expected an answer within 0\.2 s"):
+    with pytest.raises(Retry, match=r"the board does not answer INPUT: expected an answer within 2 s"):
         infer(link, twin)
     port.disturb([])
     assert infer(link, twin) == "reset"

@@ -33,6 +33,25 @@ def test_one_loss_is_forgotten_and_a_line_that_grew_slow_is_not():
     assert patience.wait_s == pytest.approx(4 * learned_s)
 
 
+def test_a_line_that_loses_much_is_asked_often():
+    patience = Patience(1.0, 0.02, 15.0)
+    for _ in range(50):
+        patience.answered(0.1, 0)
+    for _ in range(9):
+        patience.asked()
+        for _ in range(9):
+            patience.silent()
+        patience.answered(0.1, 9)
+    assert patience.wait_s == 1.0
+
+
+def test_before_anything_was_measured_the_line_may_be_as_slow_as_it_likes():
+    patience = Patience(1.0, 0.02, 15.0)
+    for _ in range(9):
+        patience.silent()
+    assert patience.wait_s == 15.0
+
+
 @given(st.lists(st.tuples(st.floats(0, 100), st.integers(0, 5)), max_size=50))
 def test_it_stays_within_its_bounds(answers):
     patience = Patience(0.25, 0.02, 1.25)
