@@ -31,7 +31,7 @@ def compiled(model: Path, folder: Path) -> Path:
     source = write(folder, files) / "src"
     includes = (*INCLUDES, "-I", str(FIRMWARE / "app"), "-I", str(source))
     own = [ROOT / "tests/firmware/streaming.c", *source.glob("*.c")]
-    # XXX edgeml_add is a kernel, too
+    # The bridge and the kernels both have a function of this name.
     _gcc(folder, "-c", "-Dedgeml_add=edgeml_add_number", *includes, *map(str, SOURCES))
     _gcc(folder, "-o", "board", *includes, *map(str, (*own, *folder.glob("*.o"))))
     return folder / "board"

@@ -30,7 +30,7 @@ class Readings:
         wanted: what the model was trained with, where that is known.
         channels: names of the columns; none takes the model's.
         device: what the board is called.
-        take: which messages; the others count as read.
+        take: which messages; the others are left out.
     """
 
     def __init__(
