@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_sdk.deploy import signature, tree
@@ -104,7 +104,16 @@ def make(wish: Wish, platform: Platform, store: Store, say: Callable[[str], None
     )
     data = Manifest.from_bytes(manifest.to_bytes()).to_bytes()  # what a device would refuse is refused here
     runtime = Entry("runtime", manifest.runtime, len(listed))
-    return Release(manifest, data, signature.sign(data, wish.key), (*files, runtime, *read_listing(listed)))
+    return Release(manifest, data, b"", (*files, runtime, *read_listing(listed)))
+
+
+def sign(release: Release, key: Path) -> Release:
+    """The release with a signature.
+
+    Raises:
+        ConfigError: the key cannot be used.
+    """
+    return replace(release, signed=signature.sign(release.data, key))
 
 
 def files_of(pipeline: Pipeline, config: Path) -> dict[str, Path]:

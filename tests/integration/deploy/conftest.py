@@ -43,10 +43,8 @@ class Desk:
     def config(self) -> Path:
         return self.folder / "edgeml.toml"
 
-    def write(
-        self, source: str = 'url = "synthetic:sine"\nspeed = 1', weights: int = 1, **model: Any
-    ) -> None:
-        """A pipeline, whose model is another one for other weights."""
+    def write(self, source: str = 'url = "synthetic:sine"\nspeed = 1', version: str = "1") -> None:
+        """A pipeline with a model of that version."""
         spec = Linear(window=20)
         facts = replace(contract(spec).input, rate_hz=50.0, hop=10)
         write_model(self.folder / "m.tflite", spec, input=facts, version=version)

@@ -27,9 +27,7 @@ def test_from_nothing_to_a_service(desk):
 
 
 def test_a_plan_changes_nothing(desk):
-    plan = json.loads(
-        desk.edgeml("deploy", desk.config, "--to", desk.machine.url, "--dry-run", "--json").stdout
-    )
+    plan = desk.deploy("--dry-run")
     assert plan["files"] == "edgeml.toml, m.tflite"
     assert "first there" in plan["then"]
     assert desk.name not in desk.edgeml("status", desk.machine.url).stdout
