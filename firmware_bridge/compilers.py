@@ -43,6 +43,8 @@ _LINK = {
     "zig": ("-nostartfiles", "-Wl,--gc-sections"),
 }
 _TIMEOUT_S = 300.0
+#: Of what compilers and linkers say, the lines that say what is wrong.
+_TELLING = re.compile(r"(?<!collect2: )error:|undefined reference|multiple definition|overflowed by")
 _INCLUDED = re.compile(r'^#include ["<]([\w./]+\.h)[">]', re.MULTILINE)
 
 
@@ -163,7 +165,7 @@ class CompileError(DeviceError):
 
     def __init__(self, compiler: Compiler, output: str) -> None:
         self.output = output
-        said = [line for line in output.splitlines() if "error" in line or "overflowed" in line]
+        said = [line for line in output.splitlines() if _TELLING.search(line)]
         super().__init__(
             f"{compiler.version} does not build the firmware",
             found=(said or output.splitlines() or ["nothing was said"])[0][:300],

@@ -118,6 +118,30 @@ def test_what_either_linker_says_of_too_little_memory_is_said_in_our_words(said:
     assert build._overflow(CompileError(GCC, "error: x"), machines.find("cortex-m4")) is None
 
 
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        (
+            "ld: x.o: in function `add':\nx.c:24: multiple definition of `add'; y.o:y.c:9: first defined\n"
+            "collect2: error: ld returned 1 exit status",
+            "x.c:24: multiple definition of `add'",
+        ),
+        (
+            "ld: a.c:3: undefined reference to `sqrtf'\ncollect2: error: ld returned 1",
+            "undefined reference to `sq",
+        ),
+        ("a.c: In function 'f':\na.c:1:5: error: unknown type name 'x'\n", "a.c:1:5: error: unknown type"),
+        ("killed\n", "killed"),
+        ("", "nothing was said"),
+    ],
+)
+def test_of_all_that_a_compiler_says_the_line_that_tells_is_shown(said: str, found: str) -> None:
+    error = CompileError(GCC, said)
+    assert found in str(error)
+    assert "\n" not in str(error)
+    assert error.output == said
+
+
 def test_an_object_is_named_by_all_that_it_depends_on() -> None:
     files = {"a/x.c": '#include "y.h"\n', "a/y.h": '#include "z.h"\n', "b/z.h": "1", "b/other.h": "2"}
 
