@@ -28,10 +28,10 @@
 /*
  * Which files of a kernel are compiled: kernel_mve.c for vectors (Cortex-M55, M85), kernel_dsp.c for two products
  * at once (Cortex-M4, M7, M33), kernel.c for every other core. All give the same bits. Without optimization there are
- * too few registers for loops in assembly, and clang fails on vectors as arguments in registers that it may not use.
+ * too few registers for loops in assembly, and clang fails on vectors as arguments without -mfloat-abi=hard.
  */
 #if defined(__GNUC__) && defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1) && \
-    (!defined(__clang__) || defined(__OPTIMIZE__) || defined(__ARM_PCS_VFP))
+    (!defined(__clang__) || defined(__ARM_PCS_VFP))
 #define EDGEML_MVE
 #elif defined(__GNUC__) && defined(__OPTIMIZE__) && defined(__ARM_FEATURE_SIMD32) && !defined(__ARM_BIG_ENDIAN)
 #define EDGEML_DSP

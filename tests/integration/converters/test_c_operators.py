@@ -11,7 +11,17 @@ from converters.c import reference
 from converters.c.lower import lower
 from tests import litert
 from tests.c_library import Compiled
-from tests.operators import blocks, chains, convolution, elementwise, matrices, movement, pooling, unary
+from tests.operators import (
+    blocks,
+    chains,
+    convolution,
+    elementwise,
+    matrices,
+    movement,
+    pooling,
+    recurrent,
+    unary,
+)
 from tests.quantized import tried
 from tests.tflm import Tflm
 
@@ -43,7 +53,10 @@ def check(tflm, folders):
         compiled = Compiled(model, folders())
         ours = compiled.run(trial.inputs)
         theirs = ours if run is None else run(model, trial.inputs)
-        again = [reference.run(compiled.program, [x[n] for x in trial.inputs]) for n in range(trial.count)]
+        state = reference.first_state(compiled.program)
+        again = [
+            reference.run(compiled.program, [x[n] for x in trial.inputs], state) for n in range(trial.count)
+        ]
         for number, (one, other) in enumerate(zip(ours, theirs, strict=True)):
             third = np.stack([outputs[number] for outputs in again])
             if one.dtype == np.float32:
@@ -89,6 +102,13 @@ def test_pools(check, trial):
 @tried
 @given(trial=pooling.REDUCTIONS.trials())
 def test_reductions(check, trial):
+    check(trial)
+
+
+@tried
+@given(trial=recurrent.LSTM.trials())
+def test_lstm(check, trial):
+    """State is kept from one inference to the next."""
     check(trial)
 
 

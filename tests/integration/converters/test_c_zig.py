@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from converters.c import library
 from tests.c_library import STRICT, Compiled
 from tests.emulated import CORES, run
-from tests.operators import blocks, convolution, elementwise, movement, pooling, unary
+from tests.operators import EXACT
 from tests.quantized import each, tried
 from tests.tflm import Tflm
 
@@ -26,26 +26,11 @@ pytestmark = [
 #: Without a system: zig's checks and unwinding would need one.
 BARE = ("-fno-sanitize=undefined", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables", "-nostdlib")
 #: Zig has a Cortex-M55 with vectors only if they are asked for.
-CORES_OF_ZIG = ["m0plus", "m3", "m4", "m7", "m33", "m55", "m55+mve"]
-BUILDS = [("thumb-freestanding-eabi", f"cortex_{core}", "-O2") for core in CORES_OF_ZIG]
-BUILDS += [("thumb-freestanding-eabi", f"cortex_{core}", "-O0") for core in ("m4", "m55+mve")]
+PLAIN = ["m0plus", "m3", "m4", "m7", "m33", "m55", "m55+mve"]
+BUILDS = [("thumb-freestanding-eabi", f"cortex_{core}", "-O2") for core in PLAIN]
+BUILDS += [("thumb-freestanding-eabi", "cortex_m4", "-O0")]
+BUILDS += [("thumb-freestanding-eabihf", "cortex_m55+mve+mve_fp", optimize) for optimize in ("-O0", "-O2")]
 BUILDS += [("riscv32-freestanding", "baseline_rv32", "-O2")]
-#: An operator of every kind; those of float32 are compared elsewhere, by tolerance.
-KINDS = [
-    convolution.FULLY_CONNECTED,
-    convolution.CONV_2D,
-    convolution.DEPTHWISE_CONV_2D,
-    convolution.TRANSPOSE_CONV,
-    pooling.POOLS,
-    pooling.REDUCTIONS,
-    unary.FUNCTIONS_OF_ONE_INT8,
-    unary.SOFTMAX,
-    elementwise.ARITHMETIC,
-    movement.CONCATENATION,
-    movement.MOVEMENT,
-    movement.RESIZE_NEAREST_NEIGHBOR,
-    blocks.BLOCKS_OF_BATCHES,
-]
 once = settings(tried, max_examples=1)
 
 
@@ -85,7 +70,7 @@ def test_every_kernel_compiles_without_a_warning(zig, tmp_path, target, cpu, opt
 
 
 @once
-@given(trial=each(KINDS * 3))
+@given(trial=each(EXACT * 2))
 def test_on_this_machine(zig, tflm, folders, trial):
     model = trial.flatbuffer()
     ours = Compiled(model, folders(), (*zig(), "-O2")).run(trial.inputs)
@@ -105,7 +90,7 @@ def test_on_this_machine(zig, tflm, folders, trial):
     ],
 )
 @once
-@given(trial=each(KINDS * 3))
+@given(trial=each(EXACT * 2))
 def test_on_an_emulated_core(zig, tflm, folders, trial, core, flags, target, cpu):
     model = trial.flatbuffer()
     found = run(model, replace(CORES[core], flags=flags), trial.inputs, folders(), compiler=zig(target, cpu))
