@@ -102,13 +102,14 @@ def _cmake(given: sourcetree.Model, stem: str, machine: Machine) -> dict[str, st
         }
     files[f"ports/{machine.port}/memory.ld"] = sourcetree.memory_script(machine) + "INCLUDE link.ld\n"
     definitions = [option.removeprefix("-D") for option in sourcetree.definitions(machine)]
-    flags = [flag for flag in _GCC.flags(machine) if flag.startswith(("-mcpu", "-mfpu", "-mfloat-abi"))]
+    flags = _GCC.flags(machine)
     emulator = " ".join(["qemu-system-arm", *machine.qemu, "-kernel build/firmware.elf -nographic"])
     values = {
         "PORT": machine.port,
         "TITLE": machine.title,
         "TRY": f", which QEMU emulates: `{emulator}`" if machine.qemu else "",
-        "FLAGS": " ".join(flags),
+        "FLAGS": " ".join(flag for flag in flags if flag.startswith("-m")),
+        "OPTIONS": " ".join(flag for flag in flags if not flag.startswith(("-m", "-std"))),
         # A macro that is text needs its quotes kept by CMake and by the shell.
         "DEFINITIONS": " ".join(f"[[{text}]]" for text in definitions),
     }
