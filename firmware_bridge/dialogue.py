@@ -119,6 +119,9 @@ class Dialogue:
             self._counters.bytes_sent += len(frame)
             self._port.write(frame)
             answer = self._await(request, min(sent_s + patience.wait_s, until_s))
+            if answer is None and request.type == Type.RUN and not self._loses:
+                # It arrived, then: asking again would only disturb what is being measured.
+                answer = self._await(request, sent_s + limit_s / 4)
             if answer is None:
                 patience.silent()
             elif answer.type == Type.ERROR:
@@ -137,6 +140,12 @@ class Dialogue:
             found=f"{found} bytes that are none" if found else "nothing",
             remedy="is it connected, powered, flashed with the bridge's firmware, and the baud rate right?",
         )
+
+    @property
+    def _loses(self) -> bool:
+        """Whether anything was ever lost; a request that was repeated for nothing is answered twice."""
+        counters = self._counters
+        return counters.damaged > 0 or counters.retransmissions > counters.stale
 
     def _patience(self, request: Message, carried: int, limit_s: float) -> Patience:
         """Of requests of this type and size: a slow line takes long for large ones."""

@@ -157,7 +157,7 @@ def test_the_corpus(board, case):
     """Three inferences in a row on a line that is disturbed as the folder says."""
     facts = tomllib.loads((case / "case.toml").read_text())
     port = DisturbedPort(board, reset=board.reset)
-    link, twin = Link(port), Twin()
+    link, twin = Link(port, run_timeout_s=4), Twin()
     if not facts.get("fresh"):  # it knows how long answers take, and waits no longer
         assert infer(link, twin) == "right"
         link.reset_state()
@@ -185,7 +185,7 @@ def test_the_corpus(board, case):
 def test_random_faults(board, faults):
     """Whatever goes wrong, each inference is right, or the model is known to have forgotten."""
     port = FaultyPort(board, faults, board.reset)
-    link, twin = Link(port, timeout_s=30), Twin()
+    link, twin = Link(port, timeout_s=30, run_timeout_s=10), Twin()
     until_s = time.monotonic() + SECONDS / 7
     outcomes = {"right": 0, "reset": 0}
     while time.monotonic() < until_s or outcomes["right"] < 3:
@@ -218,7 +218,7 @@ def test_an_hour_of_random_faults(tmp_path, monkeypatch):
 def test_a_model_without_memory_is_run_again_wherever_the_board_was_reset(board):
     """As long as each window stands for itself, a reset needs nobody's attention."""
     port = FaultyPort(board, Faults(reset=0.05, seed=5), board.reset)
-    link = Link(port, stateful=False)
+    link = Link(port, stateful=False, run_timeout_s=10)
     twin = Twin()
     for _ in range(20):
         a, b = twin.inputs()
@@ -229,7 +229,7 @@ def test_a_model_without_memory_is_run_again_wherever_the_board_was_reset(board)
 
 def test_a_board_that_is_reset_again_and_again_ends_in_an_error(board):
     port = DisturbedPort(board, reset=board.reset)
-    link = Link(port, stateful=False)
+    link = Link(port, stateful=False, run_timeout_s=4)
     link.invoke([bytes(20), bytes(2500)])
     port.disturb([{"frame": "RUN", "nth": "every", "does": "reboot", "at": 3}])
     with pytest.raises(

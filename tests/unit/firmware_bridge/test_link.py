@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_sdk.errors import DeviceError, Retry
+from firmware_bridge import dialogue
 from firmware_bridge.link import Link
 from firmware_bridge.protocol import ANSWER, Deframer, Message, Type
+from tests.instant_board import Clock
 
 FACTS = struct.pack("<4B2H3I32s", 1, 0, 1, 0, 256, 0, 1, 1, 64, bytes(32)) + b"one"
 TENSOR = struct.pack("<BB2xIfi6H", 0, 1, 4, 0.0, 0, 4, 0, 0, 0, 0, 0) + b"y"
@@ -82,6 +84,32 @@ def test_somebody_else_is_there():
     port.read = lambda timeout_s: b"login: \r\n"
     with pytest.raises(Retry, match=r"found \d+ bytes that are none"):
         Link(port, timeout_s=0.05).hello()
+
+
+@pytest.mark.parametrize(
+    ("before", "wait_s"), [(b"", 15), (b"\x05noise\0", 1)], ids=["nothing was lost", "a frame was damaged"]
+)
+def test_a_run_is_asked_again_late_where_nothing_was_ever_lost(before, wait_s, monkeypatch):
+    """What comes while the model runs would cost time that is being measured."""
+    clock, ran_s = Clock(), []
+    monkeypatch.setattr(dialogue, "time", clock)
+
+    def say(request):
+        if request.type == Type.RUN:
+            ran_s.append(clock.now_s)
+            return None
+        return hello(request)
+
+    def read(timeout_s):
+        data, port._waiting = port._waiting, b""
+        clock.now_s += 0.001 if data else timeout_s
+        return data
+
+    port = Answers(say)
+    port.read, port._waiting = read, before
+    with pytest.raises(Retry, match="the board does not answer RUN: expected an answer within 60 s"):
+        Link(port, run_timeout_s=60).invoke([])
+    assert ran_s[1] - ran_s[0] == pytest.approx(wait_s, abs=0.01)
 
 
 def test_another_version():
