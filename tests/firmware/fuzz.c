@@ -61,7 +61,7 @@ static int from_line(void *context) {
 /* What the board says must be frames, and the decoder of the other side is the same code. */
 static void to_host(void *context, uint8_t byte) {
   (void)context;
-  answers += edgeml_receive(&host, byte) > 0;
+  answers += edgeml_frame_receive(&host, byte) > 0;
 }
 
 static uint32_t tick(void *context) {
@@ -80,15 +80,15 @@ static void send_good_frame(void) {
   edgeml_message message;
   memset(&message, 0, sizeof message);
   const uint32_t type = likely(1 + number_below(7));
-  edgeml_add(&message, type, 1);
-  edgeml_add(&message, likely(number_below(3)), 1);
-  edgeml_add(&message, chance, 2);
-  edgeml_add(&message, likely(1), 4);
+  edgeml_frame_add(&message, type, 1);
+  edgeml_frame_add(&message, likely(number_below(3)), 1);
+  edgeml_frame_add(&message, chance, 2);
+  edgeml_frame_add(&message, likely(1), 4);
   if (number_below(8) != 0 && type != EDGEML_HELLO && type != EDGEML_STATS) {
-    edgeml_add(&message, likely(bridge.number + number_below(2)), 4);
+    edgeml_frame_add(&message, likely(bridge.number + number_below(2)), 4);
     if (type == EDGEML_INPUT || type == EDGEML_OUTPUT) {
-      edgeml_add(&message, likely(number_below(X)), 4);
-      edgeml_add(&message, likely(type == EDGEML_INPUT ? X : Y), 4);
+      edgeml_frame_add(&message, likely(number_below(X)), 4);
+      edgeml_frame_add(&message, likely(type == EDGEML_INPUT ? X : Y), 4);
     }
   }
   if (type == EDGEML_INPUT) {
@@ -97,14 +97,14 @@ static void send_good_frame(void) {
     for (uint32_t i = 0; i < message.body_bytes; ++i) {
       chunk[i] = (uint8_t)number_below(256);
     }
-    edgeml_send(&wire, &message);
+    edgeml_frame_send(&wire, &message);
     return;
   }
-  uint32_t seal = edgeml_seal(&message);
+  uint32_t seal = edgeml_frame_seal(&message);
   if (type == EDGEML_RUN) {
-    seal = edgeml_crc32(seal, memory.x, X);
+    seal = edgeml_frame_crc32(seal, memory.x, X);
   }
-  edgeml_send_sealed(&wire, &message, likely(seal));
+  edgeml_frame_send_sealed(&wire, &message, likely(seal));
 }
 
 static void turn(void) {

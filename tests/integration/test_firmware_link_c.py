@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from converters.c import library
 from firmware_bridge import messages
 from firmware_bridge.protocol import ANSWER, Message, Type, decode
 from tests.board import FIRMWARE, INCLUDES, ROOT, SOURCES, STRICT, Board, compiled, frames_of
@@ -92,10 +93,13 @@ def test_zig_compiles_it_too(tmp_path):
         run(*zig, *STRICT, "-Os", *INCLUDES, "-I", library, "-c", source, "-o", tmp_path / f"{source.stem}.o")
 
 
-def test_it_needs_no_library_but_two_functions_of_string_h(objects):
+def test_it_needs_two_functions_of_string_h_and_its_names_are_its_own(objects):
     undefined = set(re.findall(r" U (\w+)", run("arm-none-eabi-nm", *objects)))
     own = set(re.findall(r" T (\w+)", run("arm-none-eabi-nm", *objects)))
     assert undefined - own <= {"memcpy", "memset"}
+    kernels = {path.stem for path in library.KERNELS.glob("*.c")}
+    assert not own & kernels
+    assert all(name.startswith(("edgeml_bridge_", "edgeml_frame_")) for name in own)
 
 
 def test_as_cplusplus_a_program_can_use_it(tmp_path):

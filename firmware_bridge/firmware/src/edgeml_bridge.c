@@ -35,15 +35,15 @@ static void add_text(edgeml_message *answer, const char *text) {
 static void add_facts(const edgeml_bridge *bridge, edgeml_message *answer) {
   const edgeml_port *port = bridge->port;
   const edgeml_model *model = bridge->model;
-  edgeml_add(answer, EDGEML_PROTOCOL_VERSION, 1);
-  edgeml_add(answer, model->inputs, 1);
-  edgeml_add(answer, model->outputs, 1);
-  edgeml_add(answer, port->tick_kind, 1);
-  edgeml_add(answer, EDGEML_MAX_PAYLOAD, 2);
-  edgeml_add(answer, port->stack_limit != NULL ? EDGEML_MEASURES_STACK : 0, 2);
-  edgeml_add(answer, port->tick_numerator, 4);
-  edgeml_add(answer, port->tick_denominator, 4);
-  edgeml_add(answer, model->arena_bytes, 4);
+  edgeml_frame_add(answer, EDGEML_PROTOCOL_VERSION, 1);
+  edgeml_frame_add(answer, model->inputs, 1);
+  edgeml_frame_add(answer, model->outputs, 1);
+  edgeml_frame_add(answer, port->tick_kind, 1);
+  edgeml_frame_add(answer, EDGEML_MAX_PAYLOAD, 2);
+  edgeml_frame_add(answer, port->stack_limit != NULL ? EDGEML_MEASURES_STACK : 0, 2);
+  edgeml_frame_add(answer, port->tick_numerator, 4);
+  edgeml_frame_add(answer, port->tick_denominator, 4);
+  edgeml_frame_add(answer, model->arena_bytes, 4);
   memcpy(answer->fields + answer->used, model->digest, sizeof model->digest);
   answer->used = (uint8_t)(answer->used + sizeof model->digest);
   add_text(answer, model->name);
@@ -52,13 +52,13 @@ static void add_facts(const edgeml_bridge *bridge, edgeml_message *answer) {
 static void add_tensor(const edgeml_tensor *tensor, edgeml_message *answer) {
   uint32_t scale;
   memcpy(&scale, &tensor->scale, sizeof scale);
-  edgeml_add(answer, tensor->dtype, 1);
-  edgeml_add(answer, tensor->rank, 3);
-  edgeml_add(answer, tensor->bytes, 4);
-  edgeml_add(answer, scale, 4);
-  edgeml_add(answer, (uint32_t)tensor->zero_point, 4);
+  edgeml_frame_add(answer, tensor->dtype, 1);
+  edgeml_frame_add(answer, tensor->rank, 3);
+  edgeml_frame_add(answer, tensor->bytes, 4);
+  edgeml_frame_add(answer, scale, 4);
+  edgeml_frame_add(answer, (uint32_t)tensor->zero_point, 4);
   for (uint32_t axis = 0; axis < EDGEML_MAX_RANK; ++axis) {
-    edgeml_add(answer, axis < tensor->rank ? tensor->shape[axis] : 0, 2);
+    edgeml_frame_add(answer, axis < tensor->rank ? tensor->shape[axis] : 0, 2);
   }
   add_text(answer, tensor->name);
 }
@@ -74,21 +74,21 @@ static uint32_t stack_used(const edgeml_port *port) {
 
 static void add_stats(const edgeml_bridge *bridge, edgeml_message *answer) {
   const edgeml_port *port = bridge->port;
-  edgeml_add(answer, bridge->good, 4);
-  edgeml_add(answer, bridge->malformed, 4);
-  edgeml_add(answer, bridge->torn, 4);
-  edgeml_add(answer, bridge->bytes, 4);
-  edgeml_add(answer, bridge->runs, 4);
-  edgeml_add(answer, bridge->errors, 4);
-  edgeml_add(answer, port->stack_limit != NULL ? (uint32_t)(port->stack_top - port->stack_limit) * 4 : 0, 4);
-  edgeml_add(answer, port->stack_limit != NULL ? stack_used(port) : 0, 4);
-  edgeml_add(answer, bridge->model->arena_bytes, 4);
+  edgeml_frame_add(answer, bridge->good, 4);
+  edgeml_frame_add(answer, bridge->malformed, 4);
+  edgeml_frame_add(answer, bridge->torn, 4);
+  edgeml_frame_add(answer, bridge->bytes, 4);
+  edgeml_frame_add(answer, bridge->runs, 4);
+  edgeml_frame_add(answer, bridge->errors, 4);
+  edgeml_frame_add(answer, port->stack_limit != NULL ? (uint32_t)(port->stack_top - port->stack_limit) * 4 : 0, 4);
+  edgeml_frame_add(answer, port->stack_limit != NULL ? stack_used(port) : 0, 4);
+  edgeml_frame_add(answer, bridge->model->arena_bytes, 4);
 }
 
 /* CRC-32 of what `seal` was of, and of tensors as they lie in memory. */
 static uint32_t sealed(uint32_t seal, const edgeml_tensor *tensors, uint8_t count) {
   for (; count > 0; --count, ++tensors) {
-    seal = edgeml_crc32(seal, tensors->data(), tensors->bytes);
+    seal = edgeml_frame_crc32(seal, tensors->data(), tensors->bytes);
   }
   return seal;
 }
@@ -119,15 +119,15 @@ static uint8_t hello(edgeml_bridge *bridge, const uint8_t *request, edgeml_messa
 }
 
 static uint8_t input(edgeml_bridge *bridge, const uint8_t *request, uint32_t bytes, uint32_t *detail) {
-  const uint32_t ahead = edgeml_get32(request + NUMBER) - bridge->number;
-  const uint32_t offset = edgeml_get32(request + OFFSET);
+  const uint32_t ahead = edgeml_frame_get32(request + NUMBER) - bridge->number;
+  const uint32_t offset = edgeml_frame_get32(request + OFFSET), total = edgeml_frame_get32(request + LENGTH);
   if (request[ARGUMENT] >= bridge->model->inputs) {
     return EDGEML_ERROR_TENSOR;
   }
   const edgeml_tensor *tensor = &bridge->model->tensors[request[ARGUMENT]];
   *detail = tensor->bytes;
   bytes -= CHUNK;
-  if (edgeml_get32(request + LENGTH) != tensor->bytes || offset > tensor->bytes || bytes > tensor->bytes - offset) {
+  if (total != tensor->bytes || offset > total || bytes > total - offset) {
     return EDGEML_ERROR_RANGE;
   }
   *detail = bridge->number;
@@ -144,7 +144,7 @@ static uint8_t input(edgeml_bridge *bridge, const uint8_t *request, uint32_t byt
 }
 
 static uint8_t output(const edgeml_bridge *bridge, const uint8_t *request, edgeml_message *answer, uint32_t *detail) {
-  const uint32_t offset = edgeml_get32(request + OFFSET), bytes = edgeml_get32(request + LENGTH);
+  const uint32_t offset = edgeml_frame_get32(request + OFFSET), bytes = edgeml_frame_get32(request + LENGTH);
   if (request[ARGUMENT] >= bridge->model->outputs) {
     return EDGEML_ERROR_TENSOR;
   }
@@ -154,12 +154,12 @@ static uint8_t output(const edgeml_bridge *bridge, const uint8_t *request, edgem
     return EDGEML_ERROR_RANGE;
   }
   *detail = bridge->number;
-  if (!bridge->ready || edgeml_get32(request + NUMBER) != bridge->number) {
+  if (!bridge->ready || edgeml_frame_get32(request + NUMBER) != bridge->number) {
     return EDGEML_ERROR_GONE;
   }
-  edgeml_add(answer, bridge->number, 4);
-  edgeml_add(answer, offset, 4);
-  edgeml_add(answer, tensor->bytes, 4);
+  edgeml_frame_add(answer, bridge->number, 4);
+  edgeml_frame_add(answer, offset, 4);
+  edgeml_frame_add(answer, tensor->bytes, 4);
   answer->body = (const uint8_t *)tensor->data() + offset;
   answer->body_bytes = bytes;
   return 0;
@@ -188,7 +188,7 @@ static void carry_out(edgeml_bridge *bridge, const uint8_t *request) {
 static uint8_t command(edgeml_bridge *bridge, const uint8_t *request, uint32_t seal, edgeml_message *answer,
                        uint32_t *detail) {
   const edgeml_model *model = bridge->model;
-  const uint32_t number = edgeml_get32(request + NUMBER);
+  const uint32_t number = edgeml_frame_get32(request + NUMBER);
   const int runs = request[TYPE] == EDGEML_RUN, is_new = number != bridge->number;
   *detail = bridge->number;
   if (!is_new) {
@@ -199,7 +199,7 @@ static uint8_t command(edgeml_bridge *bridge, const uint8_t *request, uint32_t s
     }
     seal = sealed(seal, model->tensors, model->inputs);
   }
-  if (seal != edgeml_get32(request + OFFSET)) {
+  if (seal != edgeml_frame_get32(request + OFFSET)) {
     return EDGEML_ERROR_SEAL;
   }
   if (number - bridge->number > 1) {
@@ -210,12 +210,12 @@ static uint8_t command(edgeml_bridge *bridge, const uint8_t *request, uint32_t s
     bridge->seal = seal;
     carry_out(bridge, request);
   }
-  edgeml_add(answer, number, 4);
+  edgeml_frame_add(answer, number, 4);
   if (runs) {
-    edgeml_add(answer, bridge->ticks, 4);
+    edgeml_frame_add(answer, bridge->ticks, 4);
   }
   if (runs && is_new) {
-    bridge->answer = sealed(edgeml_seal(answer), model->tensors + model->inputs, model->outputs);
+    bridge->answer = sealed(edgeml_frame_seal(answer), model->tensors + model->inputs, model->outputs);
   }
   return 0;
 }
@@ -229,7 +229,7 @@ static uint32_t length_of(uint8_t type) {
 static uint8_t dispatch(edgeml_bridge *bridge, uint32_t bytes, edgeml_message *answer, uint32_t *detail) {
   const uint8_t *request = bridge->frame;
   const uint8_t type = request[TYPE];
-  const uint32_t length = length_of(type), session = edgeml_get32(request + SESSION);
+  const uint32_t length = length_of(type), session = edgeml_frame_get32(request + SESSION);
   const int opens = type == EDGEML_HELLO && request[ARGUMENT] == EDGEML_PART_FACTS;
   uint32_t seal = 0;
   if (length == 0) {
@@ -239,8 +239,8 @@ static uint8_t dispatch(edgeml_bridge *bridge, uint32_t bytes, edgeml_message *a
     return EDGEML_ERROR_LENGTH;
   }
   if (type != EDGEML_INPUT) {
-    seal = edgeml_crc32(0, request, length - EDGEML_SEAL_BYTES);
-    if (type != EDGEML_RUN && seal != edgeml_get32(request + length - EDGEML_SEAL_BYTES)) {
+    seal = edgeml_frame_crc32(0, request, length - EDGEML_SEAL_BYTES);
+    if (type != EDGEML_RUN && seal != edgeml_frame_get32(request + length - EDGEML_SEAL_BYTES)) {
       return EDGEML_ERROR_SEAL;
     }
   }
@@ -254,7 +254,7 @@ static uint8_t dispatch(edgeml_bridge *bridge, uint32_t bytes, edgeml_message *a
     case EDGEML_HELLO:
       return hello(bridge, request, answer);
     case EDGEML_INPUT:
-      edgeml_add(answer, edgeml_get32(request + NUMBER), 4);
+      edgeml_frame_add(answer, edgeml_frame_get32(request + NUMBER), 4);
       return input(bridge, request, bytes, detail);
     case EDGEML_OUTPUT:
       return output(bridge, request, answer, detail);
@@ -280,12 +280,13 @@ static void answer_request(edgeml_bridge *bridge, uint32_t bytes) {
     answer.fields[TYPE] = EDGEML_ERROR;
     answer.fields[ARGUMENT] = error;
     answer.used = EDGEML_HEAD_BYTES;
-    edgeml_add(&answer, detail, 4);
+    edgeml_frame_add(&answer, detail, 4);
   } else if (type == EDGEML_OUTPUT) {
-    edgeml_send(bridge->port, &answer);
+    edgeml_frame_send(bridge->port, &answer);
     return;
   }
-  edgeml_send_sealed(bridge->port, &answer, !error && type == EDGEML_RUN ? bridge->answer : edgeml_seal(&answer));
+  const int has_run = !error && type == EDGEML_RUN;
+  edgeml_frame_send_sealed(bridge->port, &answer, has_run ? bridge->answer : edgeml_frame_seal(&answer));
 }
 
 void edgeml_bridge_poll(edgeml_bridge *bridge) {
@@ -296,7 +297,7 @@ void edgeml_bridge_poll(edgeml_bridge *bridge) {
     byte = port->get(port->context);
   }
   for (; byte >= 0; byte = port->get(port->context)) {
-    const uint32_t bytes = edgeml_receive(bridge, (uint8_t)byte);
+    const uint32_t bytes = edgeml_frame_receive(bridge, (uint8_t)byte);
     if (bytes > 0) {
       answer_request(bridge, bytes);
     }

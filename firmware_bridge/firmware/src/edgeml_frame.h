@@ -28,31 +28,31 @@ typedef struct edgeml_message {
   uint32_t body_bytes;
 } edgeml_message;
 
-uint32_t edgeml_get32(const uint8_t bytes[4]);
-void edgeml_put32(uint8_t bytes[4], uint32_t value);
+uint32_t edgeml_frame_get32(const uint8_t bytes[4]);
+void edgeml_frame_put32(uint8_t bytes[4], uint32_t value);
 
 /* Appends the low bytes of a number to the fields. */
-void edgeml_add(edgeml_message *message, uint32_t value, uint8_t bytes);
+void edgeml_frame_add(edgeml_message *message, uint32_t value, uint8_t bytes);
 
 /* CRC-16/CCITT-FALSE of what `crc` was of, and these bytes; the first crc is 0xffff. */
-uint16_t edgeml_crc16(uint16_t crc, const uint8_t *data, uint32_t bytes);
+uint16_t edgeml_frame_crc16(uint16_t crc, const uint8_t *data, uint32_t bytes);
 
 /* CRC-32 as in zlib and Ethernet, of what `crc` was of, and these bytes; the first crc is 0. */
-uint32_t edgeml_crc32(uint32_t crc, const uint8_t *data, uint32_t bytes);
+uint32_t edgeml_frame_crc32(uint32_t crc, const uint8_t *data, uint32_t bytes);
 
 /* CRC-32 of fields and body. */
-uint32_t edgeml_seal(const edgeml_message *message);
+uint32_t edgeml_frame_seal(const edgeml_message *message);
 
 /* Sends fields, body and CRC-16. */
-void edgeml_send(const edgeml_port *port, edgeml_message *message);
+void edgeml_frame_send(const edgeml_port *port, edgeml_message *message);
 
 /* Sends fields, body, a seal and CRC-16. */
-void edgeml_send_sealed(const edgeml_port *port, edgeml_message *message, uint32_t seal);
+void edgeml_frame_send_sealed(const edgeml_port *port, edgeml_message *message, uint32_t seal);
 
 /*
  * Takes a byte that was received. The length of the frame in bridge->frame, without its CRC, where this was the last
  * byte of a good one; otherwise 0.
  */
-uint32_t edgeml_receive(edgeml_bridge *bridge, uint8_t byte);
+uint32_t edgeml_frame_receive(edgeml_bridge *bridge, uint8_t byte);
 
 #endif /* EDGEML_FRAME_H */

@@ -17,9 +17,9 @@ static void send_pieces(edgeml_bridge *bridge, const edgeml_message *head, const
     edgeml_message piece = *head;
     piece.body = data + offset;
     piece.body_bytes = total - offset < EDGEML_MAX_PAYLOAD ? total - offset : EDGEML_MAX_PAYLOAD;
-    edgeml_add(&piece, offset, 4);
-    edgeml_add(&piece, total, 4);
-    edgeml_send_sealed(bridge->port, &piece, edgeml_seal(&piece));
+    edgeml_frame_add(&piece, offset, 4);
+    edgeml_frame_add(&piece, total, 4);
+    edgeml_frame_send_sealed(bridge->port, &piece, edgeml_frame_seal(&piece));
     offset += piece.body_bytes;
   } while (offset < total);
 }
@@ -29,12 +29,12 @@ static edgeml_message message_of(const edgeml_bridge *bridge, uint8_t type, uint
   uint32_t rate;
   memset(&head, 0, sizeof head);
   memcpy(&rate, &rate_hz, sizeof rate);
-  edgeml_add(&head, type, 4);
-  edgeml_add(&head, bridge->session, 4);
-  edgeml_add(&head, bridge->counter, 4);
-  edgeml_add(&head, (uint32_t)time_us, 4);
-  edgeml_add(&head, (uint32_t)(time_us >> 32), 4);
-  edgeml_add(&head, rate, 4);
+  edgeml_frame_add(&head, type, 4);
+  edgeml_frame_add(&head, bridge->session, 4);
+  edgeml_frame_add(&head, bridge->counter, 4);
+  edgeml_frame_add(&head, (uint32_t)time_us, 4);
+  edgeml_frame_add(&head, (uint32_t)(time_us >> 32), 4);
+  edgeml_frame_add(&head, rate, 4);
   return head;
 }
 
@@ -64,9 +64,9 @@ void edgeml_bridge_send_prediction(edgeml_bridge *bridge, uint64_t time_us) {
 void edgeml_bridge_send_fault(const edgeml_port *port, uint32_t program_counter, uint32_t cfsr) {
   edgeml_message message;
   memset(&message, 0, sizeof message);
-  edgeml_add(&message, EDGEML_FAULT, 4);
-  edgeml_add(&message, 0, 4);
-  edgeml_add(&message, program_counter, 4);
-  edgeml_add(&message, cfsr, 4);
-  edgeml_send_sealed(port, &message, edgeml_seal(&message));
+  edgeml_frame_add(&message, EDGEML_FAULT, 4);
+  edgeml_frame_add(&message, 0, 4);
+  edgeml_frame_add(&message, program_counter, 4);
+  edgeml_frame_add(&message, cfsr, 4);
+  edgeml_frame_send_sealed(port, &message, edgeml_frame_seal(&message));
 }
