@@ -111,7 +111,7 @@ def test_two_runs_of_one_pipeline_never_share_a_run_id(model):
 
 def test_a_generator_is_a_source_and_duration_ends_one_that_never_ends(model):
     def endless():
-        for _ in ticks(200.0):
+        for _ in ticks(2000.0):  # so many that a busy machine gets to enough of them
             yield Block(NUMBERS[:1], 50.0, XYZ)
 
     sink = Plugin()
