@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_sdk.database import identity
+from edge_sdk.database import CACHE_PRAGMA, identity
 from edge_sdk.errors import Fatal
 from edge_sdk.outbox.letters import Dead, Durability, Letter, checksum, encode
 from edge_sdk.outbox.verdicts import Corrupt, translated
@@ -251,6 +251,7 @@ class Store:
                     f"file:{quoted(self.path)}?mode=rw", uri=True, timeout=_BUSY_S,
                     isolation_level=None, check_same_thread=False,
                 )  # fmt: skip
+                self._reader.execute(CACHE_PRAGMA)
             cursor = self._reader.execute(
                 "SELECT id, wanted, put_s, crc, body FROM letters"
                 " WHERE id >= ? AND id < ? AND wanted & ? ORDER BY id LIMIT ?",
@@ -303,6 +304,7 @@ class Store:
         execute("PRAGMA journal_mode=WAL")
         execute(f"PRAGMA synchronous={'NORMAL' if durability == 'none' else 'FULL'}")
         execute("PRAGMA journal_size_limit=4194304")
+        execute(CACHE_PRAGMA)
         if not tables:
             execute("BEGIN IMMEDIATE")
             execute(f"PRAGMA application_id={APPLICATION_ID}")

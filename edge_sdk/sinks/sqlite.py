@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_sdk.closing import Closing
-from edge_sdk.database import UNWRITABLE, code_of, identity, not_now
+from edge_sdk.database import CACHE_PRAGMA, UNWRITABLE, code_of, identity, not_now
 from edge_sdk.errors import ConfigError, DeviceError, Fatal, Retry
 from edge_sdk.plugins import Delivery
 from edge_sdk.prediction import Prediction
@@ -109,6 +109,7 @@ class Sink(Closing):
         execute = self._database.execute
         execute("PRAGMA journal_mode=WAL")
         execute("PRAGMA synchronous=FULL")
+        execute(CACHE_PRAGMA)
         execute("BEGIN IMMEDIATE")
         execute(_META)
         execute("INSERT OR IGNORE INTO edgeml VALUES ('schema', ?)", (str(SCHEMA),))
