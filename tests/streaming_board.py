@@ -30,17 +30,23 @@ def compiled(model: Path, folder: Path) -> Path:
     files["src/glue.c"] = glue.render(read_graph(parts.flatbuffer), "net", parts.digest)
     source = write(folder, files) / "src"
     includes = (*INCLUDES, "-I", str(FIRMWARE / "app"), "-I", str(source))
-    own = [ROOT / "tests/firmware/streaming.c", *source.glob("*.c")]
-    # The bridge and the kernels both have a function of this name.
-    _gcc(folder, "-c", "-Dedgeml_add=edgeml_add_number", *includes, *map(str, SOURCES))
-    _gcc(folder, "-o", "board", *includes, *map(str, (*own, *folder.glob("*.o"))))
-    return folder / "board"
-
-
-def _gcc(folder: Path, *arguments: str) -> None:
-    command = ["gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-O1", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    sources = map(str, (ROOT / "tests/firmware/streaming.c", *source.glob("*.c"), *SOURCES))
+    program = folder / "board"
+    command = [
+        "gcc",
+        "-std=c99",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-O1",
+        *includes,
+        *sources,
+        "-o",
+        str(program),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    return program
 
 
 class StreamingBoard:
