@@ -9,10 +9,11 @@ STACK_TOP = 0x20001000
 _CODE = 0x40
 _NAMES = b"\0.text\0.symtab\0.strtab\0.shstrtab\0"
 
-#: Register 4 is the UART, then comes a loop that answers each byte with the next one. But ``!`` is an
-#: undefined instruction, ``~`` a loop without an end, and ``w`` writes to flash.
+#: Register 4 is the UART, which is switched on; then comes a loop that answers each byte with the next one.
+#: But ``!`` is an undefined instruction, ``~`` a loop without an end, and ``w`` writes to flash.
 ECHO = """
 2401 0424 3401 03a4
+2010 6120 2003 60a0
 6860 0780 d50e
 6820 2821 d006 287e d005 2877 d004
 3001 6020 e7f2

@@ -15,7 +15,7 @@ pytest.importorskip("unicorn", reason="needs unicorn: pip install 'edgeml-kit[fi
 
 M4 = machines.find("cortex-m4")
 #: Where the functions of `thumb.ECHO` are.
-FUNCTIONS = {"start": (0, 8), "answer": (8, 26), "broken": (34, 2), "endless": (36, 2), "scribble": (38, 6)}
+FUNCTIONS = {"start": (0, 16), "answer": (16, 26), "broken": (42, 2), "endless": (44, 2), "scribble": (46, 6)}
 #: Instructions of the echo for one byte: from the sleep to the next one.
 PER_BYTE = 1 + 3 + 7 + 3 + 3 + 1
 
@@ -38,8 +38,8 @@ def run(tmp_path):
 
 def test_the_program_is_what_its_functions_say():
     body = thumb.code(thumb.ECHO)
-    assert body[34:36] == thumb.code("de00")
-    assert body[36:38] == thumb.code("e7fe")
+    assert body[42:44] == thumb.code("de00")
+    assert body[44:46] == thumb.code("e7fe")
 
 
 @pytest.mark.parametrize("board", ["cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33"])
@@ -92,7 +92,7 @@ def test_a_fault_is_named_with_its_place_and_lasts_until_the_reset(run):
     core.write(b"a!")
     assert core.read(1) == b"b"
     with pytest.raises(
-        DeviceError, match=r"met a fault.*Invalid instruction.*at 0x00000062 in broken; .*addr2line"
+        DeviceError, match=r"met a fault.*Invalid instruction.*at 0x0000006a in broken; .*addr2line"
     ):
         core.read(1)
     for ask in (lambda: core.read(0), lambda: core.write(b"a")):
