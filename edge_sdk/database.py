@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge_sdk.errors import Retry
 
-#: What a connection may keep of its file, KiB, instead of 2 MB that fill over hours: rows are written in order
+#: What a connection keeps of its file in memory, not 2 MB that fill over hours: rows are written in order
 #: and read in order.
 CACHE_PRAGMA = "PRAGMA cache_size=-512"
 #: The file may not be written; only a person can mend that.
