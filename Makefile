@@ -41,7 +41,7 @@ conversion: .venv/dev environments
 # These wait for brokers, sensors and processes more than they compute: three at a time, a file in one piece.
 integration: .venv/dev
 	tools/debian-packages
-	$(RUN)/pytest tests/integration tests/e2e --ignore tests/integration/converters -n 3 --dist loadfile $(PYTEST_ARGS)
+	$(RUN)/pytest tests/integration tests/e2e tests/hil --ignore tests/integration/converters -n 3 --dist loadfile $(PYTEST_ARGS)
 
 environments: .venv/dev
 	tools/loader-environments

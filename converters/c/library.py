@@ -55,10 +55,11 @@ def render(flatbuffer: bytes, contract: Contract | None, name: str, *, cut: bool
     if sound is not None:
         sources |= front_end_text.render(subject, sound)
     files = {
+        # Arduino lists a library by the headers that it finds, and every library has a model.h: that of a model
+        # which is called "model".
+        f"src/{stem}.h": f'{emit.banner(subject, "as an Arduino library")}\n#include "model.h"\n',
         "src/model.h": emit.header(subject),
         "src/model.c": emit.source(subject),
-        # Arduino lists a library by the headers that it finds, and every library has a model.h.
-        f"src/{stem}.h": f'{emit.banner(subject, "as an Arduino library")}\n#include "model.h"\n',
         "CMakeLists.txt": _cmake(stem, sorted(name for name in sources if name.endswith(".c"))),
         "library.properties": _arduino(stem, contract),
     }

@@ -50,6 +50,13 @@ def own_data(demo, tmp_path_factory):
     return folder
 
 
+def test_the_readme_on_a_microcontroller(demo):
+    (block,) = blocks("README.md", "sh", "## On a microcontroller", "## Onto a device")
+    assert len(block.splitlines()) == 2
+    said = shell(block, demo.folder.parent).stdout
+    assert "8 of 8 cases the same bits" in said
+
+
 def test_the_readme_on_ones_own_data(own_data):
     commands = blocks("README.md", "sh", "## On your own data", "## On the device")
     assert len(commands) == 2

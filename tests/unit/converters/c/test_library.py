@@ -47,6 +47,14 @@ def test_only_kernels_that_are_called_are_there() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["model", "edgeml_kernels"])
+def test_a_model_may_be_called_as_a_file_of_the_library_is(name: str) -> None:
+    files = library.render(kinds.doubled("int8", S), None, name)
+    assert f"void {name}_run(void);" in files["src/model.h"]
+    assert "edgeml_" in files["src/edgeml_kernels.h"]
+    assert f'#include "{name}.h"' not in files[f"src/{name}.h"]
+
+
 def test_names_that_c_does_not_allow_stay_text() -> None:
     hostile = '*/ int main(void) { system("rm"); } /* ??/\n#define X \\'
     facts = contract(name=hostile, version=hostile, output=Output((hostile, '"', "\\")))
