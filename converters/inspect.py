@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from converters import boards
+from converters.c import estimate
 from converters.costs import Cost, Layer, cost_of, layers_of, macs_of, parameters_of
 from converters.measure import measure as measure_board
 from edge_sdk import modelfile
@@ -39,6 +40,8 @@ class Facts:
         tflm_arena_bytes: what TFLite Micro needs for them at most, with its own bookkeeping, bytes.
         peak: the operator at which most activations are alive.
         layers: every operator's share.
+        instructions: that each operator takes in edgeml's C library on the one board that was asked for,
+            estimated, by its index; None where there is no estimate.
         contract: the one in the file, or None.
         boards: whether it runs on each board, and what speaks for or against it.
         notes: one line each.
@@ -56,6 +59,7 @@ class Facts:
     tflm_arena_bytes: int | None
     peak: str | None
     layers: list[Layer]
+    instructions: dict[int, int] | None
     contract: Contract | None
     boards: Mapping[str, boards.Fit]
     notes: tuple[str, ...] = ()
@@ -116,6 +120,7 @@ def inspect(file: Path, board: str | None = None, *, measure: bool = False) -> F
         tflm_arena_bytes=cost.tflm_bytes,
         peak=cost.peak,
         layers=layers_of(graph),
+        instructions=_instructions(parts.flatbuffer, board),
         contract=contract,
         boards=fits,
         notes=tuple(_notes(graph, cost, contract)),
@@ -131,6 +136,18 @@ def _measured(
         if only:
             raise
         return dataclasses.replace(fit, reasons=(*fit.reasons, f"not measured: {error}"))
+
+
+def _instructions(flatbuffer: bytes, board: str | None) -> dict[int, int] | None:
+    """An estimate, where there is one for the board and the model can become a C library."""
+    if board is None or board not in estimate.PACE:
+        return None
+    try:
+        from converters.c.lower import lower  # it needs the schema, and a file is inspected without
+
+        return estimate.instructions(lower(flatbuffer).steps, board)
+    except (ImportError, ModelError):
+        return None  # what speaks against it is said with the board
 
 
 def _notes(graph: Graph, cost: Cost, contract: Contract | None) -> list[str]:
@@ -173,6 +190,7 @@ def _inspect_keras(file: Path, size: int) -> Facts:
         tflm_arena_bytes=None,
         peak=None,
         layers=[],
+        instructions=None,
         contract=read_contract(file),
         boards={},
         notes=("a Keras model: costs are known once it is converted, with edgeml convert",),

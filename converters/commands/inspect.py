@@ -37,7 +37,9 @@ def command(model: Path, board: str | None, measure: bool | None, layers: bool, 
     if as_json:
         print_json(facts.as_dict())
     else:
-        click.echo("\n".join(lines(facts) + (["", *table(facts.layers)] if layers else [])))
+        click.echo(
+            "\n".join(lines(facts) + (["", *table(facts.layers, facts.instructions)] if layers else []))
+        )
 
 
 def lines(facts: Any) -> list[str]:
@@ -60,6 +62,9 @@ def lines(facts: Any) -> list[str]:
             ),
             ("peak", facts.peak or "none"),
         ]
+    if facts.instructions:
+        total = _about(sum(facts.instructions.values()))
+        rows.append(("instructions", f"about {total} an inference in edgeml's C library, estimated"))
     rows += _contract(facts.contract)
     for name, fit in facts.boards.items():
         rows += _verdict(name, fit, alone=len(facts.boards) == 1)
@@ -68,11 +73,12 @@ def lines(facts: Any) -> list[str]:
     return [f"{name:<{width}}  {text}" for name, text in rows]
 
 
-def table(layers: Any) -> list[str]:
+def table(layers: Any, instructions: Any = None) -> list[str]:
     """Every operator's share as an aligned table; numbers to the right."""
-    rows = [("#", "operator", "output", "dtype", "MACs", "weights, bytes", "alive, bytes", "tensor")]
+    head = ["#", "operator", "output", "dtype", "MACs", "weights, bytes", "alive, bytes", "tensor"]
+    rows = [head]
     rows += [
-        (
+        [
             str(layer.index),
             layer.op,
             "x".join("?" if axis < 0 else str(axis) for axis in layer.shape),
@@ -81,11 +87,15 @@ def table(layers: Any) -> list[str]:
             f"{layer.weight_bytes:,}",
             f"{layer.alive_bytes:,}",
             _short(layer.name),
-        )
+        ]
         for layer in layers
     ]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     right = {0, 4, 5, 6}
+    if instructions:
+        cells = ["estimated instructions", *(_about(instructions.get(layer.index, 0)) for layer in layers)]
+        rows = [[*row[:7], cell, row[7]] for row, cell in zip(rows, cells, strict=True)]
+        right.add(7)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
         "  ".join(
             cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]) for i, cell in enumerate(row)
@@ -133,6 +143,11 @@ def _port(port: dict[str, Any]) -> str:
     if port["scale"] is None:
         return text
     return f"{text}, scale {port['scale']:g}, zero point {port['zero_point']}"
+
+
+def _about(count: int) -> str:
+    """Two digits of a number: an estimate knows no more."""
+    return f"{float(f'{count:.2g}'):,.0f}"
 
 
 def _short(name: str, longest: int = 40) -> str:
