@@ -55,8 +55,8 @@ def render(flatbuffer: bytes, contract: Contract | None, name: str, *, cut: bool
     if sound is not None:
         sources |= front_end_text.render(subject, sound)
     files = {
-        # Arduino lists a library by the headers that it finds, and every library has a model.h: that of a model
-        # which is called "model".
+        # Arduino lists a library by the headers that it finds, and every library has a model.h. It comes
+        # first: a model may be called as another of these files is.
         f"src/{stem}.h": f'{emit.banner(subject, "as an Arduino library")}\n#include "model.h"\n',
         "src/model.h": emit.header(subject),
         "src/model.c": emit.source(subject),
