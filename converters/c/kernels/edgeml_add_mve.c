@@ -6,24 +6,14 @@
 #if defined(EDGEML_MVE)
 #include "edgeml_mve.h"
 
-/* edgeml_rescale of four values by one multiplier and shift. */
-static inline int32x4_t rescale(int32x4_t value, int32_t multiplier, int32_t shift) {
-  if (shift < 0) {
-    value = vqrdmulhq_n_s32(value, multiplier);
-    /* One less for what is negative, so that halves round away from zero. */
-    return vrshlq_n_s32(vqaddq_s32(value, vshrq_n_s32(value, 31)), shift);
-  }
-  return vqrdmulhq_n_s32(vshlq_r_s32(value, shift), multiplier);
-}
-
 /* What becomes of four elements of each operand, within the limits of int8. */
 static inline int32x4_t four(const edgeml_add_t *layer, int32x4_t a, int32x4_t b) {
   const int32x4_t from_a = vshlq_n_s32(vaddq_n_s32(a, layer->offset_a), 20);
   const int32x4_t from_b = vshlq_n_s32(vaddq_n_s32(b, layer->offset_b), 20);
-  const int32x4_t one = rescale(from_a, layer->multiplier_a, layer->shift_a);
-  const int32x4_t two = rescale(from_b, layer->multiplier_b, layer->shift_b);
+  const int32x4_t one = edgeml_rescale_by(from_a, layer->multiplier_a, layer->shift_a);
+  const int32x4_t two = edgeml_rescale_by(from_b, layer->multiplier_b, layer->shift_b);
   const int32x4_t sum = layer->sign > 0 ? vaddq_s32(one, two) : vsubq_s32(one, two);
-  return edgeml_int8(vaddq_n_s32(rescale(sum, layer->multiplier, layer->shift), layer->offset));
+  return edgeml_int8(vaddq_n_s32(edgeml_rescale_by(sum, layer->multiplier, layer->shift), layer->offset));
 }
 
 void edgeml_add(const edgeml_add_t *layer, const int8_t *a, const int8_t *b, int8_t *output) {

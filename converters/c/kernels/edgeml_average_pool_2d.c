@@ -8,33 +8,45 @@
  */
 #include "edgeml_kernels.h"
 
-static void window(const edgeml_pool_2d_t *layer, const int8_t *input, int32_t y, int32_t x_out, int8_t *output) {
-  const int32_t from_row = y * layer->stride_height - layer->padding_top;
-  const int32_t from_column = x_out * layer->stride_width - layer->padding_left;
-  const int32_t top = from_row > 0 ? from_row : 0, left = from_column > 0 ? from_column : 0;
-  const int32_t bottom = edgeml_clamp(from_row + layer->kernel_height, 0, layer->input_height);
-  const int32_t right = edgeml_clamp(from_column + layer->kernel_width, 0, layer->input_width);
-  const int32_t count = (bottom - top) * (right - left);
-  for (int32_t c = 0; c < layer->channels; ++c) {
-    int32_t sum = 0;
-    for (int32_t row = top; row < bottom; ++row) {
-      const int8_t *x = input + (row * layer->input_width + left) * layer->channels + c;
-      for (int32_t column = left; column < right; ++column, x += layer->channels) {
-        sum += *x;
+#if !defined(EDGEML_MVE)
+static int8_t mean(const edgeml_pool_2d_t *layer, int32_t sum, int32_t count) {
+  return (int8_t)edgeml_clamp((sum > 0 ? sum + count / 2 : sum - count / 2) / count, layer->lowest, layer->highest);
+}
+
+static void pool(const edgeml_pool_2d_t *layer, const int8_t *first, int32_t rows, int32_t columns, int8_t *output) {
+  const int32_t channels = layer->channels, step = layer->input_width * channels, count = rows * columns;
+  int32_t c = 0;
+  for (; c + 4 <= channels; c += 4, first += 4) {
+    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    for (int32_t i = 0; i < rows; ++i) {
+      const int8_t *at = first + i * step;
+      for (int32_t j = columns; j > 0; --j, at += channels) {
+        s0 += at[0];
+        s1 += at[1];
+        s2 += at[2];
+        s3 += at[3];
       }
     }
-    const int32_t mean = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
-    output[c] = (int8_t)edgeml_clamp(mean, layer->lowest, layer->highest);
+    output[c] = mean(layer, s0, count);
+    output[c + 1] = mean(layer, s1, count);
+    output[c + 2] = mean(layer, s2, count);
+    output[c + 3] = mean(layer, s3, count);
+  }
+  for (; c < channels; ++c, ++first) {
+    int32_t sum = 0;
+    for (int32_t i = 0; i < rows; ++i) {
+      const int8_t *at = first + i * step;
+      for (int32_t j = columns; j > 0; --j, at += channels) {
+        sum += *at;
+      }
+    }
+    output[c] = mean(layer, sum, count);
   }
 }
 
+#include "edgeml_pool.h"
+
 void edgeml_average_pool_2d(const edgeml_pool_2d_t *layer, const int8_t *input, int8_t *output) {
-  for (int32_t batch = 0; batch < layer->batches; ++batch) {
-    for (int32_t y = 0; y < layer->output_height; ++y) {
-      for (int32_t x = 0; x < layer->output_width; ++x, output += layer->channels) {
-        window(layer, input, y, x, output);
-      }
-    }
-    input += layer->input_height * layer->input_width * layer->channels;
-  }
+  each_window(layer, input, output);
 }
+#endif

@@ -8,31 +8,44 @@
  */
 #include "edgeml_kernels.h"
 
-static void window(const edgeml_pool_2d_t *layer, const int8_t *input, int32_t y, int32_t x_out, int8_t *output) {
-  const int32_t from_row = y * layer->stride_height - layer->padding_top;
-  const int32_t from_column = x_out * layer->stride_width - layer->padding_left;
-  const int32_t top = from_row > 0 ? from_row : 0, left = from_column > 0 ? from_column : 0;
-  const int32_t bottom = edgeml_clamp(from_row + layer->kernel_height, 0, layer->input_height);
-  const int32_t right = edgeml_clamp(from_column + layer->kernel_width, 0, layer->input_width);
-  for (int32_t c = 0; c < layer->channels; ++c) {
-    int32_t largest = -128;
-    for (int32_t row = top; row < bottom; ++row) {
-      const int8_t *x = input + (row * layer->input_width + left) * layer->channels + c;
-      for (int32_t column = left; column < right; ++column, x += layer->channels) {
-        largest = *x > largest ? *x : largest;
+#if !defined(EDGEML_MVE)
+static inline int32_t larger(int32_t a, int32_t b) { return a > b ? a : b; }
+
+static void pool(const edgeml_pool_2d_t *layer, const int8_t *first, int32_t rows, int32_t columns, int8_t *output) {
+  const int32_t channels = layer->channels, step = layer->input_width * channels;
+  const int32_t lowest = layer->lowest, highest = layer->highest;
+  int32_t c = 0;
+  for (; c + 4 <= channels; c += 4, first += 4) {
+    int32_t m0 = -128, m1 = -128, m2 = -128, m3 = -128;
+    for (int32_t i = 0; i < rows; ++i) {
+      const int8_t *at = first + i * step;
+      for (int32_t j = columns; j > 0; --j, at += channels) {
+        m0 = larger(at[0], m0);
+        m1 = larger(at[1], m1);
+        m2 = larger(at[2], m2);
+        m3 = larger(at[3], m3);
       }
     }
-    output[c] = (int8_t)edgeml_clamp(largest, layer->lowest, layer->highest);
+    output[c] = (int8_t)edgeml_clamp(m0, lowest, highest);
+    output[c + 1] = (int8_t)edgeml_clamp(m1, lowest, highest);
+    output[c + 2] = (int8_t)edgeml_clamp(m2, lowest, highest);
+    output[c + 3] = (int8_t)edgeml_clamp(m3, lowest, highest);
+  }
+  for (; c < channels; ++c, ++first) {
+    int32_t largest = -128;
+    for (int32_t i = 0; i < rows; ++i) {
+      const int8_t *at = first + i * step;
+      for (int32_t j = columns; j > 0; --j, at += channels) {
+        largest = larger(*at, largest);
+      }
+    }
+    output[c] = (int8_t)edgeml_clamp(largest, lowest, highest);
   }
 }
 
+#include "edgeml_pool.h"
+
 void edgeml_max_pool_2d(const edgeml_pool_2d_t *layer, const int8_t *input, int8_t *output) {
-  for (int32_t batch = 0; batch < layer->batches; ++batch) {
-    for (int32_t y = 0; y < layer->output_height; ++y) {
-      for (int32_t x = 0; x < layer->output_width; ++x, output += layer->channels) {
-        window(layer, input, y, x, output);
-      }
-    }
-    input += layer->input_height * layer->input_width * layer->channels;
-  }
+  each_window(layer, input, output);
 }
+#endif

@@ -42,6 +42,16 @@ static inline int32x4_t edgeml_int8(int32x4_t value) {
   return vreinterpretq_s32_s8(vqmovnbq_s16(vreinterpretq_s8_s16(halves), halves));
 }
 
+/* edgeml_rescale of four values by one multiplier and shift. */
+static inline int32x4_t edgeml_rescale_by(int32x4_t value, int32_t multiplier, int32_t shift) {
+  if (shift < 0) {
+    value = vqrdmulhq_n_s32(value, multiplier);
+    /* One less for what is negative, so that halves round away from zero. */
+    return vrshlq_n_s32(vqaddq_s32(value, vshrq_n_s32(value, 31)), shift);
+  }
+  return vqrdmulhq_n_s32(vshlq_r_s32(value, shift), multiplier);
+}
+
 /* edgeml_rescale of four values, each with a multiplier and a shift of its own. */
 static inline int32x4_t edgeml_rescale_four(int32x4_t value, int32x4_t multiplier, int32x4_t shift) {
   const int32x4_t none = vdupq_n_s32(0), right = vminq_s32(shift, none);
