@@ -47,6 +47,11 @@ _MPS2 = """
 MEMORY { FLASH (rx) : ORIGIN = 0, LENGTH = 4M  RAM (rwx) : ORIGIN = 0x20000000, LENGTH = 4M }
 REGION_ALIAS("TABLES", FLASH)
 """
+#: Starts in its secure world, where memory and timer have other addresses.
+_AN505 = """
+MEMORY { FLASH (rx) : ORIGIN = 0x10000000, LENGTH = 4M  RAM (rwx) : ORIGIN = 0x38000000, LENGTH = 4M }
+REGION_ALIAS("TABLES", FLASH)
+"""
 _MPS3 = """
 MEMORY {
   FLASH (rx) : ORIGIN = 0, LENGTH = 512K
@@ -61,6 +66,9 @@ CORES = {
     ),
     "cortex-m7": Core(
         "mps2-an500", ("-mcpu=cortex-m7", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard"), _MPS2, 6, 5 / 8
+    ),
+    "cortex-m33": Core(
+        "mps2-an505", ("-mcpu=cortex-m33", "-mfloat-abi=soft"), _AN505, 6, 25 / 32, ("-DTIMER=0x50000000",)
     ),
     "cortex-m55": Core(
         "mps3-an547", ("-mcpu=cortex-m55", "-mfloat-abi=hard"), _MPS3, 0, 31.25, ("-DSYSTICK",)

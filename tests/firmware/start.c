@@ -55,14 +55,17 @@ static uint32_t count_now(void) {
 }
 #else
 /* The 32-bit timer of CMSDK counts down. */
+#if !defined(TIMER)
+#define TIMER 0x40000000
+#endif
 void tick(void);
 void tick(void) {}
 static void count_start(void) {
-  *(volatile uint32_t *)0x40000008 = 0xffffffff;
-  *(volatile uint32_t *)0x40000004 = 0xffffffff;
-  *(volatile uint32_t *)0x40000000 = 1;
+  *(volatile uint32_t *)(TIMER + 8) = 0xffffffff;
+  *(volatile uint32_t *)(TIMER + 4) = 0xffffffff;
+  *(volatile uint32_t *)TIMER = 1;
 }
-static uint32_t count_now(void) { return 0xffffffff - *(volatile uint32_t *)0x40000004; }
+static uint32_t count_now(void) { return 0xffffffff - *(volatile uint32_t *)(TIMER + 4); }
 #endif
 
 /* What is painted below the stack before a run shows how deep the run went. */
