@@ -34,7 +34,7 @@ class LogMel:
     mels: int = 32
     lowest_hz: float = 60.0
     highest_hz: float
-    floor: float = 1e-5
+    floor: float = 1e-2
 
     @property
     def frame(self) -> int:
@@ -48,12 +48,12 @@ class LogMel:
 
     @property
     def length(self) -> int:
-        """Samples of the transform: a frame, filled up with zeros."""
+        """Samples of the transform: a frame between zeros."""
         return 1 << (self.frame - 1).bit_length()
 
     def frames(self, window: int) -> int:
-        """How many frames a window of so many samples holds."""
-        return 1 + (window - self.frame) // self.hop
+        """How many transforms a window of so many samples holds."""
+        return 1 + (window - self.length) // self.hop
 
     def check(self, window: int) -> None:
         """Refuse what cannot be computed.
@@ -63,7 +63,11 @@ class LogMel:
         """
         rules = [
             (self.hop >= 1, "hop_ms: expected at least one sample"),
-            (2 <= self.frame <= window, f"frame_ms: expected 2 to {window} samples, found {self.frame}"),
+            (
+                4 <= self.length <= window,
+                f"frame_ms: expected 3 samples or more, and at most {window} with the zeros around them, "
+                f"found {self.frame} and {self.length}",
+            ),
             (
                 0 <= self.lowest_hz < self.highest_hz <= self.rate_hz / 2,
                 f"lowest_hz and highest_hz: expected 0 <= lowest < highest <= {self.rate_hz / 2:g}",
