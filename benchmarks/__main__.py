@@ -17,6 +17,7 @@ from benchmarks import (
     fleet,
     gateway,
     invoke,
+    link,
     models,
     outbox,
     runner,
@@ -50,6 +51,7 @@ def main(only: tuple[str, ...], as_json: bool) -> None:
             ("windows", windows.rows),
             ("conversion", lambda: conversion.rows(Path(scratch))),
             ("c_library", c_library.rows),
+            ("link", lambda: link.rows(files)),
             ("training", lambda: training.rows(Path(scratch))),
         ):
             # The soak takes minutes, or the hour that EDGEML_SOAK_S asks for: only when it is named.
