@@ -254,12 +254,19 @@ def check(machine: Machine) -> None:
         ConfigError: unicorn does not have its core.
         MissingExtraError: unicorn is not installed.
     """
-    if not machine.virtual or machine.core not in _CORES:
+    if machine.core not in _CORES:
         raise ConfigError(
             f"no virtual board has a {machine.core}",
             expected=", ".join(_CORES),
             found=machine.name,
             remedy=f"QEMU has it: qemu:{machine.name}" if machine.qemu else None,
+        )
+    if not machine.virtual:
+        raise ConfigError(
+            f"there is no virtual {machine.board or machine.name}",
+            expected=", ".join(_CORES),
+            found=machine.title,
+            remedy=f"its core is there: virtual:{machine.core}",
         )
     for package in ("unicorn", "elftools"):
         try:

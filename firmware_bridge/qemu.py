@@ -184,7 +184,10 @@ class Qemu(Closing):
     def _death(self) -> DeviceError:
         """Why QEMU ended."""
         assert self._process is not None
-        status = self._process.wait(_START_S)
+        try:
+            status = self._process.wait(_START_S)
+        except subprocess.TimeoutExpired:
+            return DeviceError(f"qemu {self.name}: QEMU hung up", remedy="load the model again")
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         locked = [line for line in lines if "Lockup" in line]
@@ -205,10 +208,12 @@ def check(machine: Machine) -> str:
         MissingExtraError: QEMU is not installed.
     """
     if not machine.qemu:
+        name = machine.board or machine.name
+        has_it = f"unicorn has it: virtual:{name}"
         raise ConfigError(
-            f"QEMU has no machine for {machine.board or machine.name}",
+            f"QEMU has no machine for {name}",
             found=machine.title,
-            remedy=f"unicorn has it: virtual:{machine.board or machine.name}" if machine.virtual else None,
+            remedy=has_it if machine.virtual else f"its core is there: qemu:{machine.core}",
         )
     program = shutil.which(PROGRAM)
     if program is None:

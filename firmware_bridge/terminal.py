@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import pty
@@ -37,10 +36,11 @@ class Terminal(Closing):
         self.failure: DeviceError | None = None
         self._port = port
         # Ours is kept open: without any, the other end would be told that nobody is there.
-        self._master, self._slave = pty.openpty()
-        tty.setraw(self._slave)
+        self._master, slave = pty.openpty()
+        self._ends = [self._master, slave]
+        tty.setraw(slave)
         os.set_blocking(self._master, False)
-        self.path = os.ttyname(self._slave)
+        self.path = os.ttyname(slave)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._carry, name=f"terminal {self.path}", daemon=True)
         self._thread.start()
@@ -74,6 +74,5 @@ class Terminal(Closing):
                         raise
 
     def _hang_up(self) -> None:
-        for end in (self._master, self._slave):
-            with contextlib.suppress(OSError):
-                os.close(end)
+        while self._ends:
+            os.close(self._ends.pop())

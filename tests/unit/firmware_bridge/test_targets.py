@@ -63,6 +63,10 @@ def test_each_emulator_names_the_other_where_it_lacks_a_core():
         open_target("virtual:cortex-m55").check()
     with pytest.raises(ConfigError, match=r"QEMU has no machine for cortex-m33: .*virtual:cortex-m33"):
         open_target("qemu:cortex-m33").check()
+    with pytest.raises(ConfigError, match=r"no virtual stm32f405: .*its core is there: virtual:cortex-m4"):
+        open_target("virtual:stm32f405").check()
+    with pytest.raises(ConfigError, match=r"no machine for stm32f405: .*its core is there: qemu:cortex-m4"):
+        open_target("qemu:stm32f405").check()
 
 
 def test_says_how_to_get_qemu(monkeypatch):
