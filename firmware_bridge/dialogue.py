@@ -18,8 +18,10 @@ from firmware_bridge.protocol import ANSWER, REASONS, Code, Deframer, Message, P
 
 #: Until a request is sent again before anything was measured: any, a RUN, and for each byte at 9600 baud, s.
 _ANSWER_S, _RUN_S, _BYTE_S = 0.25, 1.0, 0.001
-#: Never sooner than this, s.
+#: No request is repeated sooner than this, s.
 _LEAST_S = 0.02
+#: Nor a RUN sooner than this, on a line that never lost anything, s.
+_PEACE_S = 5.0
 #: A request that is refused so often was not damaged on its way.
 _REFUSALS = 3
 
@@ -121,7 +123,8 @@ class Dialogue:
             answer = self._await(request, min(sent_s + patience.wait_s, until_s))
             if answer is None and request.type == Type.RUN and not self._loses:
                 # It arrived, then: asking again would only disturb what is being measured.
-                answer = self._await(request, sent_s + limit_s / 4)
+                patience.extend(min(_PEACE_S, limit_s / 4))
+                answer = self._await(request, min(sent_s + patience.wait_s, until_s))
             if answer is None:
                 patience.silent()
             elif answer.type == Type.ERROR:

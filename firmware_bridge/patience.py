@@ -34,9 +34,13 @@ class Patience:
         """A request is sent for the first time."""
         self.wait_s = self._estimate_s
 
+    def extend(self, wait_s: float) -> None:
+        """Wait at least so long, until the next request."""
+        self.wait_s = max(self.wait_s, wait_s)
+
     def silent(self) -> None:
         """No answer came in time."""
-        self.wait_s = min(self.wait_s * 2, self._most_s)
+        self.extend(min(self.wait_s * 2, self._most_s))
 
     def answered(self, took_s: float, silences: int) -> None:
         """An answer came.

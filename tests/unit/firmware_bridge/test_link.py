@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,7 +88,7 @@ def test_somebody_else_is_there():
 
 
 @pytest.mark.parametrize(
-    ("before", "wait_s"), [(b"", 15), (b"\x05noise\0", 1)], ids=["nothing was lost", "a frame was damaged"]
+    ("before", "wait_s"), [(b"", 5), (b"\x05noise\0", 1)], ids=["nothing was lost", "a frame was damaged"]
 )
 def test_a_run_is_asked_again_late_where_nothing_was_ever_lost(before, wait_s, monkeypatch):
     """What comes while the model runs would cost time that is being measured."""
@@ -110,6 +111,7 @@ def test_a_run_is_asked_again_late_where_nothing_was_ever_lost(before, wait_s, m
     with pytest.raises(Retry, match="the board does not answer RUN: expected an answer within 60 s"):
         Link(port, run_timeout_s=60).invoke([])
     assert ran_s[1] - ran_s[0] == pytest.approx(wait_s, abs=0.01)
+    assert min(np.diff(ran_s)) >= wait_s - 0.01
 
 
 def test_another_version():
