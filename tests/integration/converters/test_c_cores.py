@@ -103,7 +103,7 @@ def test_trained_models(recorded, tflm, tmp_path, name, core):
     """Pictures are many instructions: a few of them here, all where more is asked for."""
     model = (TRAINED_FOLDER / f"{name}.tflite").read_bytes()
     few = TRAINED[name] < 1 and "EDGEML_C_CASES" not in os.environ
-    held(recorded, name, core, compare(model, tflm, tmp_path, core, 6 if few else INPUTS))
+    held(recorded, f"trained_{name}", core, compare(model, tflm, tmp_path, core, 6 if few else INPUTS))
 
 
 @pytest.mark.parametrize("optimize", ["-O0", "-Os", "-O2 -fno-omit-frame-pointer", "-O3"])
