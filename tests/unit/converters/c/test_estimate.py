@@ -12,7 +12,7 @@ GOLDEN = Path(__file__).parents[3] / "golden"
 RECORDED = json.loads((GOLDEN / "c_library" / "figures.json").read_text())
 
 
-@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m7"])
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m7", "cortex-m55"])
 @pytest.mark.parametrize("name", ["dscnn_int8", "fused_int8", "har_int8", "tcn_int8", "up_int8"])
 def test_whole_models_take_about_what_was_measured(name: str, core: str) -> None:
     program = lower((GOLDEN / "arena" / f"{name}.tflite").read_bytes())
