@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import math
-import threading
 import time
-import weakref
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ from firmware_bridge import image
 from firmware_bridge.instructions import InstructionCounter
 from firmware_bridge.machines import Machine
 from firmware_bridge.peripherals import Timer, Uart
+from firmware_bridge.watch import Watch
 
 #: For which unicorn has a model.
 _CORES = ("cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33")
@@ -23,8 +21,6 @@ _TIMER, _SYSTEM = 0x40000000, 0xE000E000
 _PAGE = 0x1000
 #: While nothing is counted, an instruction is taken to last so long: as in QEMU with ``-icount shift=6``.
 _INSTRUCTION_NS = 64
-#: How late a core that is busy may be stopped, s.
-_WATCH_S = 0.02
 #: While firmware waits for its timer, it is asked this often, s.
 _NAP_S = 0.001
 
@@ -57,7 +53,7 @@ class Emulator(Closing):
         self._counter = InstructionCounter(self._core)
         self._map()
         self._at_reset = self._core.context_save()
-        self._watch = _Watch(self._core, self._uart)
+        self._watch = Watch(self._core, self._uart)
         self._failure: DeviceError | None = None
         self._passed_ns, self._resumed_ns = 0, time.monotonic_ns()
         self._ticked = self._ticked_at = 0
@@ -151,14 +147,16 @@ class Emulator(Closing):
         uart, since_s = self._uart, self._since_s if self._since_s is not None else now_s
         uart.polled = False
         self._watch.arm(until_s, since_s + self._limit_s)
+        reason = None
         try:
             self._core.emu_start(self._counter_at | 1, _NOWHERE)
         except UcError as error:
-            self._stand()
-            self._failure = self._fault(one_line(error))
+            reason = one_line(error)
         finally:
             self._watch.disarm()
-        self._stand()
+            self._counter_at = self._core.reg_read(self._registers.UC_ARM_REG_PC)
+        if reason is not None:
+            self._failure = self._fault(reason)
         if self._watch.gave_up:
             self._failure = self._lost()
         self._since_s = since_s if uart.hurry and not uart.sent else None
@@ -177,9 +175,6 @@ class Emulator(Closing):
             raise DeviceError(f"virtual board {self.name}: closed")
         if self._failure is not None:
             raise self._failure
-
-    def _stand(self) -> None:
-        self._counter_at = self._core.reg_read(self._registers.UC_ARM_REG_PC)
 
     def _fault(self, reason: str) -> DeviceError:
         return DeviceError(
@@ -286,53 +281,3 @@ def _core(machine: Machine) -> Any:
     core = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
     core.ctl_set_cpu_model(getattr(arm_const, f"UC_CPU_ARM_{machine.core.upper().replace('-', '_')}"))
     return core
-
-
-class _Watch:
-    """Keeps an eye on a core that runs; unicorn's own time limit costs a millisecond each time it is set.
-
-    To stop it from here while it is in an access to a register would make it repeat that access: a byte would
-    be lost, or come twice. So the UART is told to pause it, and only a core that lost its way is stopped.
-    """
-
-    def __init__(self, core: Any, uart: Uart) -> None:
-        self.gave_up = False
-        self._until_s = self._lost_s = math.inf
-        self._uart, self._ended = uart, threading.Event()
-        self._core = core
-        arguments = weakref.ref(self), self._ended
-        self._thread = threading.Thread(target=_look, args=arguments, name="virtual board", daemon=True)
-        self._thread.start()
-        weakref.finalize(self, self._ended.set)
-
-    @property
-    def ended(self) -> bool:
-        return self._ended.is_set()
-
-    def arm(self, until_s: float, lost_s: float) -> None:
-        self._uart.hurry = self.gave_up = False
-        self._until_s, self._lost_s = until_s, lost_s
-
-    def disarm(self) -> None:
-        self._until_s = self._lost_s = math.inf
-
-    def close(self) -> None:
-        self._ended.set()
-
-    def look(self) -> None:
-        now_s = time.monotonic()
-        if now_s > self._until_s:
-            self._uart.hurry = True
-        if now_s > self._lost_s:
-            self.gave_up = True
-            self._core.emu_stop()
-
-
-def _look(reference: weakref.ref[_Watch], ended: threading.Event) -> None:
-    """Until the watch is closed, or forgotten with its emulator."""
-    while not ended.wait(_WATCH_S):
-        watch = reference()
-        if watch is None:
-            return
-        watch.look()
-        del watch
