@@ -36,6 +36,7 @@ class Settings:
         systemd: the version that the unit is for.
         packages: folder of edgeml and all that it needs, where Python has them in none of its own.
         keeps_state: relative files of sinks are the service's state, and do not lie beside the edgeml.toml.
+        status: where it tells its health; None leaves it to the edgeml.toml.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Settings:
     systemd: int = 252
     packages: Path | None = None
     keeps_state: bool = False
+    status: str | None = None
 
     @property
     def state(self) -> Path:
@@ -86,6 +88,7 @@ def unit(pipeline: Pipeline, file: Path, settings: Settings) -> Unit:
     file, name = file.absolute(), settings.name
     place = f"/etc/systemd/system/{name}.service"
     own = ["--state", str(settings.state)] if settings.keeps_state else []
+    own += ["--status", settings.status] if settings.status else []
     command = _words([*_program(settings), "run", str(file), *own])
     needs = needs_of(pipeline, file, name, settings.user)
     lines = [

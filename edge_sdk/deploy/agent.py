@@ -9,16 +9,19 @@ from __future__ import annotations
 import argparse
 import base64
 import contextlib
+import fnmatch
 import json
+import os
 import re
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from edge_sdk.deploy import facts, signature, systemd, trial
+from edge_sdk.deploy import facts, health, signature, systemd, trial
 from edge_sdk.deploy.manifest import MOST_BYTES, Manifest
 from edge_sdk.deploy.rehearsal import rehearse
 from edge_sdk.deploy.slots import Slots
@@ -31,6 +34,8 @@ TRUSTED = Path("/etc/edgeml/trusted_signers")
 PLACE = ROOT / "agent.pyz"
 _LOOK_S = 1.0
 _LOCK_S = 600
+#: So often in a row nobody may be seen watching a trial: systemd starts who does again after some seconds.
+_LOOKS_UNWATCHED = 10
 _LONGEST_LINE = 1 << 16
 
 
@@ -121,18 +126,18 @@ class Agent:
             self._step("installing beside what runs")
             slot = slots.install(data, base64.b64decode(signed), wanted)
             self._step("trying it out")
-            tested = rehearse(slots, slot, systemd.version() if service == "systemd" else None)
+            listen = health.settle(slots, slot) if service == "systemd" else ""
+            tested = rehearse(slots, slot, systemd.version() if service == "systemd" else None, listen)
             services = systemd.Services(slots, self._command)
             if service == "systemd":
                 write_durably(slot.folder / f"{services.name}.service", tested["unit"].encode())
+                services.set_up()  # before the switch: what is switched to starts at the next boot, too
             self._step("switching")
             slots.try_out(slot)
             if service != "systemd":
                 slots.confirm()
                 return {**slot.as_dict(), **tested, "run": _by_hand(slots)}
-            services.set_up()
-            services.restart()
-            services.watch()
+            self._start(slots, services)
         return {**slot.as_dict(), **tested}
 
     def follow(self, name: str) -> dict[str, Any]:
@@ -144,10 +149,19 @@ class Agent:
         if tried is None:
             raise ConfigError(f"{name}: nothing is installed")
         began = time.monotonic()
+        services, unwatched = systemd.Services(slots, self._command), 0
         while (now := slots.trial) is not None and now.slot == tried.name:
             self._step("watching", seconds=round(time.monotonic() - began), window_s=tried.manifest.window_s)
+            unwatched = 0 if services.is_watched() else unwatched + 1
+            if unwatched > _LOOKS_UNWATCHED:
+                raise DeviceError(f"{name}: nobody watches it any more", remedy="deploy again")
             time.sleep(_LOOK_S)
         ended, current = slots.slot(tried.name) or tried, slots.current
+        if ended.verdict == "new":
+            raise DeviceError(
+                f"{name}: the trial of {tried.manifest.version} was ended by somebody else",
+                found=f"{current.manifest.version} runs" if current is not None else "nothing runs",
+            )
         return {**ended.as_dict(), "running": current.as_dict() if current is not None else None}
 
     def watch(self, name: str) -> dict[str, Any]:
@@ -160,8 +174,8 @@ class Agent:
         judge = trial.Trial(window_s=slot.manifest.window_s)
         while True:
             look = services.look()
-            if look.state == "active" and slot.manifest.health:
-                problem = trial.ask(slot.manifest.health)
+            if look.state == "active" and (url := health.address(slot)):
+                problem = trial.ask(url)
                 look = trial.Look(look.time_s, look.state, look.restarts, look.result, problem)
             reason = judge.take(look)
             if reason is not None:
@@ -208,15 +222,30 @@ class Agent:
         with slots.locked():
             slot = slots.previous()
             slots.try_out(slot)
-            services = systemd.Services(slots, self._command)
-            services.restart()
-            services.watch()
+            self._start(slots, systemd.Services(slots, self._command))
         return slot.as_dict()
 
     def stop(self, name: str) -> dict[str, Any]:
         """Stop a pipeline until it is deployed or the device boots again."""
         systemd.Services(self._there(name), self._command).stop()
         return {"stopped": name}
+
+    def files(self, name: str, pattern: str = "*") -> dict[str, Any]:
+        """What a pipeline keeps: its results, what it has not delivered, windows that it caught.
+
+        Args:
+            name: of the pipeline.
+            pattern: of paths in its state folder.
+        """
+        self._there(name)
+        folder = Path(f"/var/lib/edgeml-{name}").resolve()
+        found = []
+        for path in sorted(folder.rglob("*")):
+            within = path.relative_to(folder).as_posix()
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode) and fnmatch.fnmatchcase(within, pattern):
+                found.append([within, status.st_size])
+        return {"folder": str(folder), "files": found}
 
     def remove(self, name: str) -> dict[str, Any]:
         """Stop a pipeline and remove it; what it had not delivered stays in its state folder."""
@@ -225,6 +254,16 @@ class Agent:
             systemd.Services(slots, self._command).remove()
             freed = slots.remove()
         return {"removed": name, "freed_bytes": freed, "state": f"/var/lib/edgeml-{name}"}
+
+    def _start(self, slots: Slots, services: systemd.Services) -> None:
+        """Run what was switched to, and have it watched; if systemd refuses, what ran before comes back."""
+        try:
+            services.restart()
+            services.watch()
+        except EdgeError as error:
+            if slots.go_back(str(error)) is not None:
+                services.restart()
+            raise
 
     def _there(self, name: str) -> Slots:
         self.status(name)
@@ -242,8 +281,8 @@ class Agent:
         if systemd.version() is not None:
             look = systemd.Services(slots, self._command).look()
             told |= {"state": look.state, "restarts": look.restarts}
-            if current is not None and look.state == "active" and current.manifest.health:
-                told["problem"] = trial.ask(current.manifest.health)
+            if current is not None and look.state == "active" and (url := health.address(current)):
+                told |= {"health": url, "problem": trial.ask(url)}
         return told
 
     def _step(self, doing: str, **figures: Any) -> None:
@@ -309,6 +348,7 @@ def main(arguments: list[str] | None = None) -> int:
     def say(message: dict[str, Any]) -> None:
         print(json.dumps(message), flush=True)
 
+    os.umask(0o022)  # the service's user has to read what is laid out here
     agent = Agent(say)
     try:
         if given.command == "receive":

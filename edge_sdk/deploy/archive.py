@@ -17,6 +17,7 @@ MODULES = (
             "__init__",
             "agent",
             "facts",
+            "health",
             "manifest",
             "packed",
             "rehearsal",

@@ -57,6 +57,10 @@ class ProgressLine:
         """How much has gone."""
         self._show(f"sending {sent / 1e6:.1f} of {total / 1e6:.1f} MB", final=sent == total)
 
+    def received(self, received: int, total: int) -> None:
+        """How much has come."""
+        self._show(f"received {received / 1e6:.1f} of {total / 1e6:.1f} MB", final=received == total)
+
     def end(self) -> None:
         """Leave the terminal at the start of an empty line."""
         if self._open:

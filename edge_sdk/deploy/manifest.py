@@ -81,7 +81,8 @@ class Manifest:
         platform: that it is for.
         runtime: digest of the listing of its runtime tree.
         config: path of its edgeml.toml among the files.
-        health: where the service tells its health, ``http://127.0.0.1:9464/health``; empty where it does not.
+        health: where the service tells its health, ``http://127.0.0.1:9464/health``; empty where it does not,
+            ``any`` where the device picks a port for it.
         window_s: how long it must stay healthy before it is trusted, whole seconds.
         files: of the pipeline itself, sorted by path.
     """
@@ -189,7 +190,7 @@ def _entry(item: Any, where: str) -> Entry:
         path, digest, size, executable = item
     except (TypeError, ValueError) as error:
         raise ModelError(f"{where}: files", expected="[path, sha256, bytes, executable]") from error
-    if not _is_safe(path):
+    if not is_safe(path):
         raise ModelError(f"{where}: path", expected="one within its folder", found=repr(path)[:200])
     fits = isinstance(digest, str) and _DIGEST.fullmatch(digest) and type(size) is int and size >= 0
     if not fits or type(executable) is not bool:
@@ -197,7 +198,7 @@ def _entry(item: Any, where: str) -> Entry:
     return Entry(path, digest, size, executable)
 
 
-def _is_safe(path: Any) -> bool:
+def is_safe(path: Any) -> bool:
     """Whether a path stays within its folder whatever the system."""
     return (
         isinstance(path, str)

@@ -96,6 +96,8 @@ def main() -> int:
     parser.add_argument("--service", choices=["systemd", "none"], default="systemd")
     given = parser.parse_args()
 
+    os.umask(0o022)  # the service's user has to read what is laid out here
+
     def say(facts: Mapping[str, Any]) -> None:
         if facts.get("seconds", 0) == 0:
             print(f"{facts['step']} …", file=sys.stderr, flush=True)

@@ -185,11 +185,11 @@ class Remote(Closing):
 
     def _send_agent(self) -> None:
         data = archive()
-        part = f"{PLACE}.part"
+        part = f"{PLACE}.$$.part"  # two that send it at the same time do not meet
         script = (
             f"[ \"$(sha256sum {PLACE} 2>/dev/null | cut -d' ' -f1)\" = {digest_of(data)} ] && exit 0; "
-            f"umask 022; mkdir -p {PLACE.parent} && head -c {len(data)} > {part} && sync {part} "
-            f"&& mv -f {part} {PLACE}"
+            f"umask 022; trap 'rm -f {part}' EXIT; mkdir -p {PLACE.parent} && head -c {len(data)} > {part} "
+            f"&& sync {part} && mv -f {part} {PLACE}"
         )
         process = self._remote(
             f"command -v python3 >/dev/null || exit 44; exec {AS_ROOT} sh -c {shlex.quote(script)}"

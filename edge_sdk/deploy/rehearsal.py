@@ -16,13 +16,14 @@ from edge_sdk.errors import GateError
 _SELFTEST_S = 600
 
 
-def rehearse(slots: Slots, slot: Slot, version: int | None) -> dict[str, Any]:
+def rehearse(slots: Slots, slot: Slot, version: int | None, listen: str = "") -> dict[str, Any]:
     """Have a release try itself out on this device, with its own runtime and as a user without rights.
 
     Args:
         slots: of the pipeline.
         slot: of the release.
         version: of systemd; None without.
+        listen: where it is to tell its health, ``HOST:PORT``; empty where it knows by itself.
 
     Returns:
         As `edge_sdk.deploy.selftest.try_out`.
@@ -33,6 +34,7 @@ def rehearse(slots: Slots, slot: Slot, version: int | None) -> dict[str, Any]:
     command = ["-m", "edge_sdk.deploy.selftest", str(slot.folder), str(slots.folder / "current")]
     command += [f"app/{slot.manifest.config}", f"edgeml-{slots.name}"]
     command += ["--systemd", str(version)] if version is not None else []
+    command += ["--status", listen] if listen else []
     with _unprivileged(slot, version is not None) as (prefix, environment):
         try:
             done = subprocess.run(

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_sdk.deploy import signature, tree
+from edge_sdk.deploy.health import ANY
 from edge_sdk.deploy.manifest import Entry, Manifest, Platform, digest_of, read_listing
 from edge_sdk.deploy.store import Store
 from edge_sdk.errors import ConfigError
 from edge_sdk.pipeline import Pipeline
 from edge_sdk.registry import Url
-from edge_sdk.status import DEFAULT_ADDRESS
 
 #: How long a release must work before it is trusted, s.
 WINDOW_S = 90
@@ -89,7 +89,6 @@ def make(wish: Wish, platform: Platform, store: Store, say: Callable[[str], None
     for path, file in sorted(files_of(pipeline, wish.config).items()):
         data = file.read_bytes()
         files.append(Entry(path, store.add_bytes(data), len(data)))
-    address = pipeline.status or DEFAULT_ADDRESS
     now = int(time.time())
     manifest = Manifest(
         name=wish.name or name_of(wish.config),
@@ -98,7 +97,7 @@ def make(wish: Wish, platform: Platform, store: Store, say: Callable[[str], None
         platform=platform,
         runtime=digest_of(listed),
         config=CONFIG,
-        health="" if address == "none" else f"http://{address}/health",
+        health=_health(pipeline.status),
         window_s=wish.window_s,
         files=tuple(files),
     )
@@ -139,6 +138,18 @@ def files_of(pipeline: Pipeline, config: Path) -> dict[str, Path]:
             )
         found[path] = file
     return found
+
+
+def _health(status: str | None) -> str:
+    """Where it is asked for its health, after what its edgeml.toml says."""
+    if status is None:
+        return ANY
+    if status == "none":
+        return ""
+    host, _, port = status.rpartition(":")
+    if port == "0":
+        raise ConfigError("status", expected="a port that is known before it runs", found=repr(status))
+    return f"http://{host or '127.0.0.1'}:{port}/health"
 
 
 def _named(pipeline: Pipeline) -> Iterator[tuple[str, str]]:

@@ -22,7 +22,9 @@ from edge_sdk.unit import Settings, unit
 LOOP_S = 3.0
 
 
-def try_out(slot: Path, current: Path, config: str, name: str, systemd: int | None) -> dict[str, Any]:
+def try_out(
+    slot: Path, current: Path, config: str, name: str, *, systemd: int | None, status: str | None
+) -> dict[str, Any]:
     """Try a release.
 
     Args:
@@ -31,6 +33,7 @@ def try_out(slot: Path, current: Path, config: str, name: str, systemd: int | No
         config: its edgeml.toml, within the slot.
         name: of the service.
         systemd: version on this device; None without.
+        status: where the service is to tell its health; None where its edgeml.toml says it.
 
     Returns:
         ``unit``: text of the service's unit, empty without systemd; ``notes``: what a person has to see to;
@@ -40,7 +43,11 @@ def try_out(slot: Path, current: Path, config: str, name: str, systemd: int | No
         EdgeError: something is wrong with it.
     """
     settings = Settings(
-        name, systemd=systemd or Settings.systemd, packages=slot / "runtime", keeps_state=True
+        name,
+        systemd=systemd or Settings.systemd,
+        packages=slot / "runtime",
+        keeps_state=True,
+        status=status,
     )
     file = slot / config
     pipeline = Pipeline.from_config(file, state=settings.state)
@@ -78,6 +85,7 @@ def main() -> int:
     parser.add_argument("config")
     parser.add_argument("name")
     parser.add_argument("--systemd", type=int)
+    parser.add_argument("--status")
     try:
         print(json.dumps(try_out(**vars(parser.parse_args()))))
         return 0

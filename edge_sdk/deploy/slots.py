@@ -249,32 +249,24 @@ class Slots:
         Raises:
             DeviceError: contents are missing, or the disk is full; what was there is untouched.
         """
-        missing = self.needed(manifest)
-        if missing:
-            raise DeviceError(f"{self.name}: {len(missing)} contents are missing", remedy="deploy again")
         name = f"{manifest.serial}-{digest_of(data)[:12]}"
-        there = self.slot(name)
-        if there is not None and there.verdict != "refused":
-            return there
-        self._require(sum(entry.size for entry in manifest.files))
-        self._lay_tree(manifest)
-        part = self._slots / f".{name}.part"
-        with _gone_unless_renamed(part):
-            self.store.lay_out(manifest.files, part / "app")
-            (part / "runtime").symlink_to(Path("../../../../trees") / manifest.runtime)
-            write_durably(part / _MANIFEST, data)
-            write_durably(part / _SIGNATURE, signed)
-            shutil.rmtree(self._slots / name, ignore_errors=True)
-            part.rename(self._slots / name)
-        sync_folder(self._slots)
+        with self.store.in_use():
+            missing = self.needed(manifest)
+            if missing:
+                raise DeviceError(f"{self.name}: {len(missing)} contents are missing", remedy="deploy again")
+            there = self.slot(name)
+            if there is not None and there.verdict != "refused":
+                return there
+            self._require(sum(entry.size for entry in manifest.files))
+            self._lay_tree(manifest)
+            self._lay_slot(name, data, signed, manifest)
         slot = self.slot(name)
         assert slot is not None, name
         return slot
 
     def try_out(self, slot: Slot) -> Trial:
         """Make a slot the current one, on trial."""
-        current = self.current
-        trial = Trial(slot.name, current.name if current and current.name != slot.name else "", self.boot)
+        trial = Trial(slot.name, self._fallback(slot), self.boot)
         (slot.folder / _VERDICT).unlink(missing_ok=True)  # of another time
         sync_folder(slot.folder)
         _write(self._trial, {"slot": trial.slot, "back_to": trial.back_to, "boot": trial.boot})
@@ -320,8 +312,10 @@ class Slots:
         Raises:
             ConfigError: there is nothing.
         """
-        current = self.current
-        found = self.slot(current.back_to) if current is not None and current.back_to else None
+        current, trial = self.current, self.trial
+        going = trial is not None and current is not None and trial.slot == current.name
+        back_to = trial.back_to if trial is not None and going else current.back_to if current else ""
+        found = self.slot(back_to) if back_to else None
         if found is None or found.verdict == "refused":
             raise ConfigError(f"{self.name}: nothing to go back to", found="no other release that was good")
         return found
@@ -367,7 +361,11 @@ class Slots:
         return self._sweep()
 
     def _sweep(self) -> int:
-        """Trees and contents that no slot of any pipeline uses."""
+        """Trees and contents that no slot of any pipeline uses; later where one is just being installed."""
+        with self.store.unused() as alone:
+            return self._sweep_alone() if alone else 0
+
+    def _sweep_alone(self) -> int:
         others = [Slots(self.root, path.name, self.boot) for path in (self.root / "apps").glob("*")]
         manifests = [slot.manifest for app in others for slot in app.all()]
         used: list[Entry] = [entry for manifest in manifests for entry in manifest.files]
@@ -381,6 +379,18 @@ class Slots:
                 shutil.rmtree(tree, ignore_errors=True)
         return self.store.sweep(used)
 
+    def _fallback(self, slot: Slot) -> str:
+        """Name of what to go back to when a slot fails; one that is itself on trial is not that."""
+        current, trial = self.current, self.trial
+        if current is None:
+            return ""
+        going = trial if trial is not None and trial.slot == current.name else None
+        if current.name == slot.name:
+            return going.back_to if going is not None else current.back_to
+        if going is None or not going.back_to:
+            return current.name
+        return going.back_to if going.back_to != slot.name else slot.back_to
+
     def _lay_tree(self, manifest: Manifest) -> None:
         tree = self.root / "trees" / manifest.runtime
         if tree.is_dir():
@@ -390,6 +400,17 @@ class Slots:
             self.store.lay_out(self._listing(manifest), part)
             part.rename(tree)
         sync_folder(tree.parent)
+
+    def _lay_slot(self, name: str, data: bytes, signed: bytes, manifest: Manifest) -> None:
+        part = self._slots / f".{name}.part"
+        with _gone_unless_renamed(part):
+            self.store.lay_out(manifest.files, part / "app")
+            (part / "runtime").symlink_to(Path("../../../../trees") / manifest.runtime)
+            write_durably(part / _MANIFEST, data)
+            write_durably(part / _SIGNATURE, signed)
+            shutil.rmtree(self._slots / name, ignore_errors=True)
+            part.rename(self._slots / name)
+        sync_folder(self._slots)
 
     def _listing(self, manifest: Manifest) -> tuple[Entry, ...]:
         return read_listing(self.store.read(manifest.runtime, MOST_BYTES))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -121,6 +122,21 @@ class Store:
                 _link(self.path(entry.digest), target, entry.mode)
             sync_tree(folder)
 
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Nothing is swept away meanwhile; several may use it at once."""
+        with _lock(self.folder, fcntl.LOCK_SH):
+            yield
+
+    @contextlib.contextmanager
+    def unused(self) -> Iterator[bool]:
+        """Whether nobody uses it, and nobody does meanwhile."""
+        try:
+            with _lock(self.folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                yield True
+        except BlockingIOError:
+            yield False
+
     def sweep(self, keep: Iterable[Entry]) -> int:
         """Remove every content but those, and what was never whole; returns the bytes."""
         wanted, freed = {entry.digest for entry in keep}, 0
@@ -129,6 +145,18 @@ class Store:
                 freed += path.lstat().st_size
                 path.unlink()
         return freed
+
+
+@contextlib.contextmanager
+def _lock(folder: Path, kind: int) -> Iterator[None]:
+    with _in_words(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, kind)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:
@@ -187,7 +215,8 @@ def _link(source: Path, target: Path, mode: int) -> None:
 def _part(target: Path, mode: int = 0o644) -> Iterator[tuple[BinaryIO, Path]]:
     """A file beside the target, gone afterwards unless it took the target's place."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
+    # Two that receive the same content at the same time must not write into one file.
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from edge_sdk.deploy.slots import Slots
-from edge_sdk.deploy.store import write_durably
+from edge_sdk.deploy.store import sync_folder, write_durably
 from edge_sdk.deploy.trial import Look, State
 from edge_sdk.errors import DeviceError
 
@@ -32,6 +32,7 @@ _RECOVER = """\
 Description=edgeml: which release of {name} runs
 Before=edgeml-{name}.service
 After=local-fs.target
+RequiresMountsFor={root}
 
 [Service]
 Type=oneshot
@@ -74,7 +75,7 @@ class Services:
         """
         for kind, text in (("recover", _RECOVER), ("trial", _TRIAL)):
             file = UNITS / f"{self.name}-{kind}.service"
-            wanted = text.format(name=self._slots.name, agent=self._agent).encode()
+            wanted = text.format(name=self._slots.name, agent=self._agent, root=self._slots.root).encode()
             if not file.exists() or file.read_bytes() != wanted:
                 write_durably(file, wanted)
         link, target = UNITS / f"{self.name}.service", self._slots.folder / "current" / f"{self.name}.service"
@@ -86,6 +87,8 @@ class Services:
             if not wants.is_symlink():
                 wants.parent.mkdir(parents=True, exist_ok=True)
                 wants.symlink_to(UNITS / unit)
+                sync_folder(wants.parent)
+        sync_folder(UNITS)
 
     def restart(self) -> None:
         """Run the current release from now on; does not wait until it is ready."""
@@ -101,6 +104,12 @@ class Services:
         """Have the release watched, whoever goes away."""
         _systemctl("reset-failed", f"{self.name}-trial.service", may_fail=True)
         _systemctl("restart", "--no-block", f"{self.name}-trial.service")
+
+    def is_watched(self) -> bool:
+        """Whether somebody watches the release, or is about to."""
+        said = _systemctl("show", f"{self.name}-trial.service", "--property=ActiveState,Job")
+        facts = dict(line.partition("=")[::2] for line in said.splitlines())
+        return facts.get("ActiveState") in ("active", "activating") or facts.get("Job", "0") not in ("", "0")
 
     def remove(self) -> None:
         """Stop everything and remove the units."""

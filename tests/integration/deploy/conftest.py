@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from edge_sdk.deploy import signature
-from tests.integration.deploy.container import Container, booted
+from tests.integration.deploy.container import USERS_CACHE, Container, booted
 from tests.models import Linear, contract, write_model
 
 
@@ -57,11 +57,15 @@ class Desk:
         """A command line."""
         done = subprocess.run(
             [sys.executable, "-m", "edge_sdk", *map(str, words)],
-            env={**os.environ, "EDGEML_SSH_CONFIG": str(self.machine.config)},
+            env={
+                **os.environ,
+                "EDGEML_SSH_CONFIG": str(self.machine.config),
+                "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR") or str(USERS_CACHE / "uv"),
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=600,
             check=False,
         )
         assert done.returncode == status, done.stdout + done.stderr

@@ -34,14 +34,16 @@ _HOOKS = (
     'chroot "$1" systemctl mask systemd-networkd systemd-resolved systemd-timesyncd getty@tty1 console-getty',
     'rm -rf "$1/usr/share/doc" "$1/usr/share/man" "$1/usr/share/locale" "$1/var/cache/apt"',
 )
-_BOOT_S = 120
+_BOOT_S = 300
+#: The user's, from before tests got one of their own: a root file system takes minutes to make.
+USERS_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 USER = "pi"
 
 
 def root_archive() -> Path:
     """The root file system as a tar; made when it is not in the cache."""
     recipe = repr((_SUITE, _PACKAGES, _HOOKS)).encode()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgeml" / "tests"
+    cache = USERS_CACHE / "edgeml" / "tests"
     made = cache / f"root-{hashlib.sha256(recipe).hexdigest()[:16]}.tar"
     if not made.exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -82,14 +84,15 @@ class Container:
         """Start it, and wait until one can log in."""
         command = ["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--private-network"]
         command += [f"--directory={self.root}", "--machine=device", "--console=pipe"]
-        self._process = subprocess.Popen(
-            command,
-            env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=(self.folder / "console").open("ab"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with (self.folder / "console").open("ab") as console:
+            self._process = subprocess.Popen(
+                command,
+                env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         deadline = time.monotonic() + _BOOT_S
         while not self._can_log_in():
             if self._process.poll() is not None or time.monotonic() > deadline:
