@@ -1,4 +1,4 @@
-"""Asks a board's engine itself whether it takes a model: LiteRT about XNNPACK, Vela about the NPU."""
+"""Asks a board's engine itself whether it takes a model: LiteRT, Vela, edgeml's C library."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import dataclasses
 from dataclasses import asdict
 
 from converters import advice, boards, vela, xnnpack
-from converters.boards import Board, Cost, Fit, kb
+from converters.boards import Board, Cost, Engine, Fit, kb
+from converters.c import library
 from edge_sdk.errors import ChildError, ConfigError, MissingExtraError, ModelError, first_of
 from edge_sdk.graph import Graph
 
+_OURS = "edgeml-c"
 _NOTHING = Cost(0, 0, frozenset(), frozenset(), frozenset())
 
 
 def measure(board: Board, cost: Cost, flatbuffer: bytes, graph: Graph) -> Fit:
     """`boards.judge`, and what the engine says where it can be asked on this machine.
 
-    A microcontroller's runtime cannot: its verdict stays the one by facts.
+    TFLite Micro cannot: its verdict stays the one by facts.
 
     Args:
         board: where the model is to run.
@@ -32,7 +34,30 @@ def measure(board: Board, cost: Cost, flatbuffer: bytes, graph: Graph) -> Fit:
         return _ask_vela(board, cost, flatbuffer, graph)
     if board.engine.runtime is not None:
         return _ask_runtime(board, fit, cost, flatbuffer, graph)
-    return fit
+    own = next((engine for engine in board.engines if engine.name == _OURS), None)
+    if own is None:
+        return fit
+    return dataclasses.replace(fit, others={**fit.others, _OURS: _ask_library(board, own, flatbuffer)})
+
+
+def _ask_library(board: Board, engine: Engine, flatbuffer: bytes) -> Fit:
+    """Whether the model becomes C, and what that takes of the board."""
+    try:
+        figures = library.figures(flatbuffer)
+    except ModelError as error:
+        remedies = (error.remedy,) if error.remedy else ()
+        reason = f"{error.what}: {error.found}" if error.found else error.what
+        return Fit(False, (reason,), remedies, engine.name, measured=True)
+    rows = (
+        ("flash", figures["flash_bytes"], engine.program_bytes, board.flash_bytes),
+        ("RAM", figures["arena_bytes"], engine.program_ram_bytes, board.ram_bytes),
+    )
+    reasons = tuple(
+        f"{what}: {kb(used)} and {kb(program)} beside it of {kb(there)}"
+        for what, used, program, there in rows
+    )
+    runs = all(used + program <= there for _, used, program, there in rows)
+    return Fit(runs, reasons, (), engine.name, measured=True, figures=figures)
 
 
 def _ask_runtime(board: Board, fit: Fit, cost: Cost, flatbuffer: bytes, graph: Graph) -> Fit:

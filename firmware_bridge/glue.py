@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from textwrap import indent
 
 from converters.c_text import array, dimensions, generated, identifier, number, string
 from edge_sdk.errors import ModelError
 from edge_sdk.graph import Graph, Tensor
+from edge_sdk.runtimes import Port
+from firmware_bridge.tensors import ports
 
 #: Of `edgeml_tensor` in edgeml_bridge.h.
 _MAX_RANK, _MAX_SIZE = 6, 0xFFFF
@@ -28,10 +29,11 @@ def render(graph: Graph, name: str, digest: str) -> str:
     stem = identifier(name)
     functions, tensors = [], []
     for side in ("input", "output"):
-        for n, (own, tensor) in enumerate(named(graph, side)):
+        indices = graph.inputs if side == "input" else graph.outputs
+        for n, (port, index) in enumerate(zip(ports(graph, f"{side}s"), indices, strict=True)):
             function = f"{side}_{n}" if n else side
             functions.append(f"static void *{function}(void) {{ return (void *){stem}_{function}(); }}\n")
-            tensors.append(_tensor(own, tensor, function))
+            tensors.append(_tensor(port, graph.tensors[index], function))
     digits = indent(array(bytes.fromhex(digest.removeprefix("sha256:"))), "    ")
     return "\n".join(
         [
@@ -50,33 +52,17 @@ def render(graph: Graph, name: str, digest: str) -> str:
     )
 
 
-def named(graph: Graph, side: str) -> Iterator[tuple[str, Tensor]]:
-    """Inputs or outputs with their names in the first signature that is the main graph's, else their own."""
-    indices = graph.inputs if side == "input" else graph.outputs
-    names: dict[int, str] = {}
-    for signature in graph.signatures.values():
-        inside = set(signature.inputs.values()) <= set(graph.inputs)
-        if inside and set(signature.outputs.values()) <= set(graph.outputs):
-            ports = signature.inputs if side == "input" else signature.outputs
-            names = {index: name for name, index in ports.items()}
-            break
-    for index in indices:
-        yield names.get(index, graph.tensors[index].name), graph.tensors[index]
-
-
-def _tensor(name: str, tensor: Tensor, function: str) -> str:
+def _tensor(port: Port, tensor: Tensor, function: str) -> str:
     shape = tensor.shape
     if len(shape) > _MAX_RANK or max(shape, default=0) > _MAX_SIZE:
         raise ModelError(
-            f"the firmware bridge cannot describe tensor {name}",
+            f"the firmware bridge cannot describe tensor {port.name}",
             expected=f"at most {_MAX_RANK} axes of at most {_MAX_SIZE}",
             found=list(shape),
         )
-    scale, zero_point = 0.0, 0
-    if tensor.dtype == "int8" and tensor.scale.size == 1:
-        scale, zero_point = float(tensor.scale[0]), int(tensor.zero_point[0])
+    scale, dtype = number(port.scale), _DTYPES[tensor.dtype]
     return (
-        f"    {{ .name = {string(name)}, .data = {function}, .bytes = {tensor.bytes},\n"
-        f"      .scale = {number(scale)}, .zero_point = {zero_point}, .dtype = {_DTYPES[tensor.dtype]},\n"
+        f"    {{ .name = {string(port.name)}, .data = {function}, .bytes = {tensor.bytes},\n"
+        f"      .scale = {scale}, .zero_point = {port.zero_point}, .dtype = {dtype},\n"
         f"      .rank = {len(shape)}, .shape = {dimensions(shape)} }},"
     )

@@ -41,9 +41,13 @@ class Terminal(Closing):
         tty.setraw(slave)
         os.set_blocking(self._master, False)
         self.path = os.ttyname(slave)
-        self._ended = threading.Event()
+        self._ended, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._carry, name=f"terminal {self.path}", daemon=True)
         self._thread.start()
+
+    def wait(self) -> None:
+        """Until the board met a fault, or the terminal was closed from another thread."""
+        self._over.wait()
 
     def close(self) -> None:
         """Close the terminal and the port; may be called twice."""
@@ -62,6 +66,8 @@ class Terminal(Closing):
         except DeviceError as error:
             self.failure = error
             self._hang_up()
+        finally:
+            self._over.set()
 
     def _show(self, data: bytes) -> None:
         """Write all of it; what nobody reads waits, and the board with it."""

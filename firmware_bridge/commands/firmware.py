@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 @click.group(
     epilog="\b\nExample:\n  edgeml firmware build motion.tflite --board cortex-m4"
+    "\n  edgeml firmware run motion.tflite --board cortex-m4"
     "\n  edgeml firmware export motion.tflite --for arduino -o sketches"
     "\n  edgeml firmware flash build/firmware.elf --board cortex-m4 --dry-run"
 )
@@ -70,6 +72,41 @@ def build(model: Path, board: str, output: Path | None, compiler: str | None, as
     ]
     _show(rows)
     click.echo("\n" + "\n".join(sizes.lines(firmware.sizes)))
+
+
+@command.command(
+    epilog="\b\nExample:\n  edgeml firmware run motion.tflite --board cortex-m4"
+    "\n  edgeml hil motion.tflite --target serial:/dev/pts/3      in another terminal"
+)
+@click.argument("model", type=_FILE, metavar="MODEL")
+@click.option("--board", required=True, metavar="NAME", help="cortex-m4, mps3-an547, …")
+@click.option("--qemu", is_flag=True, help="In QEMU; default: in unicorn, which has no Cortex-M55.")
+@json_option
+def run(model: Path, board: str, qemu: bool, as_json: bool) -> None:
+    """Run firmware of an int8 .tflite on an emulated board, whose serial port other programs open.
+
+    It answers until it is interrupted, or the board meets a fault: exit status 3.
+    """
+    from firmware_bridge.build import build as make
+    from firmware_bridge.emulator import Emulator
+    from firmware_bridge.qemu import Qemu
+    from firmware_bridge.terminal import Terminal
+
+    click.echo(f"building for {printable(board)} …", err=True)
+    firmware = make(model, board)
+    port: Qemu | Emulator
+    if qemu:
+        port = Qemu(firmware.elf, firmware.machine)
+    else:
+        port = Emulator(firmware.elf, firmware.machine)
+        port.counting = True  # what it says an inference costs must be so
+    with Terminal(port) as terminal:
+        facts = {"port": terminal.path, "board": firmware.board, "digest": firmware.digest}
+        print_json(facts) if as_json else _show([("port", terminal.path), ("board", firmware.machine.title)])
+        with contextlib.suppress(KeyboardInterrupt):
+            terminal.wait()
+        if terminal.failure is not None:
+            raise terminal.failure
 
 
 @command.command(

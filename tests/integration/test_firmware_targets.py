@@ -213,6 +213,23 @@ def test_any_serial_program_can_talk_to_it(file, windows, expected):
     assert not Path(terminal.path).exists()
 
 
+@pytest.mark.parametrize("where", [[], ["--qemu"]], ids=["unicorn", "qemu"])
+def test_the_command_runs_a_board_until_it_is_interrupted(file, windows, expected, where):
+    command = [sys.executable, "-m", "edge_sdk", "firmware", "run", str(file), "--board", "cortex-m4", *where]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            path = process.stdout.readline().split()[-1]
+            with Model.load(file, target=f"serial:{path}?{SLOW}") as model:
+                np.testing.assert_array_equal(model.run(windows[0]).outputs, expected[0])
+                assert model.runtime.last_cost.unit == "instructions"
+                assert model.runtime.last_cost.value > 0
+        finally:
+            process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+
+
 def test_a_board_with_a_clock_tells_its_own_time(tmp_path):
     file = GOLDEN / "fused_int8.tflite"
     window = np.ones((1, 20, 4), np.float32)

@@ -50,7 +50,7 @@ class ResizeNearest(Layer):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResizeBilinear(Layer):
-    """RESIZE_BILINEAR: for each row of the output those above and below, and how far behind the first it is."""
+    """RESIZE_BILINEAR: for each row of the output those above and below, and how far behind the first."""
 
     kernel = "edgeml_resize_bilinear"
     structure = "edgeml_resize_bilinear_t"

@@ -131,7 +131,7 @@ def test_a_clock_that_drifts_is_followed(drift, late_s, seed):
         off.append(board.at(board_s) - true_s)
     assert board.drift == pytest.approx(1 / (1 + drift) - 1, abs=2e-4)
     assert np.abs(off[50:]).max() < 0.002 + late_s / 50
-    assert max(off) <= late_s + 0.001
+    assert max(off) <= late_s + 0.001 + 1e-9
 
 
 def test_messages_that_pile_up_do_not_move_the_clock():
