@@ -28,9 +28,11 @@ def render(graph: Graph, name: str, digest: str) -> str:
     """
     stem = identifier(name)
     functions, tensors = [], []
-    for side in ("input", "output"):
-        indices = graph.inputs if side == "input" else graph.outputs
-        for n, (port, index) in enumerate(zip(ports(graph, f"{side}s"), indices, strict=True)):
+    for side, described, indices in (
+        ("input", ports(graph, "inputs"), graph.inputs),
+        ("output", ports(graph, "outputs"), graph.outputs),
+    ):
+        for n, (port, index) in enumerate(zip(described, indices, strict=True)):
             function = f"{side}_{n}" if n else side
             functions.append(f"static void *{function}(void) {{ return (void *){stem}_{function}(); }}\n")
             tensors.append(_tensor(port, graph.tensors[index], function))
