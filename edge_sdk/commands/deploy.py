@@ -113,6 +113,9 @@ def _deploy(wish: Wish, device: Address, options: dict[str, Any], progress: Prog
         }
         if options["service"] == "none":
             return {**told, "run": installed["run"], "notes": installed["notes"]}
+        for note in installed["notes"]:  # what it does not get may be why it fails
+            progress.end()
+            click.echo(f"edgeml: {device}: {note}", err=True)
         ended = remote.call("follow", made.manifest.name, progress.step)
     if ended["verdict"] == "refused":
         running = ended["running"]
@@ -140,7 +143,7 @@ def _trust(remote: Remote, key: Path) -> None:
     """The first key comes with the first deployment: whoever is root there may decide whom it trusts."""
     from edge_sdk.deploy.signature import PublicKey, public_part
 
-    if not remote.facts["trusted"]:
+    if remote.facts["trusted"] is None:
         remote.call("trust", key=PublicKey.read(public_part(key)).line)
         click.echo(f"edgeml: {remote.address} trusts releases signed with {key} from now on", err=True)
 

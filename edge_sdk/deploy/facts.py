@@ -7,6 +7,8 @@ import os
 import platform
 import shutil
 import sys
+import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,22 +45,14 @@ def facts(root: Path) -> dict[str, Any]:
         "systemd": systemd.version(),
         "groups": [group for group in _GROUPS if _is_group(group)],
         "throttled": _throttled(),
-        "clock_s": _clock_s(),
+        "clock_s": time.time(),
         "numpy": _has("numpy"),
         "root": os.geteuid() == 0,
         "ssh_keygen": shutil.which("ssh-keygen") is not None,
     }
 
 
-def _clock_s() -> float:
-    import time
-
-    return time.time()
-
-
 def _has(package: str) -> bool:
-    from importlib.util import find_spec
-
     return find_spec(package) is not None
 
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from edge_sdk.deploy import signature
 from edge_sdk.deploy.agent import Agent
 from edge_sdk.deploy.manifest import MOST_BYTES, Manifest, read_listing
 from edge_sdk.deploy.slots import Slots
@@ -34,7 +33,7 @@ def install(
         file: the release.
         agent: of this device.
         say: takes what is told about each step.
-        trust: trust the key that signed it, where this device trusts none yet.
+        trust: trust the key that signed it, where this device never trusted any.
         options: of `Agent.install`.
 
     Returns:
@@ -49,7 +48,7 @@ def install(
     try:
         with zipfile.ZipFile(file) as packed:
             data, signed = _member(packed, MANIFEST), _member(packed, SIGNATURE)
-            if trust and not signature.trusted_keys(agent.trusted):
+            if trust and not agent.trusted.exists():
                 agent.trust(_member(packed, KEY).decode(errors="replace"))
             name = Manifest.from_bytes(data).name
             slots = Slots(agent.root, name)

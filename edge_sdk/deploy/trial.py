@@ -14,8 +14,12 @@ State = Literal["starting", "active", "ended"]
 START_S = 300.0
 #: How long it may be unhealthy without a break, s: a sensor that reconnects is no reason to go back.
 PATIENCE_S = 15.0
+#: For windows that are shorter than that, s.
+_LEAST_PATIENCE_S = 5.0
+#: How many windows it has from when it is ready: one that is well and ill by turns would never be judged.
+_MOST_WINDOWS, _LEAST_LIMIT_S = 5, 60.0
 _ASK_S = 3.0
-_MOST_BYTES = 1 << 16
+_MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +48,14 @@ class Trial:
     Args:
         window_s: it must be active and healthy for so long, at a stretch, s.
         start_s: to become ready, s.
-        patience_s: that it may be unhealthy at a stretch, s.
+        patience_s: that it may be unhealthy at a stretch, s; no longer than a window.
     """
 
     window_s: float
     start_s: float = START_S
     patience_s: float = PATIENCE_S
     _began_s: float | None = field(default=None, init=False)
+    _ready_s: float | None = field(default=None, init=False)
     _well_since_s: float | None = field(default=None, init=False)
     _ill_since_s: float | None = field(default=None, init=False)
 
@@ -69,31 +74,46 @@ class Trial:
         if look.state == "starting":
             late = look.time_s - self._began_s > self.start_s
             return f"it was not ready within {self.start_s:g} s" if late else None
+        if self._ready_s is None:
+            self._ready_s = look.time_s
         if look.problem is not None:
             self._well_since_s = None
             since = self._ill_since_s = look.time_s if self._ill_since_s is None else self._ill_since_s
-            return f"it is unhealthy: {look.problem}" if look.time_s - since >= self.patience_s else None
+            patience_s = min(self.patience_s, max(self.window_s, _LEAST_PATIENCE_S))
+            limit_s = max(_MOST_WINDOWS * self.window_s, _LEAST_LIMIT_S)
+            gone = look.time_s - since >= patience_s or look.time_s - self._ready_s >= limit_s
+            return f"it is unhealthy: {look.problem}" if gone else None
         self._ill_since_s = None
         since = self._well_since_s = look.time_s if self._well_since_s is None else self._well_since_s
         return "" if look.time_s - since >= self.window_s else None
 
 
-def ask(url: str) -> str | None:
+def ask(url: str, *, ready: bool = False) -> str | None:
     """Why the release at a health address is unhealthy; None where it is healthy.
 
     Args:
         url: of ``/health``.
+        ready: it is unhealthy, too, as long as a source or sink of it was never there.
     """
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=_ASK_S) as answer:
-            answer.read(_MOST_BYTES)
-        return None
+            body = answer.read(_MOST_BYTES)
+        return _unready(body) if ready else None
     except urllib.error.HTTPError as error:
         with error:
             return _problems(error.read(_MOST_BYTES)) or f"{url} says {error.code}"
     except (OSError, ValueError) as error:
         return f"{url} does not answer: {getattr(error, 'reason', None) or error}"
+
+
+def _unready(body: bytes) -> str | None:
+    """What it still waits for."""
+    try:
+        ready = json.loads(body)["ready"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return None if ready else _problems(body) or "it is not ready"
 
 
 def _problems(body: bytes) -> str:

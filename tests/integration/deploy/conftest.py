@@ -1,11 +1,14 @@
-"""One machine for all tests of deployments, and a pipeline to deploy."""
+"""One machine for all tests of deployments, and pipelines to deploy."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +16,12 @@ from typing import Any
 import pytest
 
 from edge_sdk.deploy import signature
+from edge_sdk.deploy.push import Remote
+from edge_sdk.ssh import Address
 from tests.integration.deploy.container import USERS_CACHE, Container, booted
 from tests.models import Linear, contract, write_model
+
+SINE = 'url = "synthetic:sine"\nspeed = 1'
 
 
 @pytest.fixture(scope="session")
@@ -43,39 +50,63 @@ class Desk:
     def config(self) -> Path:
         return self.folder / "edgeml.toml"
 
-    def write(self, source: str = 'url = "synthetic:sine"\nspeed = 1', version: str = "1") -> None:
+    @property
+    def unit(self) -> str:
+        return f"edgeml-{self.name}"
+
+    def write(self, source: str = SINE, *, version: str = "1", more: str = "") -> None:
         """A pipeline with a model of that version."""
         spec = Linear(window=20)
         facts = replace(contract(spec).input, rate_hz=50.0, hop=10)
         write_model(self.folder / "m.tflite", spec, input=facts, version=version)
         self.config.write_text(
-            f'device = "press-7"\n[model]\nfile = "m.tflite"\n[[source]]\n{source}\n'
+            f'device = "press-7"\n{more}\n[model]\nfile = "m.tflite"\n[[source]]\n{source}\n'
             '[[sink]]\nurl = "sqlite:events.db"\n'
+        )
+
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "EDGEML_SSH_CONFIG": str(self.machine.config),
+            "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR") or str(USERS_CACHE / "uv"),
+        }
+
+    def start(self, *words: object) -> subprocess.Popen[str]:
+        """A command line that goes on."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "edge_sdk", *map(str, words)],
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def edgeml(self, *words: object, status: int = 0) -> subprocess.CompletedProcess[str]:
         """A command line."""
-        done = subprocess.run(
-            [sys.executable, "-m", "edge_sdk", *map(str, words)],
-            env={
-                **os.environ,
-                "EDGEML_SSH_CONFIG": str(self.machine.config),
-                "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR") or str(USERS_CACHE / "uv"),
-            },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        assert done.returncode == status, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        return done
+        with self.start(*words) as process:
+            try:
+                out, err = process.communicate(timeout=600)
+            except BaseException:
+                process.kill()
+                raise
+        assert process.returncode == status, out + err
+        assert "Traceback" not in err
+        return subprocess.CompletedProcess(words, status, out, err)
+
+    def words(self, *words: object, window: int = 2) -> list[object]:
+        """Of an `edgeml deploy`."""
+        given = ["--to", self.machine.url, "--key", self.key, "--window", window, "--name", self.name]
+        return ["deploy", self.config, *given, *words, "--json"]
 
     def deploy(self, *words: object, status: int = 0, window: int = 2) -> dict[str, Any]:
         """`edgeml deploy`; the object that it printed."""
-        given = ["--to", self.machine.url, "--key", self.key, "--window", window, "--name", self.name, *words]
-        return dict(json.loads(self.edgeml("deploy", self.config, *given, "--json", status=status).stdout))
+        said = self.edgeml(*self.words(*words, window=window), status=status)
+        told = dict(json.loads(said.stdout))
+        if status:  # in one line
+            last = said.stderr.strip().splitlines()[-1]
+            assert last.startswith("edgeml: "), said.stderr
+        return told
 
     def status(self) -> dict[str, Any]:
         said = self.edgeml("status", self.machine.url, self.name, "--json").stdout
@@ -86,6 +117,22 @@ class Desk:
         current = self.status()["current"]
         return None if current is None else str(current["version"])
 
+    def serves(self, version: str) -> bool:
+        """Whether the service is up with that version, or comes up with it, seen from inside the device."""
+        here = f"/var/lib/edgeml/apps/{self.name}/current/manifest.json"
+        if json.loads(self.machine.ask(f"cat {here}"))["version"] != version:
+            return False
+        command = f"for i in $(seq 300); do systemctl is-active {self.unit} && break; sleep 0.2; done"
+        return self.machine.ask(command, check=False).split()[-1] == "active"
+
+    @contextmanager
+    def remote(self) -> Iterator[Remote]:
+        """A connection without the command line."""
+        with pytest.MonkeyPatch().context() as patch:
+            patch.setenv("EDGEML_SSH_CONFIG", str(self.machine.config))
+            with Remote(Address.parse("device")) as remote:
+                yield remote
+
 
 @pytest.fixture(scope="session")
 def signing_key(tmp_path_factory):
@@ -94,13 +141,28 @@ def signing_key(tmp_path_factory):
     return key
 
 
-@pytest.fixture
-def desk(machine, signing_key, tmp_path, request):
-    folder = tmp_path / "pipeline"
+@contextmanager
+def sitting(machine: Container, key: Path, folder: Path, name: str) -> Iterator[Desk]:
+    """A desk, and afterwards nothing of it on the machine."""
     folder.mkdir()
-    name = request.node.originalname.replace("_", "-")[:40].strip("-")
-    desk = Desk(folder, signing_key, machine, name)
+    desk = Desk(folder, key, machine, name)
     desk.write()
     yield desk
-    if name in desk.edgeml("status", machine.url).stdout:
+    if (machine.root / "var/lib/edgeml/apps" / name).exists():
         desk.edgeml("remove", machine.url, name)
+
+
+@pytest.fixture
+def desk(machine, signing_key, tmp_path, request):
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.originalname)[:40].strip("-")
+    with sitting(machine, signing_key, tmp_path / "pipeline", name) as desk:
+        yield desk
+
+
+@pytest.fixture(scope="module")
+def serving(machine, signing_key, tmp_path_factory):
+    """A desk whose pipeline runs as version ``old``: whatever is tried next, it has to go on."""
+    folder = tmp_path_factory.mktemp("serving") / "pipeline"
+    with sitting(machine, signing_key, folder, "serving") as desk:
+        desk.deploy("--version", "old", window=1)
+        yield desk

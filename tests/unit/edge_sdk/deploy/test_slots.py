@@ -261,3 +261,39 @@ def test_a_power_cut_at_any_instant_leaves_one_whole_release(slots, tmp_path, po
         cut += 1
     assert cut > 5
     assert seen == ({1, 2} if story is deploy else {1})
+
+
+def test_what_is_on_trial_is_not_what_the_next_one_goes_back_to(slots):
+    slots = good(slots, 1)
+    slots.try_out(installed(slots, 2))
+    slots.try_out(installed(slots, 3))
+    assert slots.previous().manifest.serial == 1
+    assert slots.go_back("crashes").manifest.serial == 1
+
+
+def test_the_same_release_once_more_keeps_its_way_back(slots):
+    slots = good(good(slots, 1), 2)
+    slots.try_out(installed(slots, 2))
+    slots.confirm()
+    slots.prune()
+    assert slots.previous().manifest.serial == 1
+    assert is_whole(slots.previous())
+
+
+def test_going_back_while_a_trial_goes_on(slots):
+    slots = good(good(slots, 1), 2)
+    slots.try_out(installed(slots, 3))
+    slots.try_out(slots.previous())
+    assert slots.current.manifest.serial == 2
+    slots.confirm()
+    assert slots.previous().manifest.serial == 1
+
+
+def test_nothing_is_swept_away_while_another_is_installed(slots):
+    slots = good(good(slots, 1), 2)
+    send(slots, 9)
+    with slots.store.in_use():
+        assert slots.prune() == 0
+        assert not slots.needed(manifest(9))
+    assert slots.prune() > 0
+    assert slots.needed(manifest(9))

@@ -1,0 +1,104 @@
+"""A release that does not work is not switched to, or is gone back from, and one is told why."""
+
+import os
+import signal
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edge_sdk import modelfile
+from edge_sdk.modelfile import CONTRACT, GOLDEN, LABELS, Golden
+from tests.models import Linear, contract, flatbuffer
+
+pytestmark = pytest.mark.integration
+full = pytest.mark.skipif(
+    os.environ.get("EDGEML_DEPLOY") != "full", reason="waits for the watchdog: set EDGEML_DEPLOY=full"
+)
+
+
+def write_wrong(desk):
+    """A model whose golden vectors are those of another."""
+    desk.write()
+    spec = Linear(window=20)
+    raw = flatbuffer(spec)
+    input_facts = replace(contract(spec).input, rate_hz=50.0, hop=10)
+    facts = contract(spec, digest=modelfile.digest_of(raw), input=input_facts)
+    windows = np.random.default_rng(5).normal(size=(4, spec.window, spec.channels)).astype(np.float32)
+    wrong = np.roll(np.stack([spec.expected(window) for window in windows]), 1, axis=1)
+    golden = Golden((windows,), (wrong.astype(np.float32),), (1e-4,))
+    members = {CONTRACT: facts.to_json(), GOLDEN: golden.to_bytes(), LABELS: b"x\ny\nz\n"}
+    (desk.folder / "m.tflite").write_bytes(modelfile.pack(raw, members))
+
+
+def test_one_whose_golden_vectors_fail_is_not_switched_to(serving):
+    write_wrong(serving)
+    told = serving.deploy("--version", "wrong", status=1)
+    assert "self-test" in told["error"]
+    assert "golden" in told["error"]
+    assert serving.serves("old")
+    assert serving.status()["on_trial"] is False
+
+
+def test_one_that_ends_is_gone_back_from(serving):
+    serving.write('url = "synthetic:sine"\nspeed = 1\nseconds = 1')
+    told = serving.deploy("--version", "short", status=1, window=60)
+    assert "short does not work there" in told["error"]
+    assert told["found"].startswith("it ended")
+    assert told["remedy"] == "old runs again"
+    assert serving.serves("old")
+    refused = next(each for each in serving.status()["releases"] if each["version"] == "short")
+    assert refused["verdict"] == "refused"
+    assert refused["reason"] == told["found"]
+
+
+def test_one_whose_sensor_is_not_there_is_gone_back_from(serving):
+    serving.write('url = "serial:///dev/ttyUSB7?baud=115200"')
+    told = serving.deploy("--version", "blind", status=1)
+    assert told["found"].startswith("it is unhealthy: ")
+    assert "ttyUSB7" in told["found"]
+    assert serving.serves("old")
+
+
+def test_one_that_works_only_until_the_next_reboot(serving):
+    machine = serving.machine
+    serving.write(more='status = "127.0.0.1:9700"')
+    assert serving.deploy("--version", "later", window=1)["state"] == "it works"
+    machine.put(
+        "/etc/systemd/system/taken.service",
+        "[Unit]\nBefore=edgeml-serving.service\n[Service]\nType=exec\n"
+        "ExecStart=/usr/bin/python3 -m http.server --bind 127.0.0.1 9700\n"
+        "[Install]\nWantedBy=multi-user.target\n",
+    )
+    machine.ask("systemctl enable taken.service")
+    machine.cut_power()
+    machine.boot()
+    deadline = time.monotonic() + 300
+    while not serving.serves("old"):
+        assert time.monotonic() < deadline, serving.status()
+        time.sleep(0.5)
+    refused = next(each for each in serving.status()["releases"] if each["version"] == "later")
+    assert "127.0.0.1:9700" in refused["reason"]
+    machine.ask("systemctl disable --now taken.service")
+
+
+@full
+def test_one_that_hangs_is_gone_back_from(serving):
+    machine = serving.machine
+    serving.write()
+    process = serving.start(*serving.words("--version", "stuck", window=120))
+    with process:
+        assert process.stderr is not None
+        while "watching" not in process.stderr.readline():
+            assert process.poll() is None
+        deadline = time.monotonic() + 120
+        while not serving.serves("stuck"):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        pid = machine.ask(f"systemctl show -P MainPID {serving.unit}").strip()
+        machine.ask(f"kill -{signal.SIGSTOP.value} {pid}")
+        out, err = process.communicate(timeout=300)
+    assert process.returncode == 1, err
+    assert "watchdog" in out
+    assert serving.serves("old")

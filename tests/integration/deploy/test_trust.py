@@ -1,0 +1,141 @@
+"""Who may put what on a device: docs/security.md, promise by promise."""
+
+import base64
+import time
+from dataclasses import replace
+
+import pytest
+
+from edge_sdk.deploy import release, signature
+from edge_sdk.deploy.manifest import Platform
+from edge_sdk.errors import GateError, ModelError
+
+pytestmark = pytest.mark.integration
+TRUSTED = "etc/edgeml/trusted_signers"
+
+
+@pytest.fixture
+def other_key(tmp_path):
+    signature.new_key(tmp_path / "other", "somebody else")
+    return tmp_path / "other"
+
+
+@pytest.fixture
+def made(serving, monkeypatch):
+    """A release as the host makes one, and a connection to send it over."""
+    monkeypatch.setenv("UV_CACHE_DIR", serving.environment()["UV_CACHE_DIR"])
+    serving.write(version="next")
+    with serving.remote() as remote:
+        wish = release.Wish(serving.config, serving.name, "next", 1)
+        store = release.host_store()
+        made = release.sign(release.make(wish, remote.platform, store, lambda _: None), serving.key)
+        remote.send(made, store, lambda sent, total: None)
+        yield remote, made
+
+
+def refuses(remote, made, said, kind=GateError):
+    with pytest.raises(kind, match=said):
+        remote.install(made, lambda _: None)
+
+
+def test_what_is_not_signed_by_a_trusted_key_is_not_installed(serving, made, other_key):
+    remote, good = made
+    refuses(remote, replace(good, signed=b""), "the release's signature")
+    refuses(remote, replace(good, signed=b"-----BEGIN SSH SIGNATURE-----\n"), "the release's signature")
+    refuses(remote, release.sign(good, other_key), "the release's signature")
+    tampered = good.data.replace(b'"window_s": 1', b'"window_s": 2')
+    assert tampered != good.data
+    refuses(remote, replace(good, data=tampered), "the release's signature")
+    assert serving.serves("old")
+    assert [each["version"] for each in serving.status()["releases"]] == ["old"]
+
+
+def test_a_signature_that_was_made_for_something_else_counts_nothing(serving, made, monkeypatch):
+    remote, good = made
+    monkeypatch.setattr(signature, "NAMESPACE", "git")
+    signed = signature.sign(good.data, serving.key)
+    refuses(remote, replace(good, signed=signed), "the release's signature")
+
+
+def test_a_release_for_another_device_or_pipeline_is_refused(serving, made):
+    remote, good = made
+    for changes, said in (
+        ({"platform": Platform("aarch64", "3.11", "2.36")}, "for another device"),
+        ({"platform": replace(good.manifest.platform, python="3.10")}, "for another device"),
+        ({"platform": replace(good.manifest.platform, glibc="9.99")}, "for another device"),
+        ({"name": "another"}, "of another pipeline"),
+    ):
+        data = replace(good.manifest, **changes).to_bytes()
+        changed = release.sign(replace(good, data=data), serving.key)
+        with pytest.raises(GateError, match=said):
+            remote.call(
+                "install",
+                serving.name,
+                manifest=base64.b64encode(changed.data).decode(),
+                signed=base64.b64encode(changed.signed).decode(),
+            )
+    assert serving.serves("old")
+
+
+def test_contents_that_were_changed_on_their_way_are_not_taken(serving, made, tmp_path):
+    remote, _ = made
+    store = release.Store(tmp_path / "store")
+    digest = store.add_bytes(b"the model")
+    store.path(digest).write_bytes(b"THE model")
+    with pytest.raises(GateError, match="is not what the release says"):
+        remote._pour({digest: 9}, store, lambda sent, total: None)
+    assert serving.serves("old")
+
+
+def test_an_older_release_is_not_taken_unless_one_says_so(serving, made):
+    remote, good = made
+    older = replace(good.manifest, serial=int(time.time()) - 86400)
+    old = release.sign(replace(good, manifest=older, data=older.to_bytes()), serving.key)
+    refuses(remote, old, "is older than what ran here")
+    assert serving.serves("old")
+
+
+def test_the_first_key_comes_with_the_first_deployment_and_no_other_does(serving, other_key):
+    said = serving.edgeml(*serving.words("--key", other_key), status=1)
+    assert "the release's signature" in said.stderr
+    assert "trusts releases signed with" not in said.stderr
+    assert (serving.machine.root / TRUSTED).read_text().count("ssh-ed25519") == 1
+
+
+def test_a_key_is_trusted_until_it_is_not(serving, other_key):
+    url = serving.machine.url
+    assert "somebody else" in serving.edgeml("keys", "trust", url, "--key", other_key).stdout
+    assert (serving.machine.root / TRUSTED).read_text().count("ssh-ed25519") == 2
+    serving.edgeml("keys", "distrust", url, "--key", other_key.with_suffix(".pub"))
+    serving.edgeml("keys", "distrust", url, "--key", other_key.with_suffix(".pub"), status=2)
+    assert serving.deploy("--key", other_key, status=1)["error"].endswith("the release's signature")
+    # Without any key nothing is taken: the next one who deploys is not the first.
+    before = (serving.machine.root / TRUSTED).read_text()
+    serving.edgeml("keys", "distrust", url, "--key", serving.key)
+    try:
+        assert serving.deploy(status=1)["error"].endswith("the release's signature")
+    finally:
+        (serving.machine.root / TRUSTED).write_text(before)
+    assert serving.serves("old")
+
+
+def test_another_machine_under_the_same_name_gets_nothing(serving, tmp_path):
+    machine = serving.machine
+    before = machine.known_hosts.read_text()
+    signature.new_key(tmp_path / "host", "")
+    kind, data = (tmp_path / "host.pub").read_text().split()[:2]
+    try:
+        machine.known_hosts.write_text(f"device {kind} {data}\n")
+        changed = serving.deploy(status=3)
+        machine.known_hosts.write_text("")
+        unknown = serving.deploy(status=3)
+    finally:
+        machine.known_hosts.write_text(before)
+    assert "the host key is not the known one" in changed["error"]
+    assert "the host key is not known" in unknown["error"]
+
+
+def test_what_is_malformed_is_refused_in_one_line(serving, made):
+    remote, _ = made
+    with pytest.raises(ModelError, match="not JSON"):
+        remote.call("needed", serving.name, manifest=base64.b64encode(b"{").decode())
