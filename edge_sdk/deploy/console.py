@@ -89,13 +89,16 @@ def lines(told: Mapping[str, Any]) -> list[str]:
         state += f", started again {told['restarts']} times"
     if told["on_trial"]:
         state += ", on trial"
-    rows = [(told["name"], f"{current['version']}  {state}" if current else "nothing runs")]
+    rows = [(told["name"], str(current["version"]), state) if current else (told["name"], "", "nothing runs")]
     for release in told["releases"]:
         if current is None or release["slot"] != current["slot"]:
             why = f": {release['reason']}" if release["reason"] else ""
-            rows.append(("", f"{release['version']}  {_MEANING[release['verdict']]}{why}"))
-    width = max(len(name) for name, _ in rows)
-    return [f"{name:<{width}}  {printable(text)}" for name, text in rows]
+            rows.append(("", release["version"], _MEANING[release["verdict"]] + why))
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return [
+        f"{name:<{widths[0]}}  {printable(version):<{widths[1]}}  {printable(text)}"
+        for name, version, text in rows
+    ]
 
 
 _MEANING = {

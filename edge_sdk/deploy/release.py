@@ -160,14 +160,13 @@ def _named(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
     parts = [("sources", part.source, part.options) for part in pipeline.sources]
     parts += [("sinks", part.sink, part.options) for part in pipeline.sinks]
     for group, url, options in parts:
-        plugin, location, checked = pipeline.placed(group, url, options)
+        plugin, location, _ = pipeline.placed(group, url, options)
+        given = {**Url.parse(url).options, **options}
         if group == "sources" and getattr(plugin, "location_is_path", False):
             yield url, os.path.relpath(location, pipeline.config.folder)
         for option in getattr(plugin, "path_options", ()):
-            value = checked.get(option)
-            # One that is not beside the file is the device's own.
-            if value and Path(value).exists() and not Path(options.get(option, "/")).is_absolute():
-                yield f"{url}: {option}", os.path.relpath(value, pipeline.config.folder)
+            if given.get(option) and not Path(given[option]).is_absolute():  # else it is the device's own
+                yield f"{url}: {option}", str(given[option])
 
 
 def name_of(config: Path) -> str:

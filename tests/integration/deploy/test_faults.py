@@ -55,6 +55,15 @@ def contents(desk):
     return list((desk.machine.root / "var/lib/edgeml/contents").glob("??/" + "[0-9a-f]" * 64))
 
 
+def is_unlocked(desk):
+    with (desk.machine.root / "var/lib/edgeml/apps" / desk.name / "lock").open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
 def ended(process, status):
     out, err = process.communicate(timeout=300)
     assert process.returncode == status, out + err
@@ -84,6 +93,7 @@ def test_a_connection_that_is_cut_later(serving, phase):
         cut_connection(serving)
         told = ended(process, 3)
     assert told["remedy"]
+    wait_for(lambda: is_unlocked(serving))  # what tried itself out there ends, and nobody hears of it
     if phase == "watching":  # it goes on by itself
         wait_for(lambda: serving.status()["on_trial"] is False)
         assert serving.serves("cut")

@@ -1,0 +1,172 @@
+"""A release in one file is believed only as far as its signature goes."""
+
+import shutil
+import stat
+import zipfile
+
+import pytest
+
+from edge_sdk.deploy import bundles, packed, release, signature
+from edge_sdk.deploy.agent import Agent
+from edge_sdk.deploy.manifest import Entry, Platform
+from edge_sdk.deploy.signature import PublicKey
+from edge_sdk.deploy.store import Store
+from edge_sdk.errors import ConfigError, DeviceError, EdgeError, GateError, UnknownNameError
+from tests.unit.edge_sdk.deploy.releases import RUNTIME, content, entry, listing, manifest
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("ssh-keygen") is None, reason="needs ssh-keygen: apt install openssh-client"
+)
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory):
+    file = tmp_path_factory.mktemp("keys") / "key"
+    signature.new_key(file, "tests")
+    return file
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path / "store")
+    runtime = listing([entry(path, data) for path, data in RUNTIME.items()])
+    for data in (*content(1).values(), *RUNTIME.values(), runtime):
+        store.add_bytes(data)
+    return store
+
+
+@pytest.fixture
+def made(key):
+    wanted = manifest(1)
+    runtime = listing([entry(path, data) for path, data in RUNTIME.items()])
+    entries = [entry(path, data) for path, data in {**content(1), **RUNTIME}.items()]
+    entries.append(Entry("runtime", wanted.runtime, len(runtime)))
+    return release.sign(release.Release(wanted, wanted.to_bytes(), b"", tuple(entries)), key)
+
+
+@pytest.fixture
+def bundle(made, store, key, tmp_path):
+    file = tmp_path / "app.edgeml"
+    bundles.write(made, store, PublicKey.read(signature.public_part(key)).line, file)
+    return file
+
+
+@pytest.fixture
+def agent(tmp_path, monkeypatch):
+    """A device on which nothing is installed; what may happen there is all before its own install."""
+    monkeypatch.setattr(packed.os, "geteuid", lambda: 0)
+    agent = Agent(lambda _: None, root=tmp_path / "lib", trusted=tmp_path / "etc" / "trusted_signers")
+
+    def install(name, *_, **options):
+        return {"installed": name, "run": "", **options}
+
+    monkeypatch.setattr(agent, "install", install)
+    return agent
+
+
+def changed(file, member, data=None):
+    """The file with another member, or without it."""
+    other = file.with_name("changed.edgeml")
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(other, "w") as new:
+        for name in old.namelist():
+            if name != member:
+                new.writestr(name, old.read(name))
+            elif data is not None:
+                new.writestr(name, data)
+    return other
+
+
+def test_the_same_release_gives_the_same_file(bundle, made, store, key):
+    again = bundle.with_name("again.edgeml")
+    size = bundles.write(made, store, PublicKey.read(signature.public_part(key)).line, again)
+    assert again.read_bytes() == bundle.read_bytes()
+    assert size == bundle.stat().st_size
+    assert sorted(path.name for path in bundle.parent.glob("*.part")) == []
+
+
+def test_it_brings_all_that_is_needed(bundle, agent, made):
+    told = packed.install(bundle, agent, lambda _: None, trust=True, service="none")
+    assert told == {"installed": "press-7", "run": "", "service": "none"}
+    assert not [name for name in made.entries if name.digest not in Store(agent.root / "contents")]
+
+
+def test_it_is_not_trusted_because_it_says_so(bundle, agent):
+    with pytest.raises(DeviceError, match="edgeml keys trust"):
+        packed.install(bundle, agent, lambda _: None)
+    signature.new_key(agent.root.parent / "other", "another")
+    agent.trust(PublicKey.read(agent.root.parent / "other.pub").line)
+    with pytest.raises(GateError, match="the release's signature"):
+        packed.install(bundle, agent, lambda _: None, trust=True)  # another is trusted already
+    assert not (agent.root / "contents").exists()
+
+
+@pytest.mark.parametrize(
+    ("member", "data", "said"),
+    [
+        (packed.MANIFEST, b"{}", "schema"),
+        (packed.MANIFEST, manifest(2).to_bytes(), "the release's signature"),
+        (packed.SIGNATURE, b"", "the release's signature"),
+        (packed.KEY, b"nonsense", "not an ed25519 key"),
+        (packed.MANIFEST, None, "not a release"),
+        (packed.SIGNATURE, None, "not a release"),
+        (packed.CONTENTS + entry("", content(1)["models/m.tflite"]).digest, b"weights 7", "what the release"),
+        (packed.CONTENTS + entry("", content(1)["models/m.tflite"]).digest, b"wei", "expected 9 bytes"),
+        (packed.CONTENTS + entry("", content(1)["models/m.tflite"]).digest, None, "not a release"),
+        (packed.CONTENTS + manifest(1).runtime, b"[]", "what the release says"),
+        (packed.CONTENTS + manifest(1).runtime, None, "not a release"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_a_member_that_was_changed_or_is_missing_is_noticed(bundle, agent, member, data, said):
+    with pytest.raises(EdgeError, match=said):
+        packed.install(changed(bundle, member, data), agent, lambda _: None, trust=True)
+
+
+def test_a_manifest_of_any_size_is_not_read(bundle, agent):
+    other = changed(bundle, packed.MANIFEST, b" " * ((8 << 20) + 1))
+    with pytest.raises(ConfigError, match="at most"):
+        packed.install(other, agent, lambda _: None, trust=True)
+
+
+def test_what_is_no_release_is_said(agent, tmp_path):
+    for name, data in (("empty", b""), ("text", b"nonsense"), ("zip", b"PK\5\6" + b"\0" * 18)):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(DeviceError, match="not a release"):
+            packed.install(tmp_path / name, agent, lambda _: None, trust=True)
+    with pytest.raises(DeviceError, match="not a release"):
+        packed.install(tmp_path / "none", agent, lambda _: None)
+
+
+def test_only_root_installs(bundle, agent, monkeypatch):
+    monkeypatch.setattr(packed.os, "geteuid", lambda: 1000)
+    with pytest.raises(DeviceError, match="run it with sudo"):
+        packed.install(bundle, agent, lambda _: None)
+
+
+def test_a_folder_that_cannot_be_written(made, store, tmp_path):
+    with pytest.raises(DeviceError, match="cannot be written"):
+        bundles.write(made, store, "", tmp_path / "none" / "app.edgeml")
+
+
+def test_what_it_may_be_for():
+    assert bundles.platform("bookworm-arm64") == Platform("aarch64", "3.11", "2.36")
+    with pytest.raises(ConfigError, match="--for"):
+        bundles.platform(None)
+    with pytest.raises(UnknownNameError, match="bookworm-arm64"):
+        bundles.platform("bookworm-arm46")
+
+
+def test_how_it_ended(capsys):
+    told = {"version": "2", "verdict": "refused", "reason": "it ended", "running": {"version": "1"}}
+    assert packed.conclude(told) == 1
+    assert "2 does not work here: found it ended; 1 runs again" in capsys.readouterr().err
+    assert packed.conclude({**told, "running": None}) == 1
+    assert "nothing ran here before" in capsys.readouterr().err
+    assert packed.conclude({"version": "2", "verdict": "proving"}) == 0
+    assert capsys.readouterr().out == "2 works\n"
+
+
+def test_a_file_is_plain_wherever_it_came_from(bundle, agent):
+    packed.install(bundle, agent, lambda _: None, trust=True)
+    for path in (agent.root / "contents").glob("??/*"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644
