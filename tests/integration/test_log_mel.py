@@ -67,6 +67,7 @@ def test_bands_are_triangles_beside_each_other() -> None:
         ((8000, 1), {"floor": 0.0}, "floor: expected more than 0"),
         ((8000, 1), {"mels": 300}, "band 1 lies between two bins of 31.25 Hz"),
         ((8000, 1), {"mel": 40}, "did you mean 'mels'"),
+        ((8000, 1), {"pool": "median"}, "pool: expected max or mean, found median"),
     ],
 )
 def test_what_cannot_be_computed_is_one_error(
