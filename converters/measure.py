@@ -7,7 +7,6 @@ from dataclasses import asdict
 
 from converters import advice, boards, vela, xnnpack
 from converters.boards import Board, Cost, Engine, Fit, kb
-from converters.c import library
 from edge_sdk.errors import ChildError, ConfigError, MissingExtraError, ModelError, first_of
 from edge_sdk.graph import Graph
 
@@ -42,6 +41,8 @@ def measure(board: Board, cost: Cost, flatbuffer: bytes, graph: Graph) -> Fit:
 
 def _ask_library(board: Board, engine: Engine, flatbuffer: bytes) -> Fit:
     """Whether the model becomes C, and what that takes of the board."""
+    from converters.c import library  # it needs the schema, and a file is inspected without
+
     try:
         figures = library.figures(flatbuffer)
     except ModelError as error:
