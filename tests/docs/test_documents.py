@@ -37,6 +37,9 @@ NEEDED = {
     "outbox",
     "service",
     "sources",
+    "deploy",
+    "raspberry-pi",
+    "security",
 }
 MAKE_TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 

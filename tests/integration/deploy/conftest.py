@@ -18,7 +18,7 @@ import pytest
 from edge_sdk.deploy import signature
 from edge_sdk.deploy.push import Remote
 from edge_sdk.ssh import Address
-from tests.integration.deploy.container import USERS_CACHE, Container, booted
+from tests.integration.deploy.container import CACHE, USERS_CACHE, Container, booted
 from tests.models import Linear, contract, write_model
 
 SINE = 'url = "synthetic:sine"\nspeed = 1'
@@ -68,6 +68,7 @@ class Desk:
         return {
             **os.environ,
             "EDGEML_SSH_CONFIG": str(self.machine.config),
+            "XDG_CACHE_HOME": str(CACHE),
             "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR") or str(USERS_CACHE / "uv"),
         }
 
@@ -129,7 +130,8 @@ class Desk:
     def remote(self) -> Iterator[Remote]:
         """A connection without the command line."""
         with pytest.MonkeyPatch().context() as patch:
-            patch.setenv("EDGEML_SSH_CONFIG", str(self.machine.config))
+            for name in ("EDGEML_SSH_CONFIG", "XDG_CACHE_HOME", "UV_CACHE_DIR"):
+                patch.setenv(name, self.environment()[name])
             with Remote(Address.parse("device")) as remote:
                 yield remote
 

@@ -37,17 +37,17 @@ _HOOKS = (
 _BOOT_S = 300
 #: The user's, from before tests got one of their own: a root file system takes minutes to make.
 USERS_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+CACHE = USERS_CACHE / "edgeml" / "tests"
 USER = "pi"
 
 
 def root_archive() -> Path:
     """The root file system as a tar; made when it is not in the cache."""
     recipe = repr((_SUITE, _PACKAGES, _HOOKS)).encode()
-    cache = USERS_CACHE / "edgeml" / "tests"
-    made = cache / f"root-{hashlib.sha256(recipe).hexdigest()[:16]}.tar"
+    made = CACHE / f"root-{hashlib.sha256(recipe).hexdigest()[:16]}.tar"
     if not made.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        part = cache / f".{os.getpid()}.tar"
+        CACHE.mkdir(parents=True, exist_ok=True)
+        part = CACHE / f".{os.getpid()}.tar"
         hooks = [f"--customize-hook={hook}" for hook in _HOOKS]
         command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={_PACKAGES}", *hooks]
         subprocess.run([*command, _SUITE, str(part)], check=True, stdin=subprocess.DEVNULL)
@@ -143,7 +143,7 @@ class Container:
             return False
         proxy = f"nsenter --target {leader} --net {sys.executable} {_RELAY} 22"
         self.config.write_text(
-            f"Host device\n  HostKeyAlias device\n  User {USER}\n  IdentityFile {self.key}\n"
+            f"Host device raspberrypi\n  HostKeyAlias device\n  User {USER}\n  IdentityFile {self.key}\n"
             f"  IdentitiesOnly yes\n  UserKnownHostsFile {self.known_hosts}\n  ProxyCommand {proxy}\n"
         )
         command = ["ssh", "-F", str(self.config), "-o", "BatchMode=yes", "device", "true"]

@@ -89,6 +89,7 @@ def installed(machine, path, *words, check=True):
 def test_a_release_on_a_stick(desk, serving):
     """Without ssh; ``serving`` has made this device trust its key."""
     machine, place = desk.machine, desk.machine.root / "root"
+    desk.write(more="# on a stick")
     write = ["deploy", desk.config, "--name", desk.name, "--key", desk.key, "--window", 1, "--bundle"]
     for version in ("1", "2"):
         bundle = place / f"{version}.edgeml"
@@ -99,7 +100,7 @@ def test_a_release_on_a_stick(desk, serving):
     with zipfile.ZipFile(place / "1.edgeml") as good, zipfile.ZipFile(tampered, "w") as bad:
         for name in good.namelist():
             data = good.read(name)
-            bad.writestr(name, data.replace(b"press-7", b"press-8"))
+            bad.writestr(name, data.replace(b"on a stick", b"on a brick"))
     refused = installed(machine, "/root/tampered.edgeml", check=False)
     assert refused.returncode == 1
     assert "is not what the release says" in refused.stderr

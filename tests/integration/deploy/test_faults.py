@@ -119,8 +119,7 @@ def mounted(machine, command):
         machine.ask("umount -l /var/lib/edgeml")
 
 
-def test_a_full_disk_is_said_before_and_while_contents_come(serving, monkeypatch):
-    monkeypatch.setenv("UV_CACHE_DIR", serving.environment()["UV_CACHE_DIR"])
+def test_a_full_disk_is_said_before_and_while_contents_come(serving):
     with mounted(serving.machine, "-t tmpfs -o size=48m none /var/lib/edgeml"):
         told = serving.deploy("--version", "large", status=1)
         assert told["error"].endswith("disk")

@@ -21,9 +21,8 @@ def other_key(tmp_path):
 
 
 @pytest.fixture
-def made(serving, monkeypatch):
+def made(serving):
     """A release as the host makes one, and a connection to send it over."""
-    monkeypatch.setenv("UV_CACHE_DIR", serving.environment()["UV_CACHE_DIR"])
     serving.write(version="next")
     with serving.remote() as remote:
         wish = release.Wish(serving.config, serving.name, "next", 1)
