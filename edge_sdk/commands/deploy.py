@@ -116,7 +116,7 @@ def _deploy(wish: Wish, device: Address, options: dict[str, Any], progress: Prog
         for note in installed["notes"]:  # what it does not get may be why it fails
             progress.end()
             click.echo(f"edgeml: {device}: {note}", err=True)
-        ended = remote.call("follow", made.manifest.name, progress.step)
+        ended = remote.call("follow", made.manifest.name, progress.step, slot=installed["slot"])
     if ended["verdict"] == "refused":
         running = ended["running"]
         raise GateError(

@@ -24,8 +24,8 @@ def command(device: Address, name: str, as_json: bool) -> None:
     progress = ProgressLine()
     with Remote(device) as remote:
         try:
-            remote.call("rollback", name)
-            ended = remote.call("follow", name, progress.step)
+            tried = remote.call("rollback", name)
+            ended = remote.call("follow", name, progress.step, slot=tried["slot"])
         finally:
             progress.end()
     if ended["verdict"] == "refused":

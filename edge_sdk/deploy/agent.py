@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import base64
-import contextlib
 import fnmatch
 import json
 import os
@@ -16,12 +15,11 @@ import re
 import shutil
 import stat
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from edge_sdk.deploy import facts, health, signature, systemd, trial
+from edge_sdk.deploy import facts, health, proving, signature, systemd, trial
 from edge_sdk.deploy.manifest import MOST_BYTES, Manifest
 from edge_sdk.deploy.rehearsal import rehearse
 from edge_sdk.deploy.slots import Slots
@@ -32,10 +30,6 @@ ROOT = Path("/var/lib/edgeml")
 TRUSTED = Path("/etc/edgeml/trusted_signers")
 #: Where this program stays on the device.
 PLACE = ROOT / "agent.pyz"
-_LOOK_S = 1.0
-_LOCK_S = 600
-#: So often in a row nobody may be seen watching a trial: systemd starts who does again after some seconds.
-_LOOKS_UNWATCHED = 10
 _LONGEST_LINE = 1 << 16
 
 
@@ -128,7 +122,7 @@ class Agent:
             self._step("trying it out")
             listen = health.settle(slots, slot) if service == "systemd" else ""
             tested = rehearse(slots, slot, systemd.version() if service == "systemd" else None, listen)
-            services = systemd.Services(slots, self._command)
+            services = self._services(slots)
             if service == "systemd":
                 write_durably(slot.folder / f"{services.name}.service", tested["unit"].encode())
                 services.set_up()  # before the switch: what is switched to starts at the next boot, too
@@ -137,78 +131,23 @@ class Agent:
             if service != "systemd":
                 slots.confirm()
                 return {**slot.as_dict(), **tested, "run": _by_hand(slots)}
-            self._start(slots, services)
+            proving.start(slots, services)
         return {**slot.as_dict(), **tested}
 
-    def follow(self, name: str) -> dict[str, Any]:
-        """Wait until the trial that goes on has ended, and tell how."""
+    def follow(self, name: str, slot: str) -> dict[str, Any]:
+        """Wait until the trial of a slot has ended, and tell how."""
         slots = Slots(self.root, name)
-        going, current = slots.trial, slots.current
-        tried = slots.slot(going.slot) if going is not None else current
-        tried = tried or next(reversed(slots.all()), None)
-        if tried is None:
-            raise ConfigError(f"{name}: nothing is installed")
-        began = time.monotonic()
-        services, unwatched = systemd.Services(slots, self._command), 0
-        while (now := slots.trial) is not None and now.slot == tried.name:
-            self._step("watching", seconds=round(time.monotonic() - began), window_s=tried.manifest.window_s)
-            unwatched = 0 if services.is_watched() else unwatched + 1
-            if unwatched > _LOOKS_UNWATCHED:
-                raise DeviceError(f"{name}: nobody watches it any more", remedy="deploy again")
-            time.sleep(_LOOK_S)
-        ended, current = slots.slot(tried.name) or tried, slots.current
-        if ended.verdict == "new":
-            raise DeviceError(
-                f"{name}: the trial of {tried.manifest.version} was ended by somebody else",
-                found=f"{current.manifest.version} runs" if current is not None else "nothing runs",
-            )
-        return {**ended.as_dict(), "running": current.as_dict() if current is not None else None}
+        return proving.follow(slots, slot, self._services(slots), self._step)
 
     def watch(self, name: str) -> dict[str, Any]:
         """Watch the release that has to show that it works; systemd runs this."""
         slots = Slots(self.root, name)
-        slot = slots.current
-        if slot is None or (slots.trial is None and slot.verdict == "good"):
-            return {}
-        services = systemd.Services(slots, self._command)
-        judge = trial.Trial(window_s=slot.manifest.window_s)
-        while True:
-            look = services.look()
-            if look.state == "active" and (url := health.address(slot)):
-                # After a reboot a network may be late; a new release has to show that it reaches everything.
-                problem = trial.ask(url, ready=slots.trial is not None)
-                look = trial.Look(look.time_s, look.state, look.restarts, look.result, problem)
-            reason = judge.take(look)
-            if reason is not None:
-                break
-            time.sleep(_LOOK_S)
-        with _patiently(slots):
-            current = slots.current
-            if current is None or current.name != slot.name:
-                return {}  # somebody else has switched
-            if not reason:
-                slots.confirm()
-                slots.prune()
-                return {"verdict": "fine"}
-            words = services.last_words()
-            back = slots.go_back(reason + (f": {words}" if words else ""))
-            if back is None:
-                services.stop()
-            else:
-                services.restart()
-        return {"verdict": "refused", "reason": reason}
+        return proving.watch(slots, self._services(slots))
 
     def recover(self, name: str) -> dict[str, Any]:
         """At boot: settle what a power cut left."""
         slots = Slots(self.root, name)
-        with slots.locked():
-            recovery = slots.recover()
-        services = systemd.Services(slots, self._command)
-        if recovery.went_back:
-            systemd.reload()
-        if recovery.watch:
-            services.watch()
-        return {"went_back": recovery.went_back, "watch": recovery.watch, "reason": recovery.reason}
+        return proving.recover(slots, self._services(slots))
 
     def status(self, name: str | None = None) -> dict[str, Any]:
         """What runs, what it would go back to, and what was refused."""
@@ -223,12 +162,12 @@ class Agent:
         with slots.locked():
             slot = slots.previous()
             slots.try_out(slot)
-            self._start(slots, systemd.Services(slots, self._command))
+            proving.start(slots, self._services(slots))
         return slot.as_dict()
 
     def stop(self, name: str) -> dict[str, Any]:
         """Stop a pipeline until it is deployed or the device boots again."""
-        systemd.Services(self._there(name), self._command).stop()
+        self._services(self._there(name)).stop()
         return {"stopped": name}
 
     def files(self, name: str, pattern: str = "*") -> dict[str, Any]:
@@ -252,19 +191,12 @@ class Agent:
         """Stop a pipeline and remove it; what it had not delivered stays in its state folder."""
         slots = self._there(name)
         with slots.locked():
-            systemd.Services(slots, self._command).remove()
+            self._services(slots).remove()
             freed = slots.remove()
         return {"removed": name, "freed_bytes": freed, "state": f"/var/lib/edgeml-{name}"}
 
-    def _start(self, slots: Slots, services: systemd.Services) -> None:
-        """Run what was switched to, and have it watched; if systemd refuses, what ran before comes back."""
-        try:
-            services.restart()
-            services.watch()
-        except EdgeError as error:
-            if slots.go_back(str(error)) is not None:
-                services.restart()
-            raise
+    def _services(self, slots: Slots) -> systemd.Services:
+        return systemd.Services(slots, self._command)
 
     def _there(self, name: str) -> Slots:
         self.status(name)
@@ -280,7 +212,7 @@ class Agent:
             "releases": [slot.as_dict() for slot in slots.all()],
         }
         if systemd.version() is not None:
-            look = systemd.Services(slots, self._command).look()
+            look = self._services(slots).look()
             told |= {"state": look.state, "restarts": look.restarts}
             if current is not None and look.state == "active" and (url := health.address(current)):
                 told |= {"health": url, "problem": trial.ask(url)}
@@ -288,21 +220,6 @@ class Agent:
 
     def _step(self, doing: str, **figures: Any) -> None:
         self._say({"step": doing, **figures})
-
-
-@contextlib.contextmanager
-def _patiently(slots: Slots) -> Iterator[None]:
-    """The lock, waited for: a deployment that goes on has switched already, or soon has."""
-    deadline = time.monotonic() + _LOCK_S
-    while True:
-        try:
-            with slots.locked():
-                yield
-                return
-        except DeviceError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_LOOK_S)
 
 
 def _announced(line: bytes) -> tuple[str, int]:

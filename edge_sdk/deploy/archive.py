@@ -20,6 +20,8 @@ MODULES = (
             "health",
             "manifest",
             "packed",
+            "proving",
+            "records",
             "rehearsal",
             "signature",
             "slots",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 
-from edge_sdk.deploy.slots import Slot, Slots
+from edge_sdk.deploy.records import Slot
+from edge_sdk.deploy.slots import Slots
 from edge_sdk.deploy.store import write_durably
 from edge_sdk.errors import DeviceError
 

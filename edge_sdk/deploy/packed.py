@@ -64,7 +64,7 @@ def install(
     )
     if "run" in installed:
         return installed
-    return agent.follow(name)
+    return agent.follow(name, installed["slot"])
 
 
 def _unpack(packed: zipfile.ZipFile, slots: Slots, manifest: Manifest) -> None:

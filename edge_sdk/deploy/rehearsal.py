@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from edge_sdk.deploy.slots import Slot, Slots
+from edge_sdk.deploy.records import Slot
+from edge_sdk.deploy.slots import Slots
 from edge_sdk.errors import GateError
 
 _SELFTEST_S = 600

@@ -7,6 +7,7 @@ the unit, too. ``edgeml-NAME-recover`` settles at boot, before it starts, what a
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import time
@@ -136,12 +137,14 @@ class Services:
 
     def last_words(self, lines: int = 5) -> str:
         """The end of its log, for the reason of a failure."""
-        command = ["journalctl", "-u", f"{self.name}.service", "-o", "cat", "-n", str(lines), "--no-pager"]
+        own = f"_SYSTEMD_UNIT={self.name}.service"  # -u would add what systemd says of it
+        command = ["journalctl", own, "-o", "cat", "-n", str(lines), "--no-pager"]
         try:
             done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False)
         except (OSError, subprocess.SubprocessError):
             return ""
-        return " / ".join(done.stdout.decode(errors="replace").split("\n")).strip(" /")[-500:]
+        said = done.stdout.decode(errors="replace").strip().splitlines()
+        return " / ".join(map(_message, said))[-500:]
 
 
 def reload() -> None:
@@ -155,6 +158,15 @@ def version() -> int | None:
         return None
     found = re.match(r"systemd (\d+)", _systemctl("--version"))
     return int(found[1]) if found else None
+
+
+def _message(line: str) -> str:
+    """Of a line of a log that may be JSON."""
+    try:
+        facts = json.loads(line)
+        return f"{facts['level']}: {facts['message']}"
+    except (ValueError, KeyError, TypeError):
+        return line.strip()
 
 
 def _systemctl(*arguments: str, may_fail: bool = False) -> str:

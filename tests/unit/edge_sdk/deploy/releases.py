@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_sdk.deploy.manifest import Entry, Manifest, Platform, digest_of, listing
-from edge_sdk.deploy.slots import Slot, Slots
+from edge_sdk.deploy.records import Slot
+from edge_sdk.deploy.slots import Slots
 
 PLATFORM = Platform("aarch64", "3.11", "2.28")
 RUNTIME = {"numpy/__init__.py": b"import this", "bin/run": b"#!/bin/sh\n"}
