@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 from pathlib import Path
 
@@ -63,7 +64,8 @@ def write(release: Release, store: Store, key: str, file: Path) -> int:
     except OSError as error:
         raise DeviceError(f"{file}: cannot be written", found=error.strerror or error) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
     return file.stat().st_size
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import subprocess
 import tarfile
@@ -91,5 +92,6 @@ def _unpacked(
         except OSError as error:
             raise DeviceError(f"{target}: cannot be written", found=error.strerror or error) from error
         finally:
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
         yield member.name

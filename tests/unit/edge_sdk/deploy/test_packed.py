@@ -146,6 +146,9 @@ def test_only_root_installs(bundle, agent, monkeypatch):
 def test_a_folder_that_cannot_be_written(made, store, tmp_path):
     with pytest.raises(DeviceError, match="cannot be written"):
         bundles.write(made, store, "", tmp_path / "none" / "app.edgeml")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DeviceError, match="cannot be written"):
+        bundles.write(made, store, "", tmp_path / "file" / "app.edgeml")
 
 
 def test_what_it_may_be_for():
