@@ -189,7 +189,7 @@ class Remote(Closing):
         script = (
             f"[ \"$(sha256sum {PLACE} 2>/dev/null | cut -d' ' -f1)\" = {digest_of(data)} ] && exit 0; "
             f"umask 022; trap 'rm -f {part}' EXIT; mkdir -p {PLACE.parent} && head -c {len(data)} > {part} "
-            f"&& sync {part} && mv -f {part} {PLACE}"
+            f"&& sync {part} && mv -f {part} {PLACE} && sync {PLACE.parent}"
         )
         process = self._remote(
             f"command -v python3 >/dev/null || exit 44; exec {AS_ROOT} sh -c {shlex.quote(script)}"

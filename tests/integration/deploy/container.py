@@ -6,6 +6,7 @@ namespace of its own with nothing but loopback in it, so that whatever a release
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -45,14 +46,22 @@ def root_archive() -> Path:
     """The root file system as a tar; made when it is not in the cache."""
     recipe = repr((_SUITE, _PACKAGES, _HOOKS)).encode()
     made = CACHE / f"root-{hashlib.sha256(recipe).hexdigest()[:16]}.tar"
-    if not made.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        part = CACHE / f".{os.getpid()}.tar"
-        hooks = [f"--customize-hook={hook}" for hook in _HOOKS]
-        command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={_PACKAGES}", *hooks]
-        subprocess.run([*command, _SUITE, str(part)], check=True, stdin=subprocess.DEVNULL)
-        part.replace(made)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:  # of several test processes one makes it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            _need("mmdebstrap", "mmdebstrap")
+            part = made.with_suffix(".part.tar")
+            hooks = [f"--customize-hook={hook}" for hook in _HOOKS]
+            command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={_PACKAGES}", *hooks]
+            subprocess.run([*command, _SUITE, str(part)], check=True, stdin=subprocess.DEVNULL)
+            part.replace(made)
     return made
+
+
+def _need(program: str, package: str) -> None:
+    if shutil.which(program) is None:
+        pytest.fail(f"needs a program {program!r}: apt-get install {package}")
 
 
 class Container:
@@ -156,6 +165,7 @@ def booted(folder: Path) -> Iterator[Container]:
     """A container that is up."""
     if os.geteuid() != 0:
         pytest.skip("needs root and systemd-nspawn: run as root, outside a restricted container")
+    _need("systemd-nspawn", "systemd-container")
     container = Container(folder)
     try:
         container.boot()

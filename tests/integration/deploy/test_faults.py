@@ -110,6 +110,17 @@ def test_only_one_deploys_at_a_time(serving):
     assert serving.serves("old")
 
 
+def test_two_that_send_the_agent_at_the_same_time_do_not_meet(serving):
+    (serving.machine.root / "var/lib/edgeml/agent.pyz").unlink()
+    with contextlib.ExitStack() as stack:
+        asked = [
+            stack.enter_context(serving.start("status", serving.machine.url, "--json")) for _ in range(3)
+        ]
+        told = [ended(process, 0) for process in asked]
+    assert told[0] == told[1] == told[2]
+    assert not list((serving.machine.root / "var/lib/edgeml").glob("*.part"))
+
+
 @contextlib.contextmanager
 def mounted(machine, command):
     machine.ask(f"mount {command}")
