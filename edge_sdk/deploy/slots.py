@@ -263,8 +263,8 @@ class Slots:
         back_to = trial.back_to if trial is not None else current.back_to
         if (down or current.verdict == "refused") and self.slot(back_to) is not None:
             reason = current.reason or f"{current.manifest.version} was on trial when the device went down"
-            self.go_back(reason)
-            return Recovery(went_back=True, reason=reason)
+            back = self.go_back(reason)
+            return Recovery(True, back is not None and back.verdict != "good", reason)
         return Recovery(watch=current.verdict != "good")
 
     def prune(self) -> int:

@@ -48,9 +48,9 @@ def send(slots: Slots, serial: int) -> None:
         slots.store.add_bytes(data)
 
 
-def installed(slots: Slots, serial: int) -> Slot:
+def installed(slots: Slots, serial: int, **changes: object) -> Slot:
     send(slots, serial)
-    release = manifest(serial)
+    release = manifest(serial, **changes)
     return slots.install(release.to_bytes(), b"signature", release)
 
 
