@@ -106,9 +106,7 @@ def verify(
     footprint = _run_elsewhere(file, runtime, graph, contract or found, worker)
     if _read(file) != data:
         raise ModelError(f"{file} changed while it was being verified", remedy="load it again")
-    labels: tuple[str, ...] = ()
-    if found is None and modelfile.LABELS in parts.members:
-        labels = tuple(parts.members[modelfile.LABELS].decode(errors="replace").splitlines())
+    labels = _labels(parts, found)
     verdict = {
         "file": file,
         "bytes": len(parts.flatbuffer),
@@ -173,6 +171,33 @@ def _remedy(graph: Graph, contract: Contract | None) -> str:
         if contract is None and -1 in graph.tensors[index].shape_signature[1:]:
             return "it leaves a length open: say the window in [contract], see docs/models.md"
     return "convert the model again"
+
+
+def read_checked(file: str | PathLike[str]) -> Verified:
+    """Check a model file as far as that goes without running it.
+
+    Args:
+        file: the .tflite.
+
+    Raises:
+        ModelError: it cannot be read, is damaged, or has another digest than its contract says.
+        ContractError: the contract in it is malformed.
+    """
+    from edge_sdk import modelfile
+
+    file = os.fspath(file)
+    parts = modelfile.split(_read(file))
+    found = check_file(parts, file)
+    return Verified(parts.flatbuffer, parts.digest, found, _labels(parts, found), cached=False)
+
+
+def _labels(parts: ModelFile, contract: Contract | None) -> tuple[str, ...]:
+    """Lines of labels.txt, of a model without a contract."""
+    from edge_sdk import modelfile
+
+    if contract is not None or modelfile.LABELS not in parts.members:
+        return ()
+    return tuple(parts.members[modelfile.LABELS].decode(errors="replace").splitlines())
 
 
 def check_file(parts: ModelFile, file: str) -> Contract | None:

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from edge_sdk.contract import Contract
 from edge_sdk.engine import settle
-from edge_sdk.errors import ConfigError, ModelError, one_line
+from edge_sdk.errors import ConfigError, ModelError
 from edge_sdk.graph import read_graph
 from edge_sdk.model import Model
-from edge_sdk.modelfile import LABELS, split
 from edge_sdk.registry import Url
 from edge_sdk.runtimes import Port
 from edge_sdk.targets import Key, _options
-from edge_sdk.verify import check_file
+from edge_sdk.verify import read_checked
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,17 +62,11 @@ class Target:
         if not os.fspath(file):
             return _without_file(contract)
         path = Path(file)
-        try:
-            parts = split(path.read_bytes())
-        except (OSError, ValueError) as error:
-            found = getattr(error, "strerror", None) or one_line(error)
-            raise ModelError(f"{path}: cannot be read", found=found) from error
-        own = check_file(parts, str(path))
-        labels = parts.members.get(LABELS, b"").decode(errors="replace").splitlines()
-        contract = contract or own
+        checked = read_checked(path)
+        contract = contract or checked.contract
         name = contract.name if contract else path.stem
-        firmware = _Firmware(name, *ports_of(read_graph(parts.flatbuffer), contract))
-        return Model(firmware, parts.digest, contract, name=name, labels=tuple(labels))
+        firmware = _Firmware(name, *ports_of(read_graph(checked.flatbuffer), contract))
+        return Model(firmware, checked.digest, contract, name=name, labels=checked.labels)
 
     def latency(
         self, files: Mapping[Key, str | PathLike[str]], inputs: Sequence[NDArray[Any]]

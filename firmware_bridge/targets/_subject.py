@@ -7,10 +7,8 @@ from os import PathLike
 from pathlib import Path
 
 from edge_sdk.contract import Contract
-from edge_sdk.errors import ModelError, one_line
 from edge_sdk.model import Model
-from edge_sdk.modelfile import LABELS, split
-from edge_sdk.verify import check_file
+from edge_sdk.verify import read_checked
 from firmware_bridge.board_runtime import BoardRuntime
 
 
@@ -47,15 +45,8 @@ class Subject:
             ModelError: it cannot be read, or is damaged.
             ContractError: the contract in it is malformed.
         """
-        path = Path(file)
-        try:
-            parts = split(path.read_bytes())
-        except (OSError, ValueError) as error:
-            found = getattr(error, "strerror", None) or one_line(error)
-            raise ModelError(f"{path}: cannot be read", found=found) from error
-        own = check_file(parts, str(path))
-        labels = parts.members.get(LABELS, b"").decode(errors="replace").splitlines()
-        return cls(path, parts.flatbuffer, parts.digest, contract or own, tuple(labels))
+        found = read_checked(file)
+        return cls(Path(file), found.flatbuffer, found.digest, contract or found.contract, found.labels)
 
     def model(self, runtime: BoardRuntime) -> Model:
         """The model, running there; closing it closes the runtime.
