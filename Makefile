@@ -1,5 +1,6 @@
 # make demo    sets up and runs the main job on real data
 # make test    sets up and runs lint and every tier of tests
+# make test-pi  deployments in full: hanging releases, thirty power cuts
 # make matrix  converts every model of the zoo with every recipe and writes docs/matrix.md; some 20 minutes
 # make bench   prints speed and memory as ratios, measured side by side in one run
 # make wheel   builds what a device installs: pip install dist/edgeml_kit-*.whl
@@ -13,7 +14,7 @@ UV := UV_PYTHON_DOWNLOADS=never .tools/bin/uv
 RUN := .venv/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test lint bench unit environments conversion integration device matrix wheel clean
+.PHONY: demo test lint bench unit environments conversion integration device matrix test-pi wheel clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/host
@@ -42,6 +43,11 @@ conversion: .venv/dev environments
 integration: .venv/dev
 	tools/debian-packages
 	$(RUN)/pytest tests/integration tests/e2e tests/hil --ignore tests/integration/converters -n 3 --dist loadfile $(PYTEST_ARGS)
+
+# Deployments in full: releases that hang, and thirty power cuts; ten minutes.
+test-pi: .venv/dev
+	tools/debian-packages
+	EDGEML_DEPLOY=full EDGEML_POWER_CUTS=30 $(RUN)/pytest tests/integration/deploy $(PYTEST_ARGS)
 
 environments: .venv/dev
 	tools/loader-environments
