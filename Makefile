@@ -14,16 +14,19 @@ UV := UV_PYTHON_DOWNLOADS=never .tools/bin/uv
 RUN := .venv/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test lint bench unit environments conversion integration device matrix test-pi wheel clean
+.PHONY: demo test lint bench unit environments conversion integration deployment device debian matrix test-pi wheel clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/host
 	$(RUN)/edgeml demo
 
-# The environments of the loaders come over the network while the quick tests run.
+# The environments of the loaders come over the network while the quick tests run. Deployments wait for a machine
+# that boots, and for releases that are watched, while models are converted.
 test: lint
 	$(MAKE) -j 2 environments unit
-	$(MAKE) device conversion integration
+	$(MAKE) device
+	$(MAKE) -j 2 conversion deployment
+	$(MAKE) integration
 
 lint: .venv/dev
 	$(RUN)/ruff check .
@@ -35,19 +38,24 @@ unit: .venv/dev
 	$(RUN)/pytest tests/unit tests/docs -n 2 $(PYTEST_ARGS)
 
 # Each conversion is a process of its own, so two at a time; what belongs to one model stays together.
-conversion: .venv/dev environments
-	tools/debian-packages
+conversion: .venv/dev environments debian
 	$(RUN)/pytest tests/integration/converters -n 2 --dist loadscope $(PYTEST_ARGS)
 
 # These wait for brokers, sensors and processes more than they compute: three at a time, a file in one piece.
-integration: .venv/dev
-	tools/debian-packages
-	$(RUN)/pytest tests/integration tests/e2e tests/hil --ignore tests/integration/converters -n 3 --dist loadfile $(PYTEST_ARGS)
+integration: .venv/dev debian
+	$(RUN)/pytest tests/integration tests/e2e tests/hil --ignore tests/integration/converters \
+	    --ignore tests/integration/deploy -n 3 --dist loadfile $(PYTEST_ARGS)
 
-# Deployments in full: releases that hang, and thirty power cuts; ten minutes.
-test-pi: .venv/dev
-	tools/debian-packages
+# Onto a machine under systemd; one after the other, as it is one machine.
+deployment: .venv/dev debian
+	$(RUN)/pytest tests/integration/deploy $(PYTEST_ARGS)
+
+# The same in full: releases that hang, and thirty power cuts; ten minutes.
+test-pi: .venv/dev debian
 	EDGEML_DEPLOY=full EDGEML_POWER_CUTS=30 $(RUN)/pytest tests/integration/deploy $(PYTEST_ARGS)
+
+debian:
+	tools/debian-packages
 
 environments: .venv/dev
 	tools/loader-environments
