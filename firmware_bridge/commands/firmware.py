@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,8 @@ def run(model: Path, board: str, qemu: bool, as_json: bool) -> None:
     with Terminal(port) as terminal:
         facts = {"port": terminal.path, "board": firmware.board, "digest": firmware.digest}
         print_json(facts) if as_json else _show([("port", terminal.path), ("board", firmware.machine.title)])
+        for number in (signal.SIGINT, signal.SIGTERM):  # a shell has its background ignore the first
+            signal.signal(number, signal.default_int_handler)
         with contextlib.suppress(KeyboardInterrupt):
             terminal.wait()
         if terminal.failure is not None:

@@ -213,8 +213,10 @@ def test_any_serial_program_can_talk_to_it(file, windows, expected):
     assert not Path(terminal.path).exists()
 
 
-@pytest.mark.parametrize("where", [[], ["--qemu"]], ids=["unicorn", "qemu"])
-def test_the_command_runs_a_board_until_it_is_interrupted(file, windows, expected, where):
+@pytest.mark.parametrize(
+    ("where", "number"), [([], signal.SIGINT), (["--qemu"], signal.SIGTERM)], ids=["unicorn", "qemu"]
+)
+def test_the_command_runs_a_board_until_it_is_interrupted(file, windows, expected, where, number):
     command = [sys.executable, "-m", "edge_sdk", "firmware", "run", str(file), "--board", "cortex-m4", *where]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -224,7 +226,7 @@ def test_the_command_runs_a_board_until_it_is_interrupted(file, windows, expecte
                 assert model.runtime.last_cost.unit == "instructions"
                 assert model.runtime.last_cost.value > 0
         finally:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
         said = process.communicate(timeout=60)[1]
     assert process.returncode == 0, said
     assert "Traceback" not in said

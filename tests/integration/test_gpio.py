@@ -55,7 +55,7 @@ def test_a_prediction_switches_it_on_and_time_switches_it_off(gpio):
         assert sink(do="close") == DONE
         assert sink(do="close") == DONE
         assert sink(write=[0.0])["error"] == "Retry"
-    assert line.levels == [None, 0, 1, 0, None]
+    gpio.wait(lambda: line.levels == [None, 0, 1, 0, None])
     assert line.consumer == ""
 
 
