@@ -304,6 +304,7 @@ def test_the_examples_are_well_typed():
 
 
 def test_every_example_is_tested():
-    text = Path(__file__).read_text() + (EXAMPLES.parent / "tests/integration/test_hil_example.py").read_text()
+    beside = EXAMPLES.parent / "tests" / "integration" / "test_hil_example.py"
+    text = Path(__file__).read_text() + beside.read_text()
     names = {path.name for path in EXAMPLES.iterdir() if path.name[0] not in "._"}
     assert {name for name in names if name not in text} == set()
