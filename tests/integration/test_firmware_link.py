@@ -187,14 +187,20 @@ def test_random_faults(board, faults):
     port = FaultyPort(board, faults, board.reset)
     link, twin = Link(port, timeout_s=30, run_timeout_s=10), Twin()
     until_s = time.monotonic() + SECONDS / 7
-    outcomes = {"right": 0, "reset": 0}
+    outcomes = {"right": 0, "reset": 0, "given up": 0}
     while time.monotonic() < until_s or outcomes["right"] < 3:
-        outcomes[infer(link, twin)] += 1
-        if twin.runs == 12:
-            link.reset_state()
+        try:
+            outcomes[infer(link, twin)] += 1
+            if twin.runs == 12:
+                link.reset_state()
+                twin.forget()
+        except DeviceError as error:  # eight resets in one call, which chance brings once in a thousand
+            assert "is reset again and again" in str(error)
             twin.forget()
+            outcomes["given up"] += 1
+    assert outcomes["given up"] <= outcomes["right"] / 20
     if faults.reset == 0:
-        assert outcomes["reset"] == 0
+        assert outcomes["reset"] == outcomes["given up"] == 0
 
 
 @pytest.mark.timeout(300 + SECONDS)
