@@ -195,7 +195,8 @@ def test_random_faults(board, faults):
                 link.reset_state()
                 twin.forget()
         except DeviceError as error:  # eight resets in one call, which chance brings once in a thousand
-            assert "is reset again and again" in str(error)
+            if "is reset again and again" not in str(error):
+                raise
             twin.forget()
             outcomes["given up"] += 1
     assert outcomes["given up"] <= outcomes["right"] / 20
