@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from converters.c import cut, front_end, library
-from edge_sdk import modelfile
+from edge_sdk import Block, Model, modelfile
 from edge_sdk.contract import Contract
 from edge_sdk.schema import parse_contract
 from tests import emulated
@@ -256,6 +256,26 @@ def test_firmware_hears_what_the_host_hears(made: Made) -> None:
     said = json.loads(done.stdout)
     assert said["cases"] >= 8
     assert said["mismatches"] == 0
+
+
+def test_a_virtual_board_hears_a_stream_as_the_host_does(
+    made: Made, streaming: Streaming, host: Any, sound: NDArray[np.int16]
+) -> None:
+    """Blocks of PCM through `Model.stream`: overlapping windows, the same on the board as in the library."""
+    pytest.importorskip("unicorn", reason="pip install 'edgeml-kit[firmware]'")
+    if shutil.which("arm-none-eabi-gcc") is None:
+        pytest.skip("needs GCC for Arm: apt install gcc-arm-none-eabi")
+    sound = sound[: 8 * HOP]
+    names, rate_hz = made.contract.input.names, made.contract.input.rate_hz
+    pieces = np.array_split(sound.astype(np.float32)[:, None] / 32768, 23)
+    target = "virtual:cortex-m4?count=none&timeout=120"
+    with Model.load(made.folder / "digits.tflite", target=target) as model:
+        said = list(model.stream([Block(piece, rate_hz, channels=names) for piece in pieces]))
+    scores = np.stack([prediction.outputs for prediction in said])
+    np.testing.assert_array_equal(scores, streaming.hear(sound, 160).scores[: len(said)])
+    expected = host(windows(sound, len(said))).scores
+    assert len(said) == 7
+    assert np.abs(scores - expected).max() < 0.1
 
 
 @pytest.mark.parametrize("compiler", [("gcc",), ("g++", "-x", "c++", "-std=c++11")])
