@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import shlex
 import subprocess
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO, Any
 
 from edge_sdk import errors, ssh
 from edge_sdk.closing import Closing
@@ -61,12 +62,8 @@ class Remote(Closing):
         """
         process = self._start(command, name)
         with process:
-            assert process.stdin is not None
-            try:
-                process.stdin.write(json.dumps(arguments).encode())
-                process.stdin.close()
-            except BrokenPipeError:
-                pass
+            with _fed(process) as given:
+                given.write(json.dumps(arguments).encode())
             return self._answer(process, on_step)
 
     def send(self, release: Release, store: Store, on_bytes: Callable[[int, int], None]) -> int:
@@ -126,18 +123,14 @@ class Remote(Closing):
     def _pour(self, sizes: Mapping[str, int], store: Store, on_bytes: Callable[[int, int], None]) -> int:
         process, sent, total = self._start("receive"), 0, sum(sizes.values())
         with process:
-            assert process.stdin is not None
-            try:
+            with _fed(process) as given:
                 for digest, size in sizes.items():
-                    process.stdin.write(f"{digest} {size}\n".encode())
+                    given.write(f"{digest} {size}\n".encode())
                     with store.path(digest).open("rb") as content:
                         while data := content.read(_CHUNK_BYTES):
-                            process.stdin.write(data)
+                            given.write(data)
                             sent += len(data)
                             on_bytes(sent, total)
-                process.stdin.close()
-            except BrokenPipeError:  # its answer says why
-                pass
             self._answer(process, lambda _: None)
         return sent
 
@@ -202,6 +195,18 @@ class Remote(Closing):
             found = "no program 'python3'" if process.returncode == _NO_PYTHON else text.rpartition("\n")[2]
             remedy = next((remedy for sign, remedy in _FAILURES if sign in found), None)
             raise DeviceError(f"{self.address}: cannot be deployed to", found=found, remedy=remedy)
+
+
+@contextlib.contextmanager
+def _fed(process: subprocess.Popen[bytes]) -> Iterator[IO[bytes]]:
+    """Its standard input, closed in the end; where it reads no more, its answer says why."""
+    assert process.stdin is not None
+    try:
+        with contextlib.suppress(BrokenPipeError):
+            yield process.stdin
+    finally:
+        with contextlib.suppress(BrokenPipeError):  # of what is in the buffer still
+            process.stdin.close()
 
 
 #: Root runs as it is; anybody else through sudo, which must not ask.
