@@ -37,9 +37,10 @@ lint: .venv/dev
 unit: .venv/dev
 	$(RUN)/pytest tests/unit tests/docs -n 2 $(PYTEST_ARGS)
 
-# Each conversion is a process of its own, so two at a time; what belongs to one model stays together.
+# Each conversion is a process of its own that is waited for, so three at a time; what belongs to one model stays
+# together.
 conversion: .venv/dev environments debian
-	$(RUN)/pytest tests/integration/converters -n 2 --dist loadscope $(PYTEST_ARGS)
+	$(RUN)/pytest tests/integration/converters -n 3 --dist loadscope $(PYTEST_ARGS)
 
 # These wait for brokers, sensors and processes more than they compute: three at a time, a file in one piece.
 integration: .venv/dev debian
