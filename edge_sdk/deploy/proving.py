@@ -120,12 +120,13 @@ def _judged(slots: Slots, slot: Slot, services: systemd.Services) -> str:
 def _patiently(slots: Slots) -> Iterator[None]:
     """The lock, waited for: a deployment that goes on has switched already, or soon has."""
     deadline = time.monotonic() + _LOCK_S
-    while True:
-        try:
-            with slots.locked():
-                yield
-                return
-        except DeviceError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_LOOK_S)
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(slots.locked())
+                break
+            except DeviceError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_LOOK_S)
+        yield

@@ -75,6 +75,23 @@ def test_one_that_ends_is_gone_back_from_with_its_last_words(slots):
     assert slots.all()[1].reason == "it ended (exit status 3): error: no such port"
 
 
+def test_when_systemd_refuses_to_go_back_that_is_told(slots):
+    services = Scripted(slots, [Look(0, "ended")], refuses=True)
+    with pytest.raises(DeviceError, match="daemon-reload failed"):
+        proving.watch(slots, services)
+    assert services.told == ["restart"]
+    assert slots.current.manifest.serial == 1
+
+
+def test_a_lock_that_is_held_is_waited_for(slots, monkeypatch):
+    held = slots.locked()
+    held.__enter__()
+    waits = []
+    monkeypatch.setattr(proving.time, "sleep", lambda _: waits.append(held.__exit__(None, None, None)))
+    assert proving.watch(slots, Scripted(slots, [Look(0, "ended")]))["verdict"] == "refused"
+    assert len(waits) == 1
+
+
 def test_the_first_one_of_all_is_stopped(tmp_path):
     slots = Slots(tmp_path, "press-7", boot="first")
     slots.try_out(installed(slots, 1, health=""))
