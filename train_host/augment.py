@@ -76,13 +76,17 @@ class Jitter(keras.layers.Layer):  # type: ignore[misc]
         )
 
 
-class Scaling(keras.layers.Layer):  # type: ignore[misc]
-    """Multiplies each window by one number of 1 ± `share`: weaker and stronger movements."""
+class _ByShare(keras.layers.Layer):  # type: ignore[misc]
+    """Changes each window by chance, by up to `share`."""
 
     def __init__(self, share: float, seed: int) -> None:
         super().__init__()
         self.share = share
         self.seeds = keras.random.SeedGenerator(seed)
+
+
+class Scaling(_ByShare):
+    """Multiplies each window by one number of 1 ± `share`: weaker and stronger movements."""
 
     def call(self, x: Any, training: bool = False) -> Any:
         """float32 [n, …, channels] -> the same shape."""
@@ -92,16 +96,11 @@ class Scaling(keras.layers.Layer):  # type: ignore[misc]
         return x * keras.random.uniform(shape, 1 - self.share, 1 + self.share, seed=self.seeds)
 
 
-class Shift(keras.layers.Layer):  # type: ignore[misc]
+class Shift(_ByShare):
     """Moves each window by a number of samples of its own, up to `share` of its length to either side.
 
     What leaves at one end comes in at the other: a recording that silence surrounds stays whole.
     """
-
-    def __init__(self, share: float, seed: int) -> None:
-        super().__init__()
-        self.share = share
-        self.seeds = keras.random.SeedGenerator(seed)
 
     def call(self, x: Any, training: bool = False) -> Any:
         """float32 [n, window, channels] -> the same shape."""
@@ -113,13 +112,8 @@ class Shift(keras.layers.Layer):  # type: ignore[misc]
         return _taken(x, ops.mod(ops.arange(window)[None] + ops.cast(ops.round(by), "int32"), window))
 
 
-class Speed(keras.layers.Layer):  # type: ignore[misc]
+class Speed(_ByShare):
     """Plays each window 1 ± `share` times as fast, around its middle; its first and last sample go on."""
-
-    def __init__(self, share: float, seed: int) -> None:
-        super().__init__()
-        self.share = share
-        self.seeds = keras.random.SeedGenerator(seed)
 
     def call(self, x: Any, training: bool = False) -> Any:
         """float32 [n, window, channels] -> the same shape."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
@@ -65,21 +67,11 @@ def minimum(o: Operation) -> list[Step]:
 def squared_difference(o: Operation) -> list[Step]:
     """Source: SquaredDifferencePrepare of micro/kernels/squared_difference.cc."""
     o.need("int8", o.input(), o.input(1), o.output())
-    (scale_a, zero_a), (scale_b, zero_b), (scale, zero_point) = map(
-        scaled, (o.input(), o.input(1), o.output())
-    )
-    twice = 2 * float(max(scale_a, scale_b))
-    multiplier_a, shift_a = quantize_multiplier(float(scale_a) / twice)
-    multiplier_b, shift_b = quantize_multiplier(float(scale_b) / twice)
+    scale, zero_point = scaled(o.output())
+    operands, twice = _on_one_scale(o)
     multiplier, shift = quantize_multiplier(twice * twice / ((1 << 14) * float(scale)))
     layer = layers.SquaredDifference(
-        box=_box(o),
-        offset_a=-zero_a,
-        multiplier_a=multiplier_a,
-        shift_a=shift_a,
-        offset_b=-zero_b,
-        multiplier_b=multiplier_b,
-        shift_b=shift_b,
+        **operands,
         offset=zero_point,
         multiplier=multiplier,
         shift=shift,
@@ -109,25 +101,26 @@ def _extreme(o: Operation, kind: type[layers.Maximum | layers.Minimum]) -> list[
     return [o.step(kind(box.size, box.step_a, box.step_b), 0, 1, in_place=True)]
 
 
+def _on_one_scale(o: Operation) -> tuple[dict[str, Any], float]:
+    """Members of a layer that bring both operands to twice the larger one's scale, and that scale."""
+    (scale_a, zero_a), (scale_b, zero_b) = scaled(o.input()), scaled(o.input(1))
+    twice = 2 * float(max(scale_a, scale_b))
+    found: dict[str, Any] = {"box": _box(o)}
+    for name, scale, zero_point in (("a", scale_a, zero_a), ("b", scale_b, zero_b)):
+        found[f"offset_{name}"] = -zero_point
+        found[f"multiplier_{name}"], found[f"shift_{name}"] = quantize_multiplier(float(scale) / twice)
+    return found, twice
+
+
 def _sum(o: Operation, sign: int) -> list[Step]:
     """Source: CalculateOpDataAdd of micro/kernels/add_common.cc."""
     o.need("int8", o.input(), o.input(1), o.output())
-    (scale_a, zero_a), (scale_b, zero_b), (scale, zero_point) = map(
-        scaled, (o.input(), o.input(1), o.output())
-    )
-    twice = 2 * float(max(scale_a, scale_b))
-    multiplier_a, shift_a = quantize_multiplier(float(scale_a) / twice)
-    multiplier_b, shift_b = quantize_multiplier(float(scale_b) / twice)
+    scale, zero_point = scaled(o.output())
+    operands, twice = _on_one_scale(o)
     multiplier, shift = quantize_multiplier(twice / ((1 << 20) * float(scale)))
     lowest, highest = o.range()
     layer = layers.Add(
-        box=_box(o),
-        offset_a=-zero_a,
-        multiplier_a=multiplier_a,
-        shift_a=shift_a,
-        offset_b=-zero_b,
-        multiplier_b=multiplier_b,
-        shift_b=shift_b,
+        **operands,
         sign=sign,
         offset=zero_point,
         multiplier=multiplier,
