@@ -56,10 +56,13 @@ def bare_fit_here(dataset: str) -> float:
     import keras
 
     from train_host import architectures
+    from train_host.architectures.head import Head
 
     loaded, prepared, config = _prepared(dataset)
     x, y = prepared.train.x, prepared.train.y
-    model = architectures.build("cnn1d", x.shape[1:], len(loaded.labels), prepared.statistics, config.model)
+    model = architectures.build(
+        "cnn1d", x.shape[1:], Head(len(loaded.labels)), prepared.statistics, config.model
+    )
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     ends: list[float] = []
     clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter()))

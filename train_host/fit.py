@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge_sdk.child import progress
 from edge_sdk.dataset import Dataset, Split, Windowed
-from train_host import architectures, augment, evaluate
+from train_host import architectures, augment, tasks
 from train_host.config import Config
 from train_host.prepare import Prepared, prepare
 
@@ -53,11 +53,12 @@ def fit(dataset: Dataset, prepared: Prepared, config: Config, report: Report = l
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
     train, validation = prepared.train, prepared.validation
+    task = tasks.of(dataset)
     name = architectures.choose(config.arch, dataset.layout)
     model = architectures.build(
         name,
         train.x.shape[1:],
-        len(dataset.labels),
+        task.head(dataset),
         prepared.statistics,
         config.model,
         rate_hz=dataset.rate_hz,
@@ -68,8 +69,8 @@ def fit(dataset: Dataset, prepared: Prepared, config: Config, report: Report = l
     steps = config.epochs * -(-len(train) // config.batch)
     learner.compile(
         optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
+        loss=task.loss,
+        metrics=list(task.metrics),
     )
     callbacks: list[Any] = [
         keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: report(_facts(epoch, logs)))
@@ -107,7 +108,7 @@ def cross_validate(
     for number, split in enumerate(splits, start=1):
         prepared = prepare(dataset, windows, split)
         fitted = fit(dataset, prepared, config, partial(_report_fold, number, len(splits)))
-        result = evaluate.evaluate(scores(fitted.model, prepared.test), prepared.test)
+        result = tasks.of(dataset).evaluate(scores(fitted.model, prepared.test), prepared.test)
         results.append(
             {
                 "test": list(split.test),

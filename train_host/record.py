@@ -17,6 +17,9 @@ from edge_sdk.modelfile import CONTRACT, GOLDEN, LABELS, RUN, Golden
 from train_host.config import Config
 from train_host.prepare import Prepared
 
+#: What stands beside a model.
+HISTORY, CONFUSION, RECORD = "history.png", "confusion.png", "run.json"
+FILES = (HISTORY, CONFUSION, RECORD)
 #: Windows that travel with the model and are run again before it is trusted.
 GOLDEN_WINDOWS = 8
 #: Keras on another machine may sum in another order.

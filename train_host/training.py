@@ -6,7 +6,6 @@ folder that this process has made beside the place of the model; only what is co
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,14 +16,12 @@ from typing import Any
 import msgspec
 
 from edge_sdk import child
-from edge_sdk.dataset import Dataset, Windowed
-from edge_sdk.errors import ConfigError, DatasetError, DeviceError, MissingExtraError
-from edge_sdk.modelfile import add_members
-from train_host import architectures, record
+from edge_sdk.dataset import Dataset
+from edge_sdk.errors import ConfigError, DeviceError, MissingExtraError
+from train_host import architectures, record, tasks
 from train_host.config import Config
-from train_host.prepare import check_augmentations, prepare
+from train_host.prepare import check_augmentations
 
-HISTORY, CONFUSION, RECORD = "history.png", "confusion.png", "run.json"
 #: Longer than any training on one machine; the child's protocol wants a number.
 _TIMEOUT_S = 30 * 86400.0
 
@@ -92,7 +89,7 @@ def train(request: Request, on_progress: Progress | None = None) -> dict[str, An
                 folder=folder,
                 **arguments,
             )
-            for name in (HISTORY, CONFUSION, RECORD):
+            for name in record.FILES:
                 (Path(folder) / name).replace(request.output.parent / name)
             (Path(folder) / request.output.name).replace(request.output)
     model = str(request.output) if request.output else None
@@ -113,7 +110,7 @@ def work(
     """
     child.progress(stage="starting TensorFlow")
     try:
-        from train_host import fit
+        from train_host import final, fit
     except ModuleNotFoundError as error:
         raise MissingExtraError("edgeml train", "train", error.name) from error
 
@@ -126,39 +123,8 @@ def work(
         splits = dataset.folds(folds, settings.seed, validation=settings.validation)
         facts = _folded(fit.cross_validate(dataset, windows, splits, settings), dataset.group)
     if folder is not None:
-        facts |= _final(fit, dataset, windows, settings, Path(folder) / f"{name}.keras")
+        facts |= final.train(dataset, windows, settings, Path(folder) / f"{name}.keras")
     return facts
-
-
-def _final(fit: Any, dataset: Dataset, windows: Windowed, config: Config, output: Path) -> dict[str, Any]:
-    """Train on the standard split and write all files."""
-    from train_host import evaluate, plots
-
-    split = dataset.split(config.seed, validation=config.validation, test=config.test)
-    prepared = prepare(dataset, windows, split)
-    fitted = fit.fit(dataset, prepared, config, lambda facts: child.progress(**facts))
-    child.progress(stage="evaluating and writing")
-    said = fit.scores(fitted.model, prepared.test)
-    result = evaluate.evaluate(said, prepared.test)
-    name = config.name or output.stem
-    contract = dataclasses.replace(
-        record.contract(name, dataset, prepared, config, fit.scores(fitted.model, prepared.train)),
-        lineage=record.lineage(dataset, split, config, result),
-    )
-    more = {"seconds": round(fitted.seconds, 2), "best_epoch": fitted.best_epoch, "history": fitted.history}
-    run = record.run(dataset, split, config, result, more)
-    fitted.model.save(output)
-    add_members(output, record.members(contract, record.golden(prepared.test, said), run))
-    shown = f"{result.accuracy:.3f} on {result.n} windows of {split.by} {', '.join(split.test)}"
-    pictures = {
-        HISTORY: plots.history_png(
-            fitted.history, fitted.best_epoch, f"{name}, trained on {len(prepared.train)} windows"
-        ),
-        CONFUSION: plots.confusion_png(result.confusion, dataset.labels, f"{name}: {shown}"),
-    }
-    for place, content in {RECORD: record.to_json(run), **pictures}.items():
-        (output.parent / place).write_bytes(content)
-    return {**result.as_dict(), "split": split.as_dict(), "best_epoch": fitted.best_epoch}
 
 
 def _folded(results: list[dict[str, Any]], by: str) -> dict[str, Any]:
@@ -181,10 +147,7 @@ def _check(request: Request) -> Dataset:
             f"{output.parent}: no such folder", remedy=f"make it first: mkdir -p {output.parent}"
         )
     dataset = Dataset.load(request.data)
-    if dataset.task != "classification":
-        raise DatasetError(f"{dataset.folder}: task", expected="classification", found=dataset.task)
-    if len(dataset.labels) < 2:
-        raise DatasetError(f"{dataset.folder}: labels", expected="at least two", found=list(dataset.labels))
+    tasks.of(dataset)
     architectures.choose(config.arch, dataset.layout)
     config.for_dataset(dataset)
     check_augmentations(config.augment, dataset.channels, config.triplets)

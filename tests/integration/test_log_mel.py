@@ -18,6 +18,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # TensorFlow's own, while it is imported
     keras = pytest.importorskip("keras", reason="pip install 'edgeml-kit[train]'")
     from train_host import architectures
+    from train_host.architectures.head import Head
     from train_host.architectures.log_mel import LogMel, log_mel
 
 SOUND = np.random.default_rng(1).uniform(-1, 1, (2, 4000, 1)).astype(np.float32)
@@ -74,5 +75,5 @@ def test_what_cannot_be_computed_is_one_error(
     shape: tuple[int, ...], options: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(ConfigError, match=complaint) as raised:
-        architectures.build("ds_cnn", shape, 10, NOTHING, options, rate_hz=8000.0)
+        architectures.build("ds_cnn", shape, Head(10), NOTHING, options, rate_hz=8000.0)
     assert "\n" not in str(raised.value)

@@ -9,6 +9,7 @@ from typing import Any
 
 from edge_sdk.contract import Statistics
 from edge_sdk.errors import ConfigError, UnknownNameError, suggestion
+from train_host.architectures.head import Head
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class Architecture:
     """One entry of the table.
 
     Attributes:
-        module: its file here; `build(shape, classes, statistics, **options)` makes an uncompiled Keras model.
+        module: its file here; `build(shape, head, statistics, **options)` makes an uncompiled Keras model.
         layout: the windows it takes: ``TC`` or ``HWC``.
         about: one line for ``edgeml train --list``.
     """
@@ -62,18 +63,18 @@ def choose(name: str | None, layout: str) -> str:
 def build(
     name: str,
     shape: tuple[int, ...],
-    classes: int,
+    head: Head,
     statistics: Statistics,
     options: dict[str, Any] | None = None,
     *,
     rate_hz: float | None = None,
 ) -> Any:
-    """An uncompiled Keras model with normalisation at its start and softmax at its end.
+    """An uncompiled Keras model with normalisation at its start and the head at its end.
 
     Args:
         name: from the table.
         shape: of one window, without the batch axis.
-        classes: number of labels.
+        head: the last layer.
         statistics: of the training windows, for the normalisation.
         options: keyword options of the family's `build`.
         rate_hz: of the recordings, for a family that has an option of that name.
@@ -91,7 +92,7 @@ def build(
             )
     given = {"rate_hz": rate_hz} if "rate_hz" in known else {}
     try:
-        return function(shape, classes, statistics, **{**given, **(options or {})})
+        return function(shape, head, statistics, **{**given, **(options or {})})
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"architecture {name!r} cannot be built", found=error, remedy="see [model]"

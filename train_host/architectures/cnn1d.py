@@ -11,12 +11,13 @@ from typing import Any
 import keras
 
 from edge_sdk.contract import Statistics
+from train_host.architectures.head import Head
 from train_host.architectures.normalization import normalization
 
 
 def build(  # noqa: PLR0913 - the options of the family are its parameters
     shape: tuple[int, ...],
-    classes: int,
+    head: Head,
     statistics: Statistics,
     *,
     filters: Sequence[int] = (24, 32, 48),
@@ -24,7 +25,7 @@ def build(  # noqa: PLR0913 - the options of the family are its parameters
     strides: Sequence[int] = (2, 2, 2),
     dropout: float = 0.3,
 ) -> Any:
-    """float32 [window, channels] -> float32 [classes], probabilities."""
+    """float32 [window, channels] -> float32 [units], what the head says."""
     if not len(filters) == len(kernels) == len(strides):
         raise ValueError("filters, kernels and strides: expected lists of one length")
     x = inputs = keras.Input(shape, name="x")
@@ -35,4 +36,4 @@ def build(  # noqa: PLR0913 - the options of the family are its parameters
         x = keras.layers.ReLU()(x)
     x = keras.layers.GlobalAveragePooling1D()(x)
     x = keras.layers.Dropout(dropout)(x)
-    return keras.Model(inputs, keras.layers.Dense(classes, activation="softmax", name="y")(x), name="cnn1d")
+    return keras.Model(inputs, head(x), name="cnn1d")

@@ -8,18 +8,19 @@ from typing import Any
 import keras
 
 from edge_sdk.contract import Statistics
+from train_host.architectures.head import Head
 from train_host.architectures.normalization import normalization
 
 
 def build(
     shape: tuple[int, ...],
-    classes: int,
+    head: Head,
     statistics: Statistics,
     *,
     filters: Sequence[int] = (16, 32, 48),
     dropout: float = 0.3,
 ) -> Any:
-    """float32 [height, width, channels], 0..255 -> float32 [classes], probabilities."""
+    """float32 [height, width, channels], 0..255 -> float32 [units], what the head says."""
     x = inputs = keras.Input(shape, name="x")
     x = normalization(statistics)(x)
     for width in filters:
@@ -28,4 +29,4 @@ def build(
         x = keras.layers.ReLU()(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
     x = keras.layers.Dropout(dropout)(x)
-    return keras.Model(inputs, keras.layers.Dense(classes, activation="softmax", name="y")(x), name="cnn2d")
+    return keras.Model(inputs, head(x), name="cnn2d")

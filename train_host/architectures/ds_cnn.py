@@ -13,12 +13,13 @@ from typing import Any
 import keras
 
 from edge_sdk.contract import Statistics
+from train_host.architectures.head import Head
 from train_host.architectures.log_mel import LogMel, log_mel
 
 
 def build(  # noqa: PLR0913 - the options of the family are its parameters
     shape: tuple[int, ...],
-    classes: int,
+    head: Head,
     statistics: Statistics,
     *,
     rate_hz: float | None = None,
@@ -33,7 +34,7 @@ def build(  # noqa: PLR0913 - the options of the family are its parameters
     pool: str = "max",
     dropout: float = 0.3,
 ) -> Any:
-    """float32 [window, 1], sound within -1..1 -> float32 [classes], probabilities.
+    """float32 [window, 1], sound within -1..1 -> float32 [units], what the head says.
 
     `rate_hz` is that of the recordings. `highest_hz` is 95 % of half of it, where none is given. There are as
     many depthwise separable blocks as `strides`.
@@ -68,7 +69,7 @@ def build(  # noqa: PLR0913 - the options of the family are its parameters
     else:
         x = keras.layers.GlobalAveragePooling2D()(x)
     x = keras.layers.Dropout(dropout)(x)
-    return keras.Model(inputs, keras.layers.Dense(classes, activation="softmax", name="y")(x), name="ds_cnn")
+    return keras.Model(inputs, head(x), name="ds_cnn")
 
 
 def _normal(x: Any) -> Any:
