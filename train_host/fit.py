@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import keras
@@ -13,11 +12,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from edge_sdk.child import progress
-from edge_sdk.dataset import Dataset, Split, Windowed
+from edge_sdk.dataset import Dataset, Windowed
 from train_host import architectures, augment, tasks
 from train_host.config import Config
-from train_host.prepare import Prepared, prepare
+from train_host.prepare import Prepared
 
 Report = Callable[[dict[str, float]], None]
 _SCORE_BATCH = 512
@@ -98,32 +96,6 @@ def scores(model: Any, windows: Windowed) -> NDArray[np.float32]:
     """float32 [n, classes], probabilities."""
     result: NDArray[np.float32] = model.predict(windows.x, batch_size=_SCORE_BATCH, verbose=0)
     return result
-
-
-def cross_validate(
-    dataset: Dataset, windows: Windowed, splits: list[Split], config: Config
-) -> list[dict[str, Any]]:
-    """Train a model a split and say how it did on the groups that it never saw."""
-    results = []
-    for number, split in enumerate(splits, start=1):
-        prepared = prepare(dataset, windows, split)
-        fitted = fit(dataset, prepared, config, partial(_report_fold, number, len(splits)))
-        result = tasks.of(dataset).evaluate(scores(fitted.model, prepared.test), prepared.test)
-        results.append(
-            {
-                "test": list(split.test),
-                "accuracy": result.accuracy,
-                "n": result.n,
-                "epochs": fitted.best_epoch,
-                "seconds": round(fitted.seconds, 2),
-            }
-        )
-        keras.backend.clear_session()
-    return results
-
-
-def _report_fold(fold: int, folds: int, facts: dict[str, float]) -> None:
-    progress(fold=fold, folds=folds, **facts)
 
 
 def device() -> str:

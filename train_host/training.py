@@ -111,6 +111,7 @@ def work(
     child.progress(stage="starting TensorFlow")
     try:
         from train_host import final, fit
+        from train_host import folds as folding
     except ModuleNotFoundError as error:
         raise MissingExtraError("edgeml train", "train", error.name) from error
 
@@ -121,7 +122,7 @@ def work(
     facts: dict[str, Any] = {}
     if folds:
         splits = dataset.folds(folds, settings.seed, validation=settings.validation)
-        facts = _folded(fit.cross_validate(dataset, windows, splits, settings), dataset.group)
+        facts = _folded(folding.cross_validate(dataset, windows, splits, settings), dataset.group)
     if folder is not None:
         facts |= final.train(dataset, windows, settings, Path(folder) / f"{name}.keras")
     return facts
