@@ -1,21 +1,28 @@
-"""The HTML report of a conversion: one file without scripts and without anything from the network.
+"""The HTML report of a conversion, and what other reports are made of, too.
 
 Every section is a module with a function that gives its content, or nothing where there is nothing to show.
-`markup` escapes whatever is not markup. page.css has all colours and holds below one class, so that a
-notebook keeps its own looks.
+`markup` escapes whatever is not markup; `document` puts a page together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
-from converters.page import accuracy, examples, front, head, layerwise, lineage, operators, outputs, ranges
-from converters.page.markup import Html, join, tag
+from converters.page import (
+    accuracy,
+    document,
+    examples,
+    front,
+    head,
+    layerwise,
+    lineage,
+    operators,
+    outputs,
+    ranges,
+)
+from converters.page.markup import Html
 from converters.report import Report
 
-#: Nothing is loaded or run, whatever stands in the page.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _SECTIONS: tuple[tuple[str, Callable[[Report], Html]], ...] = (
     ("Recipes tried", front.render),
     ("Accuracy", accuracy.render),
@@ -36,32 +43,5 @@ def render(report: Report) -> str:
         report: of a conversion, whether it passed or not.
     """
     prefix = f"m{report.digest.removeprefix('sha256:')[:8]}"
-    links, sections = [], []
-    for title, draw in _SECTIONS:
-        content = draw(report)
-        if not content:
-            continue
-        anchor = f"{prefix}-{title.lower().replace(' ', '-')}"  # two reports may stand in one notebook
-        links.append(tag("a", title, href=f"#{anchor}"))
-        sections.append(tag("section", tag("h2", title), content, id=anchor))
-    body = tag("div", head.render(report), tag("nav", *links), *sections, class_="edgeml-report")
-    style = Html(Path(__file__).with_name("page.css").read_text(encoding="utf-8"))
-    top = join(
-        (
-            tag("meta", charset="utf-8"),
-            tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-            tag("meta", **{"name": "viewport", "content": "width=device-width, initial-scale=1"}),
-            tag("title", f"{report.name}: conversion"),
-            tag("style", style),
-        ),
-        "\n",
-    )
-    page = tag(
-        "html",
-        tag("head", top),
-        "\n",
-        tag("body", body, style="margin:0;display:grid;min-height:100vh"),
-        lang="en",
-        style="color-scheme:light dark",
-    )
-    return f"<!doctype html>\n{page}\n"
+    sections = ((title, draw(report)) for title, draw in _SECTIONS)
+    return document.render(f"{report.name}: conversion", head.render(report), sections, prefix)
