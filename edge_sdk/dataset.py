@@ -1,8 +1,8 @@
 """A dataset folder: the only place that knows its layout, reads it, writes it, and splits it.
 
     dataset.toml                          channels with units, rate_hz, task, labels, group, licence
-    recordings/<label>/<group>_<id>.csv   or .npz .wav .png
-    manifest.csv                          optional: file,label,group,start_s,end_s,split,target
+    recordings/<label>/<group>_<id>.csv   or .npz .parquet .wav .png
+    manifest.csv                          optional: file,label,group,start_s,end_s,split,fold,target
 
 Where there is a manifest, it alone says what the recordings are; otherwise folders and names do. A recording
 that lies in recordings/ itself has no label yet: it is kept, and never trained on.
@@ -130,7 +130,10 @@ class Dataset(Facts):
         """``sha256:…`` over facts, recordings and the bytes of their files, wherever the folder lies."""
         total = hashlib.sha256(json.dumps(_facts_of(self), sort_keys=True).encode())
         for recording in sorted(self.recordings, key=lambda r: (r.file, r.start_s or 0.0)):
-            total.update(json.dumps(asdict(recording), sort_keys=True).encode())
+            facts = asdict(recording)
+            if recording.fold is None:  # as it was before there were folds
+                del facts["fold"]
+            total.update(json.dumps(facts, sort_keys=True).encode())
         for name in sorted({recording.file for recording in self.recordings}):
             total.update(hashlib.sha256((self.folder / name).read_bytes()).digest())
         return f"sha256:{total.hexdigest()}"
@@ -198,11 +201,15 @@ class Dataset(Facts):
         return Split(rest.train, rest.validation, given.test, self.group)
 
     def folds(self, k: int, seed: int, *, validation: float = 0.2) -> list[Split]:
-        """Divide the groups k times, so that each is on the test side once.
+        """Divide the groups k times, so that each is on the test side once; a manifest's folds win.
 
         Raises:
-            DatasetError: fewer groups than folds.
+            DatasetError: fewer groups than folds, another number of folds in the manifest, or a group that it
+                puts into two of them.
         """
+        if any(recording.fold for recording in self._usable()):
+            parts = self._given_folds(k)
+            return splits.from_parts(self._labels_of(), parts, seed, validation=validation, by=self.group)
         return splits.folds(self._labels_of(), k, seed, validation=validation, by=self.group)
 
     def windows(self, groups: Iterable[str], window: int, hop: int) -> Windowed:
@@ -241,6 +248,25 @@ class Dataset(Facts):
                 remedy="take a shorter window, or record longer",
             )
         return Windowed(np.concatenate(x), np.array(y, np.int64), names)
+
+    def _given_folds(self, k: int) -> list[list[str]]:
+        """The groups of each fold of the manifest."""
+        where = self.folder / MANIFEST
+        parts: dict[int | None, set[str]] = {}
+        for recording in self._usable():
+            parts.setdefault(recording.fold, set()).add(recording.group)
+        if None in parts:
+            raise DatasetError(
+                f"{where}: fold", expected="one for every group", found=f"none for {first_of(parts[None])}"
+            )
+        if len(parts) != k:
+            remedy = "take as many, or divide again with: edgeml data split"
+            raise DatasetError(f"{where}: fold", expected=f"{k} folds", found=len(parts), remedy=remedy)
+        known = [group for part in parts.values() for group in part]
+        if len(set(known)) != len(known):
+            twice = next(group for group in known if known.count(group) > 1)
+            raise DatasetError(f"{where}: {self.group} {twice!r} is in two folds", remedy="give it one only")
+        return [sorted(parts[fold]) for fold in sorted(parts, key=lambda fold: fold or 0)]
 
     def _usable(self) -> list[Recording]:
         return [recording for recording in self.recordings if recording.label is not None]

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import os
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,13 +14,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NoReturn
 
 from edge_sdk.contract import Channel
-from edge_sdk.errors import DatasetError, suggestion
+from edge_sdk.errors import DatasetError, DeviceError, suggestion
 from edge_sdk.splits import SIDES
 
 FACTS = "dataset.toml"
 MANIFEST = "manifest.csv"
 RECORDINGS = "recordings"
-COLUMNS = ("file", "label", "group", "start_s", "end_s", "split", "target")
+COLUMNS = ("file", "label", "group", "start_s", "end_s", "split", "fold", "target")
 _MOST_BYTES = 64 << 20
 _TASKS = ("classification", "regression", "anomaly")
 _KEYS = ("name", "task", "channels", "rate_hz", "labels", "group", "licence", "source")
@@ -81,6 +82,7 @@ class Recording:
         end_s: where it ends; None means the end.
         split: ``train``, ``validation`` or ``test`` where the manifest says so.
         target: the value to learn, for a regression.
+        fold: in which fold of a cross-validation it is tested, from 1 on, where the manifest says so.
     """
 
     file: str
@@ -90,6 +92,7 @@ class Recording:
     end_s: float | None = None
     split: str | None = None
     target: float | None = None
+    fold: int | None = None
 
 
 def read_facts(path: Path) -> Facts:
@@ -182,6 +185,25 @@ def manifest_text(recordings: Iterable[Recording]) -> str:
     return out.getvalue()
 
 
+def write_manifest(path: Path, recordings: Iterable[Recording]) -> None:
+    """Write manifest.csv; the old one stays until the new one is complete.
+
+    Raises:
+        DeviceError: the folder cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(manifest_text(recordings))
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        raise DeviceError(f"cannot write {path}", found=error.strerror or error) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
 def _recording(path: Path, number: int, header: list[str], row: list[str]) -> Recording:
     where = f"{path}: line {number}"
     if len(row) != len(header):
@@ -195,6 +217,9 @@ def _recording(path: Path, number: int, header: list[str], row: list[str]) -> Re
     side = cells.get("split") or None
     if side is not None and side not in SIDES:
         raise DatasetError(f"{where}: split", expected="one of " + ", ".join(SIDES), found=side)
+    fold = cells.get("fold") or None
+    if fold is not None and not (fold.isdecimal() and int(fold) >= 1):
+        raise DatasetError(f"{where}: fold", expected="a whole number from 1 on", found=fold)
     numbers: dict[str, float | None] = {}
     for column in ("start_s", "end_s", "target"):
         text = cells.get(column, "")
@@ -217,6 +242,7 @@ def _recording(path: Path, number: int, header: list[str], row: list[str]) -> Re
         end,
         side,
         numbers["target"],
+        None if fold is None else int(fold),
     )
 
 

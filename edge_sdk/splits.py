@@ -97,8 +97,30 @@ def folds(
         # the smallest fold, and among those the one that has least of this group's labels
         parts.sort(key=lambda part: (len(part), sum(len(known[other] & known[group]) for other in part)))
         parts[0].append(group)
+    ordered = sorted(sorted(part) for part in parts)
+    return from_parts(known, ordered, seed, validation=validation, by=by)
+
+
+def from_parts(
+    labels_of: Mapping[str, Iterable[str]],
+    parts: Sequence[Sequence[str]],
+    seed: int,
+    *,
+    validation: float = 0.2,
+    by: str = "group",
+) -> list[Split]:
+    """A split for each part of the groups, in which that part is tested.
+
+    Args:
+        labels_of: the labels that each group has recordings of.
+        parts: the groups, each in one of them.
+        seed: chooses who of the rest decides when to stop.
+        validation: share of the rest.
+        by: what a group is.
+    """
+    known = {group: set(labels) for group, labels in labels_of.items()}
     result = []
-    for part in sorted(parts, key=lambda part: sorted(part)):
+    for part in parts:
         left = [group for group in order(known, seed) if group not in part]
         count = min(len(left) - 1, max(1, round(validation * len(left)))) if validation else 0
         chosen = _take(left, count, known)

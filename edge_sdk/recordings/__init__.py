@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edge_sdk.errors import DatasetError, EdgeError, one_line
-from edge_sdk.recordings import csv, npz, png, wav
+from edge_sdk.recordings import csv, npz, parquet, png, wav
 from edge_sdk.recordings.signal import Signal, refuse
 
 __all__ = ["SUFFIXES", "Signal", "check_size", "read", "write"]
@@ -20,6 +20,7 @@ _READERS: dict[str, Callable[[Path, bytes, tuple[str, ...]], Signal]] = {
     ".npz": npz.read,
     ".wav": wav.read,
     ".png": png.read,
+    ".parquet": parquet.read,
 }
 #: The kinds of recordings there are.
 SUFFIXES = tuple(_READERS)
@@ -31,7 +32,7 @@ def read(path: str | Path, channels: Sequence[str] = ()) -> Signal:
     """Read one recording; the suffix says which kind it is.
 
     Args:
-        path: a .csv, .npz, .wav or .png file.
+        path: a .csv, .npz, .wav, .png or .parquet file.
         channels: names for a CSV that has no header; otherwise the file's own names are kept.
 
     Returns:
@@ -39,7 +40,7 @@ def read(path: str | Path, channels: Sequence[str] = ()) -> Signal:
 
     Raises:
         DatasetError: the file is missing, unreadable, empty, malformed, or of another kind.
-        MissingExtraError: a png without pillow.
+        MissingExtraError: a png without pillow, or a parquet without pyarrow.
     """
     path = Path(path)
     reader = _READERS.get(path.suffix.lower())
@@ -73,7 +74,7 @@ def check_size(path: Path) -> None:
 
 
 def write(path: str | Path, signal: Signal) -> None:
-    """Write a signal as .csv (with ``time_s`` where the rate is known), .npz or .png, by the suffix.
+    """Write a signal as .csv (with ``time_s`` where the rate is known), .npz, .parquet or .png.
 
     Raises:
         DatasetError: an image into anything but a .png, or a signal into one.
@@ -84,8 +85,15 @@ def write(path: str | Path, signal: Signal) -> None:
         png.write(path, signal)
     elif not signal.is_image and kind == ".npz":
         npz.write(path, signal)
+    elif not signal.is_image and kind == ".parquet":
+        parquet.write(path, signal)
     elif not signal.is_image and kind == ".csv":
         csv.write(path, signal)
     else:
         what = "an image" if signal.is_image else "a signal"
-        refuse(path, f"cannot write {what} here", "a .png" if signal.is_image else "a .csv or .npz", kind)
+        refuse(
+            path,
+            f"cannot write {what} here",
+            "a .png" if signal.is_image else "a .csv, .npz or .parquet",
+            kind,
+        )

@@ -10,11 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_sdk.errors import DatasetError, first_of
+from edge_sdk.recordings.clock import TIME_COLUMNS, rate_of
 from edge_sdk.recordings.signal import Signal, check_names, float32, refuse
-
-#: Time columns of a CSV and how many of their units make a second.
-TIME_COLUMNS = {"time_s": 1.0, "time_ms": 1e3, "time_us": 1e6}
-_NEGLIGIBLE_S = 1e-9
 
 
 def read(path: Path, content: bytes, channels: tuple[str, ...]) -> Signal:
@@ -45,7 +42,8 @@ def read(path: Path, content: bytes, channels: tuple[str, ...]) -> Signal:
         refuse(path, "line 1", "one time column at most, and at least one channel", ", ".join(names))
     time_s = table[:, clocks[0]] / TIME_COLUMNS[names[clocks[0]]]
     kept = tuple(name for name in names if name not in TIME_COLUMNS)
-    return Signal(float32(np.delete(table, clocks[0], axis=1)), _rate_of(path, time_s, skip), kept, time_s)
+    rate = rate_of(path, time_s, "line", 1 + skip)
+    return Signal(float32(np.delete(table, clocks[0], axis=1)), rate, kept, time_s)
 
 
 def _decode(path: Path, content: bytes) -> str:
@@ -70,24 +68,6 @@ def _parse(path: Path, text: str, separator: str, columns: int, skip: int) -> ND
     if table.shape[1] != columns:
         _refuse_line(path, text, separator, columns, skip)
     return table
-
-
-def _rate_of(path: Path, time_s: NDArray[np.float64], skip: int) -> float | None:
-    """The rate that a time column shows: its median step, so that a few lost samples do not change it."""
-    if len(time_s) < 2:
-        return None
-    steps = np.diff(time_s)
-    wrong = np.flatnonzero(~(steps >= 0))
-    if len(wrong):
-        line = int(wrong[0]) + 2 + skip
-        refuse(
-            path,
-            f"line {line}: time goes backwards or is no number",
-            "rising times",
-            f"{time_s[wrong[0] + 1]:g} s",
-        )
-    median = float(np.median(steps))
-    return 1.0 / median if median > _NEGLIGIBLE_S else None
 
 
 def _refuse_line(path: Path, text: str, separator: str, columns: int, skip: int) -> NoReturn:

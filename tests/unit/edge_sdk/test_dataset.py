@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from edge_sdk.contract import Channel
 from edge_sdk.dataset import Dataset, Facts, NewRecording, Signal, write
+from edge_sdk.datasetfile import write_manifest
 from edge_sdk.errors import DatasetError
 from tests.folders import MOTION, RATE_HZ, motion, pictures
 
@@ -307,6 +309,53 @@ def test_split_and_folds_go_by_group(folder: Path) -> None:
     assert sorted(group for fold in dataset.folds(5, 3) for group in fold.test) == list(dataset.groups)
     with pytest.raises(DatasetError, match="too few groups for 6 folds by person"):
         dataset.folds(6, 3)
+
+
+def folded(folder: Path, folds: dict[str, object]) -> Dataset:
+    rows = [f"{r.file},{r.label},{r.group},{folds[r.group]}" for r in Dataset.load(folder).recordings]
+    (folder / "manifest.csv").write_text("\n".join(["file,label,group,fold", *rows]))
+    return Dataset.load(folder)
+
+
+def test_folds_of_the_manifest_win(folder: Path) -> None:
+    dataset = folded(folder, {"p0": 2, "p1": 1, "p2": 3, "p3": 1, "p4": 2})
+    made = dataset.folds(3, 0)
+    assert [fold.test for fold in made] == [("p1", "p3"), ("p0", "p4"), ("p2",)]
+    assert all(fold.validation and fold.train for fold in made)
+    with pytest.raises(DatasetError, match="fold: expected 5 folds, found 3; take as many"):
+        dataset.folds(5, 0)
+
+
+@pytest.mark.parametrize(
+    ("folds", "message"),
+    [
+        ({"p0": 1, "p1": 2, "p2": "", "p3": 1, "p4": 2}, "one for every group, found none for p2"),
+        ({"p0": 0, "p1": 2, "p2": 1, "p3": 1, "p4": 2}, "line 2: fold: expected a whole number from 1 on"),
+    ],
+)
+def test_folds_that_are_none_are_refused(folder: Path, folds: dict[str, object], message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        folded(folder, folds).folds(2, 0)
+
+
+def test_a_group_in_two_folds_is_refused(folder: Path) -> None:
+    folded(folder, dict.fromkeys(["p0", "p1", "p2", "p3", "p4"], 1))
+    path = folder / "manifest.csv"
+    path.write_text(path.read_text().replace("p0,1", "p0,2", 1))
+    with pytest.raises(DatasetError, match="person 'p0' is in two folds"):
+        Dataset.load(folder).folds(2, 0)
+
+
+def test_a_manifest_is_replaced_whole_and_folds_change_the_digest(folder: Path) -> None:
+    dataset = Dataset.load(folder)
+    write_manifest(folder / "manifest.csv", dataset.recordings)
+    assert Dataset.load(folder).recordings == dataset.recordings
+    assert Dataset.load(folder).digest == dataset.digest
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+    other = [replace(recording, fold=1) for recording in dataset.recordings]
+    write_manifest(folder / "manifest.csv", other)
+    assert Dataset.load(folder).recordings == tuple(other)
+    assert Dataset.load(folder).digest != dataset.digest
 
 
 # --- writing
