@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from converters.compare import Evaluation
-from converters.page import charts, tables, wording
+from converters.page import charts, confusion, tables, wording
 from converters.page.markup import Html, join, tag
 from converters.page.scales import linear_ticks
 from converters.report import Report
 
-#: Rows of a table, and classes of a confusion matrix.
-_ROWS, _CLASSES = 40, 20
+#: Rows of a table.
+_ROWS = 40
 #: Larger matrices stand below each other.
 _BESIDE = 12
 
@@ -116,60 +115,17 @@ def _classes(labels: Sequence[str], before: Evaluation, after: Evaluation) -> It
 
 
 def _confusions(labels: Sequence[str], before: Evaluation, after: Evaluation, recipe: str) -> Html:
-    count = len(after.confusion)
-    chosen = np.arange(count)
-    if count > _CLASSES:
-        wrong = (
-            _errors(before.confusion)
-            + _errors(after.confusion)
-            + abs(before.confusion - after.confusion).sum(1)
-        )
-        chosen = np.sort(np.argsort(-wrong, kind="stable")[:_CLASSES])
+    count, chosen = len(after.confusion), confusion.choose(before.confusion, after.confusion)
     first, second = (matrix[np.ix_(chosen, chosen)] for matrix in (before.confusion, after.confusion))
     totals = after.confusion.sum(axis=1)[chosen]
     names = [wording.label(labels, int(i)) for i in chosen]
     tables_shown = (
-        tag("div", tag("h3", "original"), _confusion(names, first, totals, None)),
-        tag("div", tag("h3", recipe), _confusion(names, second, totals, second - first)),
+        tag("div", tag("h3", "original"), confusion.table(names, first, totals)),
+        tag("div", tag("h3", recipe), confusion.table(names, second, totals, second - first)),
     )
     rest = tables.and_more(len(chosen), count, "class", "those with most errors are shown")
     beside = "side" if len(chosen) <= _BESIDE else None
     return join((tag("div", *tables_shown, class_=beside), rest))
-
-
-def _errors(matrix: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.asarray(matrix.sum(axis=1) - np.diag(matrix))
-
-
-def _confusion(
-    names: Sequence[str],
-    matrix: NDArray[np.int64],
-    totals: NDArray[np.int64],
-    change: NDArray[np.int64] | None,
-) -> Html:
-    """Rows are true classes, columns decided ones."""
-    short = [wording.clipped(name, 20) for name in names]
-    turned = max(map(len, short)) > 3
-    head = tag(
-        "tr",
-        tag("td", class_="corner"),
-        *(tag("th", name, class_="col" if turned else None, scope="col") for name in short),
-    )
-    rows = []
-    for i, row in enumerate(matrix):
-        cells = []
-        for j, inputs in enumerate(row):
-            moved = 0 if change is None else int(change[i, j])
-            delta = (
-                tag("span", f"{moved:+d}".replace("-", wording.MINUS), class_="delta") if moved else Html()
-            )
-            kind = "hit" if i == j else "miss" if inputs else "none"
-            part = f"--share:{inputs / max(int(totals[i]), 1):.2f}" if inputs else None
-            shown = f"{inputs}" if inputs or i == j or moved else "·"
-            hint = f"{names[i]} decided as {names[j]}" if inputs else None
-            cells.append(tag("td", shown, delta, class_=kind, style=part, title=hint))
-        rows.append(tag("tr", tag("th", short[i], class_="row", scope="row"), *cells))
-    return tables.scrolling(tag("table", tag("tbody", head, *rows), class_="confusion"))
 
 
 def _groups(before: Evaluation, after: Evaluation) -> Iterator[Html]:
