@@ -52,7 +52,7 @@ def fit(dataset: Dataset, prepared: Prepared, config: Config, report: Report = l
     tf.config.experimental.enable_op_determinism()
     train, validation = prepared.train, prepared.validation
     task = tasks.of(dataset)
-    name = architectures.choose(config.arch, dataset.layout)
+    name = architectures.choose(config.arch, dataset, config.model)
     model = architectures.build(
         name,
         train.x.shape[1:],

@@ -149,7 +149,7 @@ def _check(request: Request) -> Dataset:
         )
     dataset = Dataset.load(request.data)
     tasks.of(dataset)
-    architectures.choose(config.arch, dataset.layout)
+    architectures.choose(config.arch, dataset, config.model)
     config.for_dataset(dataset)
     check_augmentations(config.augment, dataset.channels, config.triplets)
     if request.folds:

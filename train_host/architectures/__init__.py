@@ -1,63 +1,117 @@
-"""Architectures by name. A family is a file; this table is the only list of them."""
+"""Architectures by name. A family is a file; this table is the only list of them.
+
+A name with a colon is one's own function, ``package.module:function``, called as a family's `build` is.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from edge_sdk.contract import Statistics
+from edge_sdk.dataset import Dataset
 from edge_sdk.errors import ConfigError, UnknownNameError, suggestion
+from train_host.architectures import kinds, sources
 from train_host.architectures.head import Head
+from train_host.architectures.kinds import IMAGES, SIGNALS, SOUND
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """One entry of the table.
+    """One entry of the table; ``build(shape, head, statistics, **options)`` of its file makes the model.
 
     Attributes:
-        module: its file here; `build(shape, head, statistics, **options)` makes an uncompiled Keras model.
-        layout: the windows it takes: ``TC`` or ``HWC``.
+        takes: kinds of windows (`kinds`); of sound all learn from a log-mel spectrogram.
         about: one line for ``edgeml train --list``.
+        only: tasks that it alone is for; empty for those that learn from labels or targets.
     """
 
-    module: str
-    layout: str
+    takes: tuple[str, ...]
     about: str
+    only: tuple[str, ...] = ()
 
 
 TABLE = {
+    "mlp": Architecture(
+        (SIGNALS, SOUND, IMAGES),
+        "dense layers over the whole window: the least that learns, for short windows",
+    ),
     "cnn1d": Architecture(
-        "cnn1d", "TC", "1-D convolutions over time: motion, vibration, other sensor signals"
+        (SIGNALS, SOUND), "1-D convolutions over time: motion, vibration, other sensor signals"
+    ),
+    "tcn": Architecture(
+        (SIGNALS, SOUND), "causal dilated convolutions with ways around them: events long ago in a window"
+    ),
+    "crnn": Architecture(
+        (SIGNALS, SOUND), "convolutions and an LSTM: what comes after what; slower to train than all others"
     ),
     "ds_cnn": Architecture(
-        "ds_cnn", "TC", "keyword spotting: separable convolutions over a log-mel spectrogram in the graph"
+        (SOUND,), "keyword spotting: separable convolutions over a log-mel spectrogram in the graph"
     ),
-    "cnn2d": Architecture("cnn2d", "HWC", "2-D convolutions over small images"),
+    "cnn2d": Architecture((IMAGES, SOUND), "2-D convolutions over small images, or over a spectrogram"),
+    "resnet8": Architecture((IMAGES, SOUND), "MLPerf Tiny's residual network: small images, audio events"),
+    "mobilenet": Architecture(
+        (IMAGES, SOUND), "separable convolutions, as wide as alpha says: images of any size, audio events"
+    ),
+    "mobilenet_v2": Architecture((IMAGES,), "inverted residuals, Keras' own, untrained: larger images, a Pi"),
+    "mobilenet_v3": Architecture(
+        (IMAGES,), "the same with hard swish and squeeze-and-excitation: larger images, a Pi"
+    ),
+    "transfer": Architecture(
+        (SIGNALS, SOUND, IMAGES), "what a .keras of yours has learned, and a new last layer: --base FILE"
+    ),
 }
+#: What is taken where nothing is asked for, kind by kind.
+DEFAULTS = {SIGNALS: "cnn1d", SOUND: "ds_cnn", IMAGES: "resnet8"}
 
 
-def choose(name: str | None, layout: str) -> str:
-    """The architecture of that name, or the first for a layout where no name is given.
+def choose(name: str | None, dataset: Dataset, options: Mapping[str, Any] | None = None) -> str:
+    """The architecture of that name, or the best bet for a dataset where no name is given.
+
+    Args:
+        name: from the table, or ``package.module:function``.
+        dataset: what it must fit.
+        options: of the architecture; what they name must be there.
 
     Raises:
         UnknownNameError: there is none of that name.
-        ConfigError: it takes another layout.
+        ConfigError: it takes other data, or what it is made from is not there.
     """
-    fitting = [key for key, entry in TABLE.items() if entry.layout == layout]
+    if name is not None and sources.is_function(name):
+        sources.of(name, options or {})
+        return name
+    kind = kinds.of_dataset(dataset)
+    fitting = names(kind, dataset.task)
     if name is None:
-        return fitting[0]
+        return DEFAULTS[kind] if DEFAULTS[kind] in fitting else fitting[0]
     if name not in TABLE:
         raise UnknownNameError("architecture", name, TABLE)
     if name not in fitting:
-        kind = {"TC": "signals", "HWC": "images"}
-        raise ConfigError(
-            f"architecture {name!r} is made for {kind[TABLE[name].layout]}",
-            expected="one of " + ", ".join(fitting),
-            found=f"recordings that are {kind[layout]}",
+        made_for = " or ".join(TABLE[name].only or TABLE[name].takes)
+        found = (
+            f"a dataset for {dataset.task}" if kind in TABLE[name].takes else f"recordings that are {kind}"
         )
+        raise ConfigError(
+            f"architecture {name!r} is made for {made_for}",
+            expected="one of " + ", ".join(fitting),
+            found=found,
+        )
+    sources.of(name, options or {})
     return name
+
+
+def names(kind: str, task: str) -> list[str]:
+    """The architectures for windows of a kind and a task, in the order of the table."""
+    claimed = {task for entry in TABLE.values() for task in entry.only}
+    return [
+        name
+        for name, entry in TABLE.items()
+        if kind in entry.takes and (task in entry.only if entry.only or task in claimed else True)
+    ]
 
 
 def build(
@@ -65,35 +119,75 @@ def build(
     shape: tuple[int, ...],
     head: Head,
     statistics: Statistics,
-    options: dict[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
     *,
     rate_hz: float | None = None,
 ) -> Any:
     """An uncompiled Keras model with normalisation at its start and the head at its end.
 
     Args:
-        name: from the table.
+        name: what `choose` gave.
         shape: of one window, without the batch axis.
         head: the last layer.
         statistics: of the training windows, for the normalisation.
-        options: keyword options of the family's `build`.
+        options: keyword options of the family's `build`; of sound those of `log_mel.LogMel` as well.
         rate_hz: of the recordings, for a family that has an option of that name.
 
     Raises:
         ConfigError: an unknown option, or a window too short for it.
     """
-    function = importlib.import_module(f"{__name__}.{TABLE[name].module}").build
-    known = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    for key in options or {}:
-        if key not in known:
-            expected = "one of " + ", ".join(known)
-            raise ConfigError(
-                f"architecture {name!r}: option {key!r}", expected=expected, remedy=suggestion(key, known)
-            )
-    given = {"rate_hz": rate_hz} if "rate_hz" in known else {}
+    own = sources.is_function(name)
+    if own:
+        from train_host.architectures import own as functions
+
+        function = functions.load(name)
+    else:
+        function = importlib.import_module(f"{__name__}.{name}").build
     try:
-        return function(shape, head, statistics, **{**given, **(options or {})})
+        given = _options(function, name, shape, options or {}, rate_hz)
+        if own:
+            return functions.call(function, name, shape, head, statistics, given)
+        return function(shape, head, statistics, **given)
+    except ConfigError:
+        raise
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"architecture {name!r} cannot be built", found=error, remedy="see [model]"
         ) from error
+
+
+def _options(
+    function: Callable[..., Any],
+    name: str,
+    shape: tuple[int, ...],
+    options: Mapping[str, Any],
+    rate_hz: float | None,
+) -> dict[str, Any]:
+    """The keyword arguments of a `build`; those of a spectrogram become one, `sound`."""
+    parameters = list(inspect.signature(function).parameters.values())
+    known = [
+        p.name for n, p in enumerate(parameters) if n > 2 and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+    ]
+    hears = "sound" in known and kinds.of(shape, rate_hz) == SOUND
+    spectrogram: list[str] = []
+    if "sound" in known:
+        known.remove("sound")
+    if hears:
+        from train_host.architectures.log_mel import LogMel
+
+        spectrogram = [field.name for field in dataclasses.fields(LogMel)]
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    for key in options:
+        if key not in (*known, *spectrogram) and not open_ended:
+            every = [*known, *spectrogram]
+            expected = "one of " + ", ".join(every)
+            raise ConfigError(
+                f"architecture {name!r}: option {key!r}", expected=expected, remedy=suggestion(key, every)
+            )
+    given: dict[str, Any] = {"rate_hz": rate_hz} if "rate_hz" in known else {}
+    given |= {key: value for key, value in options.items() if key not in spectrogram}
+    if hears:
+        asked = {key: value for key, value in options.items() if key in spectrogram}
+        rate = float(asked.pop("rate_hz", rate_hz))
+        given["sound"] = LogMel(**{"rate_hz": rate, "highest_hz": 0.475 * rate, **asked})
+    return given

@@ -11,8 +11,9 @@ from typing import Any
 import keras
 
 from edge_sdk.contract import Statistics
+from train_host.architectures.front import begin, convolution_relu
 from train_host.architectures.head import Head
-from train_host.architectures.normalization import normalization
+from train_host.architectures.log_mel import LogMel
 
 
 def build(  # noqa: PLR0913 - the options of the family are its parameters
@@ -20,6 +21,7 @@ def build(  # noqa: PLR0913 - the options of the family are its parameters
     head: Head,
     statistics: Statistics,
     *,
+    sound: LogMel | None = None,
     filters: Sequence[int] = (24, 32, 48),
     kernels: Sequence[int] = (9, 5, 3),
     strides: Sequence[int] = (2, 2, 2),
@@ -28,12 +30,9 @@ def build(  # noqa: PLR0913 - the options of the family are its parameters
     """float32 [window, channels] -> float32 [units], what the head says."""
     if not len(filters) == len(kernels) == len(strides):
         raise ValueError("filters, kernels and strides: expected lists of one length")
-    x = inputs = keras.Input(shape, name="x")
-    x = normalization(statistics)(x)
+    inputs, x = begin(shape, statistics, sound)
     for width, kernel, stride in zip(filters, kernels, strides, strict=True):
-        x = keras.layers.Conv1D(width, kernel, strides=stride, padding="same", use_bias=False)(x)
-        x = keras.layers.BatchNormalization(momentum=0.9)(x)
-        x = keras.layers.ReLU()(x)
+        x = convolution_relu(x, width, kernel, stride)
     x = keras.layers.GlobalAveragePooling1D()(x)
     x = keras.layers.Dropout(dropout)(x)
     return keras.Model(inputs, head(x), name="cnn1d")

@@ -94,7 +94,7 @@ def _list(as_json: bool) -> None:
 
     if as_json:
         about = {
-            name: {"layout": entry.layout, "about": entry.about}
+            name: {"takes": list(entry.takes), "about": entry.about}
             for name, entry in architectures.TABLE.items()
         }
         print_json({"architectures": about, "augmentations": prepare.AUGMENTATIONS})

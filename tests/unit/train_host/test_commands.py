@@ -93,11 +93,9 @@ def test_train_lists_what_there_is(capsys: Any) -> None:
     assert code == 0
     assert "cnn1d" in out
     assert "rotation" in out
-    assert set(json.loads(edgeml(capsys, "train", "--list", "--json")[1])["architectures"]) == {
-        "cnn1d",
-        "cnn2d",
-        "ds_cnn",
-    }
+    assert {"cnn1d", "cnn2d", "ds_cnn"} <= set(
+        json.loads(edgeml(capsys, "train", "--list", "--json")[1])["architectures"]
+    )
 
 
 @pytest.mark.parametrize("command", [["train"], ["data"], ["data", "import"], ["data", "check"], ["demo"]])
