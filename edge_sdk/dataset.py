@@ -14,7 +14,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from dataclasses import replace as replace_fields
 from functools import cached_property
@@ -223,10 +223,27 @@ class Dataset(Facts):
         Raises:
             DatasetError: a malformed recording, one with NaN, images of unlike sizes, or no window at all.
         """
-        wanted = set(groups)
-        x: list[NDArray[np.float32]] = []
-        y: list[int] = []
-        names: list[str] = []
+        parts = list(self.pieces(groups, window, hop))
+        names = [name for part in parts for name in part.group]
+        return Windowed(
+            np.concatenate([part.x for part in parts]), np.concatenate([part.y for part in parts]), names
+        )
+
+    def pieces(self, groups: Iterable[str], window: int, hop: int) -> Iterator[Windowed]:
+        """The same windows recording by recording: for sets that are larger than the memory.
+
+        Args:
+            groups: as of `windows`.
+            window: as of `windows`.
+            hop: as of `windows`.
+
+        Yields:
+            Those of one recording, `x` a read-only view of its samples; none of one shorter than a window.
+
+        Raises:
+            DatasetError: as of `windows`.
+        """
+        wanted, shape, count = set(groups), None, 0
         for recording in self._usable():
             if recording.group not in wanted:
                 continue
@@ -237,17 +254,17 @@ class Dataset(Facts):
                     f"{path}: NaN or inf in the samples", remedy=f"see: edgeml data check {self.folder}"
                 )
             cut = signal.samples[None] if signal.is_image else windows.cut(signal.samples, window, hop)
-            if x and cut.shape[1:] != x[0].shape[1:]:
-                raise DatasetError(f"{path}: size", expected=list(x[0].shape[1:]), found=list(cut.shape[1:]))
-            x.append(cut)
-            y += [self.labels.index(recording.label or "")] * len(cut)
-            names += [recording.group] * len(cut)
-        if not y:
+            shape = shape or cut.shape[1:]
+            if cut.shape[1:] != shape:
+                raise DatasetError(f"{path}: size", expected=list(shape), found=list(cut.shape[1:]))
+            count += len(cut)
+            y = np.full(len(cut), self.labels.index(recording.label or ""), np.int64)
+            yield Windowed(cut, y, [recording.group] * len(cut))
+        if not count:
             raise DatasetError(
                 f"{self.folder}: no windows of {window} samples from {self.group} {first_of(sorted(wanted))}",
                 remedy="take a shorter window, or record longer",
             )
-        return Windowed(np.concatenate(x), np.array(y, np.int64), names)
 
     def _given_folds(self, k: int) -> list[list[str]]:
         """The groups of each fold of the manifest."""

@@ -70,6 +70,16 @@ def test_windows_are_those_of_the_chosen_groups_with_their_labels(folder: Path) 
     assert set(windows.of(["p3"]).group) == {"p3"}
 
 
+def test_pieces_are_the_same_windows_recording_by_recording(folder: Path) -> None:
+    dataset = Dataset.load(folder)
+    whole, pieces = dataset.windows(dataset.groups, 40, 20), list(dataset.pieces(dataset.groups, 40, 20))
+    assert len(pieces) == len(dataset.recordings)
+    np.testing.assert_array_equal(np.concatenate([piece.x for piece in pieces]), whole.x)
+    np.testing.assert_array_equal(np.concatenate([piece.y for piece in pieces]), whole.y)
+    assert [group for piece in pieces for group in piece.group] == whole.group
+    assert not pieces[0].x.flags.owndata
+
+
 def test_a_recording_without_a_label_is_kept_and_never_trained_on(folder: Path) -> None:
     shutil.copy(folder / "recordings/rest/p0_1.csv", folder / "recordings/new_1.csv")
     dataset = Dataset.load(folder)
