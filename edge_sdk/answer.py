@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from edge_sdk.contract import Contract
     from edge_sdk.interface import Interface
 
+#: Tasks whose models say a score a label.
+_CLASSIFYING = ("classification", "multilabel")
 #: What the outputs of a few predictions of one batch may share.
 _SHARED_BYTES = 512
 
@@ -24,7 +26,7 @@ class Answer:
     """Makes predictions of what the primary output says.
 
     The primary output is the first that has a score for each label, states aside and in the order of the
-    contract; of a model without labels, the first.
+    contract; of a model without labels, and of an anomaly detector, the first.
 
     Args:
         interface: of the model.
@@ -33,11 +35,11 @@ class Answer:
 
     Attributes:
         output: index of the primary output.
-        labels: in the order of the scores; empty for a regression.
+        labels: in the order of the scores, or what is normal and what is not; empty for a regression.
         pair: whether there is one probability for two labels: that of the second.
 
     Raises:
-        SpecError: there are labels, and no output has as many scores.
+        SpecError: there are labels, and no output has as many scores; an anomaly detector says several.
     """
 
     def __init__(self, interface: Interface, contract: Contract | None, labels: tuple[str, ...]) -> None:
@@ -47,12 +49,13 @@ class Answer:
         task = contract.task if contract else None
         likely = contract is not None and contract.output.scores == "probability"
         fits = [i for i in said if sizes[i] == len(labels)]
-        pairs = [i for i in said if sizes[i] == 1] if likely and len(labels) == 2 and not fits else []
+        two = likely and len(labels) == 2 and not fits and task in (None, "classification")
+        pairs = [i for i in said if sizes[i] == 1] if two else []
         self.output = said[0]
-        if task in (None, "classification"):
+        if task in (None, *_CLASSIFYING):
             self.output = next(iter(fits or pairs), said[0])
         scores = sizes[self.output]
-        self._classifies = task == "classification" if task else scores > 1
+        self._classifies = task in _CLASSIFYING if task else scores > 1
         self.pair = self._classifies and bool(pairs)
         if self._classifies and not labels:
             labels = tuple(str(i) for i in range(scores))
@@ -60,7 +63,17 @@ class Answer:
             raise SpecError(
                 f"{self._name}: labels", expected=f"{scores}, one for each output", found=len(labels)
             )
-        self.labels = labels if self._classifies else ()
+        #: From which value a window is no longer normal.
+        self._threshold: float | None = None
+        if contract is not None and task == "anomaly" and labels:
+            if scores != 1 or len(labels) != 2:
+                raise SpecError(
+                    f"{self._name}: an anomaly detector",
+                    expected="one score, and labels for what is normal and what is not",
+                    found=f"{scores} scores, {len(labels)} labels",
+                )
+            self._threshold = contract.decision.threshold
+        self.labels = labels if self._classifies or self._threshold is not None else ()
 
     def prediction(self, outputs: NDArray[np.float32], latency_us: float) -> Prediction:
         """Of one window.
@@ -70,7 +83,9 @@ class Answer:
             latency_us: the runtime's invoke, µs.
         """
         if not self._classifies:
-            return Prediction(None, None, outputs.item(0), outputs, latency_us=latency_us, model=self._name)
+            value = outputs.item(0)
+            label = None if self._threshold is None else self.labels[value >= self._threshold]
+            return Prediction(label, None, value, outputs, latency_us=latency_us, model=self._name)
         if self.pair:
             outputs = np.array([1 - outputs.item(0), outputs.item(0)], np.float32)
         best = int(outputs.argmax())

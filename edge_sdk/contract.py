@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 SCHEMA = 1
-Task = Literal["classification", "regression", "anomaly"]
+Task = Literal["classification", "multilabel", "regression", "anomaly"]
 
 
 @dataclass
@@ -81,10 +81,18 @@ class Tensor:
 
 @dataclass
 class Output:
-    """Labels in the order of the scores, and what a score means."""
+    """What the numbers that the model says stand for.
+
+    Attributes:
+        labels: in the order of the scores; of an anomaly detector, which says one score, what is normal and
+            what is not; empty for a regression.
+        scores: ``probability`` (0..1) or ``value``.
+        values: of a regression: name and unit of each value, and the range that was learned from.
+    """
 
     labels: tuple[str, ...] = ()
     scores: Literal["probability", "value"] = "probability"
+    values: tuple[Channel, ...] | None = None
 
 
 @dataclass
@@ -134,9 +142,16 @@ class Lineage:
         source: digest of the file that was converted.
         accuracy_original: accuracy of that file on the evaluation split.
         accuracy: accuracy of this file on the same.
-        interval: 95 % confidence interval of `accuracy`.
+        interval: 95 % confidence interval of `accuracy`, `error` or `auc`.
         n: windows in the evaluation split.
+        temperature: that the scores were calibrated with in training, one a label for sigmoids; it is in the
+            weights. None where they are as the network was trained.
+        calibration_error: how far confidence and accuracy were apart on that split, in the mean.
         versions: of the packages that made it.
+        error_original: of a regression, instead of an accuracy: mean absolute error of that file.
+        error: mean absolute error of this file.
+        auc_original: of an anomaly detector: area under the ROC curve of that file.
+        auc: of this file.
     """
 
     dataset: str | None = None
@@ -148,7 +163,13 @@ class Lineage:
     accuracy: float | None = None
     interval: tuple[float, float] | None = None
     n: int | None = None
+    temperature: tuple[float, ...] | None = None
+    calibration_error: float | None = None
     versions: dict[str, str] | None = None
+    error_original: float | None = None
+    error: float | None = None
+    auc_original: float | None = None
+    auc: float | None = None
 
 
 @dataclass

@@ -19,13 +19,13 @@ from dataclasses import asdict, dataclass
 from dataclasses import replace as replace_fields
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_sdk import recordings as files
-from edge_sdk import splits, windows
+from edge_sdk import splits, truth, windows
 from edge_sdk.datasetfile import (
     FACTS,
     MANIFEST,
@@ -52,12 +52,13 @@ class Windowed:
 
     Attributes:
         x: float32 [n, window, channels], in the channels' units; images float32 [n, height, width, channels].
-        y: int64 [n], indices into the dataset's labels.
+        y: what is true of each, as `truth` says: int64 [n], indices into the dataset's labels; float32
+            [n, labels] where several may hold; float32 [n, targets] of a regression.
         group: whom each window comes from, n names.
     """
 
     x: NDArray[np.float32]
-    y: NDArray[np.int64]
+    y: NDArray[Any]
     group: list[str]
 
     def __len__(self) -> int:
@@ -90,26 +91,25 @@ class Dataset(Facts):
             raise DatasetError(f"{folder}: no such folder", expected="a dataset folder")
         facts = read_facts(folder / FACTS)
         manifest = folder / MANIFEST
-        found = read_manifest(manifest) if manifest.exists() else _walk(folder)
+        found = read_manifest(manifest, facts.target_names) if manifest.exists() else _walk(folder)
         if not found:
             raise DatasetError(
                 f"{folder}: no recordings",
                 expected=f"{RECORDINGS}/<label>/<group>_<id>{'|'.join(files.SUFFIXES)}",
                 remedy="add some with: edgeml data import",
             )
-        named = {recording.label for recording in found if recording.label is not None}
-        labels = facts.labels or (tuple(sorted(named)) if facts.task == "classification" else ())
+        labels = truth.labels(facts, found)
         for recording in found:
             if not (folder / recording.file).is_file():
                 raise DatasetError(
                     f"{manifest}: no such recording", found=recording.file, remedy="remove its line"
                 )
             files.check_size(folder / recording.file)
-            if recording.label is not None and labels and recording.label not in labels:
+            for label in set(truth.labels_of(facts, recording)) - set(labels):
                 raise DatasetError(
                     f"{folder / recording.file}: unknown label",
                     expected=f"one of {', '.join(labels)}",
-                    found=repr(recording.label),
+                    found=repr(label),
                     remedy=f"add it to labels in {FACTS}, or rename it",
                 )
         given = {key: getattr(facts, key) for key in Facts.__dataclass_fields__}
@@ -122,7 +122,7 @@ class Dataset(Facts):
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The groups that have labelled recordings, sorted."""
+        """The groups that have recordings of which something is known, sorted."""
         return tuple(sorted({recording.group for recording in self._usable()}))
 
     @cached_property
@@ -184,7 +184,9 @@ class Dataset(Facts):
             DatasetError: too few groups, or a group that the manifest puts on two sides.
         """
         if not any(recording.split for recording in self._usable()):
-            return splits.split(self._labels_of(), seed, validation=validation, test=test, by=self.group)
+            known, odd = self._to_learn_from()
+            made = splits.split(known, seed, validation=validation, test=test, by=self.group)
+            return replace_fields(made, test=tuple(sorted([*made.test, *odd])))
         sides: dict[str, set[str]] = {side: set() for side in splits.SIDES}
         for recording in self._usable():
             sides[recording.split or "train"].add(recording.group)
@@ -210,7 +212,12 @@ class Dataset(Facts):
         if any(recording.fold for recording in self._usable()):
             parts = self._given_folds(k)
             return splits.from_parts(self._labels_of(), parts, seed, validation=validation, by=self.group)
-        return splits.folds(self._labels_of(), k, seed, validation=validation, by=self.group)
+        known, odd = self._to_learn_from()
+        made = splits.folds(known, k, seed, validation=validation, by=self.group)
+        return [
+            replace_fields(fold, test=tuple(sorted([*fold.test, *odd[number::k]])))
+            for number, fold in enumerate(made)
+        ]
 
     def windows(self, groups: Iterable[str], window: int, hop: int) -> Windowed:
         """Cut every labelled recording of these groups into windows; an image is one window.
@@ -258,7 +265,7 @@ class Dataset(Facts):
             if cut.shape[1:] != shape:
                 raise DatasetError(f"{path}: size", expected=list(shape), found=list(cut.shape[1:]))
             count += len(cut)
-            y = np.full(len(cut), self.labels.index(recording.label or ""), np.int64)
+            y = np.repeat(truth.row(self, recording)[None], len(cut), axis=0)
             yield Windowed(cut, y, [recording.group] * len(cut))
         if not count:
             raise DatasetError(
@@ -286,13 +293,25 @@ class Dataset(Facts):
         return [sorted(parts[fold]) for fold in sorted(parts, key=lambda fold: fold or 0)]
 
     def _usable(self) -> list[Recording]:
-        return [recording for recording in self.recordings if recording.label is not None]
+        return [recording for recording in self.recordings if truth.is_known(self, recording)]
 
     def _labels_of(self) -> dict[str, set[str]]:
         known: dict[str, set[str]] = {}
-        for recording in self._usable():
-            known.setdefault(recording.group, set()).add(recording.label or "")
+        usable = self._usable()
+        for recording, kinds in zip(usable, truth.kinds(self, usable), strict=True):
+            known.setdefault(recording.group, set()).update(kinds)
         return known
+
+    def _to_learn_from(self) -> tuple[dict[str, set[str]], list[str]]:
+        """The groups that may stand on any side, with what they have; and those that can only be tested on.
+
+        An anomaly detector learns what is normal: a group without it has nothing to teach.
+        """
+        known = self._labels_of()
+        odd = [
+            group for group in sorted(known) if self.task == "anomaly" and self.labels[0] not in known[group]
+        ]
+        return {group: kinds for group, kinds in known.items() if group not in odd}, odd
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +321,7 @@ class NewRecording:
     Attributes:
         id: what tells this recording from the others of its label and group.
         suffix: the kind of file that a signal is written as.
+        target: the values to learn, for a regression.
     """
 
     content: Signal | Path
@@ -310,6 +330,7 @@ class NewRecording:
     id: str
     split: str | None = None
     suffix: str = ".csv"
+    target: tuple[float, ...] | None = None
 
     @property
     def file(self) -> str:
@@ -344,12 +365,12 @@ def write(
     try:
         building.chmod(0o755)  # mkdtemp's 0700 is for secrets
         written = [_write_one(building, new) for new in recordings]
-        if facts.task == "classification" and not facts.labels:  # spelled out, so that their order stays
-            named = {recording.label for recording in written if recording.label is not None}
-            facts = replace_fields(facts, labels=tuple(sorted(named)))
+        # spelled out, so that their order stays
+        facts = replace_fields(facts, labels=truth.labels(facts, written))
         (building / FACTS).write_text(facts.to_toml(), encoding="utf-8")
-        if any(recording.split for recording in written):
-            (building / MANIFEST).write_text(manifest_text(written), encoding="utf-8")
+        if any(recording.split or recording.target for recording in written):
+            text = manifest_text(written, facts.target_names)
+            (building / MANIFEST).write_text(text, encoding="utf-8")
         Dataset.load(building)
         if folder.exists():
             shutil.rmtree(folder)
@@ -373,7 +394,7 @@ def _write_one(building: Path, new: NewRecording) -> Recording:
         shutil.copyfile(new.content, path)
     else:
         files.write(path, new.content)
-    return Recording(new.file, new.label, new.group, split=new.split)
+    return Recording(new.file, new.label, new.group, split=new.split, target=new.target)
 
 
 def _walk(folder: Path) -> list[Recording]:
@@ -415,7 +436,10 @@ def _piece(signal: Signal, recording: Recording, path: Path) -> Signal:
 
 
 def _facts_of(facts: Facts) -> dict[str, object]:
-    return {key: _plain(getattr(facts, key)) for key in Facts.__dataclass_fields__}
+    named = {key: _plain(getattr(facts, key)) for key in Facts.__dataclass_fields__}
+    if not facts.targets:  # as it was before there were several
+        del named["targets"]
+    return named
 
 
 def _plain(value: object) -> object:

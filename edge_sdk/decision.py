@@ -24,6 +24,8 @@ class Decision:
 
     def __init__(self, settings: DecisionSettings, labels: tuple[str, ...]) -> None:
         self.settings, self.labels = settings, labels
+        #: No window has two events: a label that starts ends another one first.
+        self.also: tuple[Prediction, ...] = ()
         # An empty deque is 760 bytes, and there is one for each of thousands of devices.
         self._recent = deque[NDArray[np.float32]](maxlen=settings.smooth) if settings.smooth > 1 else None
         self._release = settings.threshold if settings.release is None else settings.release

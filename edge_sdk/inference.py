@@ -22,6 +22,7 @@ from edge_sdk.columns import Columns
 from edge_sdk.contract import DecisionSettings
 from edge_sdk.decision import Decision
 from edge_sdk.errors import SpecError
+from edge_sdk.latch import Alarm, EachLabel, decision_of
 from edge_sdk.ledger import Samples
 from edge_sdk.prediction import Prediction
 from edge_sdk.roster import Roster, RosterSettings
@@ -39,7 +40,7 @@ class _Device:
 
     name: str
     windows: Windows
-    decision: Decision
+    decision: Decision | Alarm | EachLabel
     sequence: int
     watched: Watched = field(default_factory=Watched)
     state: State | None = None
@@ -124,6 +125,8 @@ class Inference:
         self._stateful = model.stateful
         self._first_sequence = 0
         """Of a device that is new or was forgotten: no number of a run is given twice."""
+        #: Predictions carry a copy of what the model saw.
+        self.keep_windows = False
         #: How many windows go through one invoke at most.
         self.batch = model.max_batch
         self._stack: NDArray[np.float32] | None = None
@@ -168,9 +171,11 @@ class Inference:
             prediction = self.model.run(window, device.state)
             prediction.time_s, prediction.wall_s = block.time_s + at_s, block.wall_s + at_s
             prediction.fault = device.watched.fault
+            if self.keep_windows:
+                prediction.window = window.copy()
             self.invokes += 1
             self.arrived_s = arrived_s
-            yield self._finished(prediction, device)
+            yield from self._finished(prediction, device)
 
     def gather(
         self, block: Block, number: int | None = None, *, live: bool = False, arrived_s: float = 0.0
@@ -195,17 +200,19 @@ class Inference:
         self.invokes += 1
         states = [each.state for each in due if each.is_window] if self._stateful else None
         predictions = iter(self.model.run_batch(self._stack[:stacked], states))
+        windows = iter(self._stack[:stacked].copy() if self.keep_windows else ())
         for each in due:
             if each.is_break:
                 each.device.decision.reset()
                 continue
             self.arrived_s = each.arrived_s
             if each.ready is not None:
-                yield self._finished(each.ready, each.device)
+                yield from self._finished(each.ready, each.device)
                 continue
             prediction = next(predictions)
             prediction.time_s, prediction.wall_s, prediction.fault = each.time_s, each.wall_s, each.fault
-            yield self._finished(prediction, each.device)
+            prediction.window = next(windows, None)
+            yield from self._finished(prediction, each.device)
 
     def receive(
         self, prediction: Prediction, number: int | None = None, *, arrived_s: float = 0.0
@@ -246,7 +253,7 @@ class Inference:
             self._due.append(_Due(device, arrived_s=arrived_s, ready=said))
         else:
             self.arrived_s = arrived_s
-            yield self._finished(said, device)
+            yield from self._finished(said, device)
 
     def fault(self, fault: Fault) -> None:
         """Count what a source could not read; the windows of that device start over."""
@@ -337,14 +344,17 @@ class Inference:
                 self._drop("fault", len(bad))
                 self._break(device, "gap")
 
-    def _finished(self, prediction: Prediction, device: _Device) -> Prediction:
+    def _finished(self, prediction: Prediction, device: _Device) -> Iterator[Prediction]:
+        """A prediction with all that is known of it; one more for each further event of its window."""
         prediction.clock_synced = self._clock.synced()
         prediction.device, prediction.run_id, prediction.model = device.name, self.run_id, self.model.name
-        prediction.sequence = device.sequence
-        device.sequence += 1
         if self.on_latency is not None and prediction.latency_us:
             self.on_latency(prediction.latency_us)
-        return device.decision.apply(prediction)
+        decided = device.decision.apply(prediction)
+        for said in (decided, *device.decision.also):
+            said.sequence = device.sequence
+            device.sequence += 1
+            yield said
 
     def _break(self, device: _Device, reason: str) -> None:
         dropped = device.windows.reset()
@@ -373,7 +383,7 @@ class Inference:
 
     def _begin(self, name: str) -> _Device:
         windows = Windows(self.model.window, self.model.hop, self._channel_count)
-        decision = Decision(self.decision, self.model.labels)
+        decision = decision_of(self.decision, self.model)
         device = _Device(sys.intern(name), windows, decision, self._first_sequence)
         if self._stateful:
             device.state = self.model.new_state()

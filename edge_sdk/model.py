@@ -36,7 +36,8 @@ class Model(Closing):
         digest: ``sha256:…`` of the flatbuffer.
         contract: what travels with the model; None for a foreign file.
         name: from the contract, else the file's name.
-        labels: in the order of the scores; empty for a regression.
+        labels: in the order of the scores; of an anomaly detector what is normal and what is not; empty for a
+            regression.
         input_shape: of one window, without the batch axis; [T, C] where several inputs share its columns.
         stateful: whether it remembers, in tensors that the contract names, what the last window was.
     """
@@ -167,7 +168,8 @@ class Model(Closing):
 
         Returns:
             The winner and its score for a classifier, the value otherwise: what the primary output says. That
-            is the first that has a score for each label; of a model without labels, the first.
+            is the first that has a score for each label; of a model without labels, the first. An anomaly
+            detector gives its score as the value, and with it the label of what is normal or what is not.
 
         Raises:
             SpecError: another shape, a type that is not a number, or inputs that are not the model's.
@@ -260,6 +262,20 @@ class Model(Closing):
                 f"{self.name}: outputs", expected=f"{sizes[self._primary]} numbers", found=values.size
             )
         return self._predicted(values.reshape(self._out.window_shape), latency_us)
+
+    def above(self, prediction: Prediction, threshold: float | None = None) -> dict[str, float]:
+        """The labels whose raw scores reach a threshold, the highest first: of several that may hold, all.
+
+        Args:
+            prediction: of this model.
+            threshold: instead of the contract's.
+        """
+        least = self.decision.threshold if threshold is None else threshold
+        scores = np.ravel(prediction.outputs).tolist()
+        named = dict(zip(self.labels, scores, strict=True)) if len(scores) == len(self.labels) else {}
+        return {
+            label: named[label] for label in sorted(named, key=lambda k: -named[k]) if named[label] >= least
+        }
 
     def scores(self, windows: NDArray[Any]) -> NDArray[np.float32]:
         """The raw outputs of many windows, run one by one as a device would.

@@ -26,9 +26,11 @@ class Prediction:
     ``(device, run_id, sequence)`` names it for good: destinations deduplicate on it.
 
     Attributes:
-        label: the winning label; None for a model without labels.
-        score: the winner's score, 0..1 for a classifier; None for a regression.
-        value: the output of a regression or anomaly model; None for a classifier.
+        label: the winning label; where several may hold that of the highest score, `Model.above` has all; of
+            an anomaly detector whether the window is normal; None for a model without labels.
+        score: the winner's score, 0..1 for a classifier; None for a regression or an anomaly detector.
+        value: the output of a regression (the first, where it says several) or of an anomaly detector; None
+            for a classifier.
         outputs: float32, the raw output tensor without its batch axis.
         device: who measured it.
         run_id: random, one for each run of a pipeline and each stream.
@@ -41,6 +43,8 @@ class Prediction:
         model: the model's name.
         fault: what was wrong with the sensor in this window, such as ``stuck`` or ``rate``; None where
             nothing was noticed.
+        window: float32, what the model saw; None unless a sink of the pipeline keeps windows. It goes to no
+            other destination.
     """
 
     label: str | None
@@ -57,6 +61,7 @@ class Prediction:
     event: str | None = None
     model: str = ""
     fault: str | None = None
+    window: NDArray[np.float32] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as plain Python values, in the order that every text destination writes them.
@@ -125,7 +130,9 @@ class Prediction:
         return f"{self.device}#{self.sequence}  {what}{mark}"
 
 
-_PLAIN_FIELDS = tuple(field.name for field in dataclasses.fields(Prediction) if field.name != "outputs")
+_PLAIN_FIELDS = tuple(
+    field.name for field in dataclasses.fields(Prediction) if field.name not in ("outputs", "window")
+)
 
 
 def _number(value: float | None) -> float | None:

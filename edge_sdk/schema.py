@@ -95,6 +95,7 @@ def _check(contract: Contract, where: str) -> None:
                 f"{where}: {field}", expected=expected, found=found, remedy="see docs/contract.md"
             )
     _check_states(contract, where)
+    _check_output(contract, where)
     unknown = set(decision.background) - set(contract.output.labels)
     if unknown:
         raise ContractError(
@@ -102,6 +103,28 @@ def _check(contract: Contract, where: str) -> None:
             expected=f"labels among {', '.join(contract.output.labels)}",
             found=", ".join(sorted(unknown)),
         )
+
+
+def _check_output(contract: Contract, where: str) -> None:
+    """Labels and values are those that the task has."""
+    output, task = contract.output, contract.task
+    values = [value.name for value in output.values or ()]
+    rules = [
+        (task != "multilabel" or bool(output.labels), "output.labels", "at least one label", "none"),
+        (
+            task != "anomaly" or len(output.labels) in (0, 2),
+            "output.labels",
+            "what is normal and what is not",
+            ", ".join(output.labels),
+        ),
+        (task == "regression" or not values, "output.values", f"none for {task}", ", ".join(values)),
+        (len(set(values)) == len(values), "output.values", "unlike names", ", ".join(values)),
+    ]
+    for holds, field, expected, found in rules:
+        if not holds:
+            raise ContractError(
+                f"{where}: {field}", expected=expected, found=found, remedy="see docs/contract.md"
+            )
 
 
 def _check_states(contract: Contract, where: str) -> None:
