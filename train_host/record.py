@@ -14,12 +14,12 @@ from converters.compare import Evaluation, decide
 from edge_sdk.contract import Contract, Input, Lineage, Output, Reference
 from edge_sdk.dataset import Dataset, Split, Windowed
 from edge_sdk.modelfile import CONTRACT, GOLDEN, LABELS, RUN, Golden
+from train_host.calibration import Calibration
 from train_host.config import Config
 from train_host.prepare import Prepared
 
 #: What stands beside a model.
-HISTORY, CONFUSION, RECORD = "history.png", "confusion.png", "run.json"
-FILES = (HISTORY, CONFUSION, RECORD)
+HISTORY, RECORD, PAGE = "history.png", "run.json", "report.html"
 #: Windows that travel with the model and are run again before it is trusted.
 GOLDEN_WINDOWS = 8
 #: Keras on another machine may sum in another order.
@@ -54,8 +54,11 @@ def contract(name: str, dataset: Dataset, prepared: Prepared, config: Config, sa
     )
 
 
-def lineage(dataset: Dataset, split: Split, config: Config, result: Evaluation) -> Lineage:
-    """Where a model comes from and how good it is."""
+def lineage(
+    dataset: Dataset, split: Split, config: Config, result: Evaluation, calibrated: Calibration | None = None
+) -> Lineage:
+    """Where a model comes from, how good it is, and how far its scores can be believed."""
+    changed = calibrated is not None and calibrated.choice.applied
     return Lineage(
         dataset=dataset.digest,
         split=split.by,
@@ -63,6 +66,8 @@ def lineage(dataset: Dataset, split: Split, config: Config, result: Evaluation) 
         accuracy=result.accuracy,
         interval=result.interval,
         n=result.n,
+        temperature=calibrated.choice.temperatures if calibrated is not None and changed else None,
+        calibration_error=None if calibrated is None else calibrated.after.ece.value,
         versions=versions(),
     )
 

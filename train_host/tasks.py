@@ -5,7 +5,8 @@ No TensorFlow here: Keras knows losses and metrics by name.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
@@ -14,6 +15,10 @@ from edge_sdk.dataset import Dataset, Windowed
 from edge_sdk.errors import DatasetError
 from train_host import evaluate
 from train_host.architectures.head import Head
+from train_host.judged import Judged
+
+if TYPE_CHECKING:
+    from converters.page.markup import Html
 
 
 class Task(Protocol):
@@ -45,6 +50,15 @@ class Task(Protocol):
             windows: what they were computed from.
         """
 
+    def figures(self, judged: Judged) -> dict[str, Any]:
+        """Further figures for run.json and ``--json``, such as intervals by class and by group."""
+
+    def pictures(self, judged: Judged) -> dict[str, bytes]:
+        """PNG files that stand beside the model, by name."""
+
+    def sections(self, judged: Judged) -> Sequence[tuple[str, Html]]:
+        """What the report shows of how good the model is: titles and what stands below them."""
+
 
 class Classification:
     """One label out of several for each window."""
@@ -66,6 +80,26 @@ class Classification:
     def evaluate(self, outputs: NDArray[Any], windows: Windowed) -> Evaluation:
         """Accuracy, its interval over groups, confusion."""
         return evaluate.evaluate(outputs, windows)
+
+    def figures(self, judged: Judged) -> dict[str, Any]:
+        """Intervals by class and by group."""
+        return evaluate.intervals(judged.outputs, judged.windows, judged.dataset.labels, judged.recordings)
+
+    def pictures(self, judged: Judged) -> dict[str, bytes]:
+        """The confusion matrix."""
+        from train_host import plots
+
+        result, test = judged.result, judged.windows
+        groups = ", ".join(sorted(set(test.group)))
+        shown = f"{result.accuracy:.3f} on {result.n} windows of {judged.dataset.group} {groups}"
+        title = f"{judged.name}: {shown}"
+        return {"confusion.png": plots.confusion_png(result.confusion, judged.dataset.labels, title)}
+
+    def sections(self, judged: Judged) -> Sequence[tuple[str, Html]]:
+        """Confusion, accuracy by class and by group, the surest errors."""
+        from train_host.page import classification
+
+        return classification.sections(judged)
 
 
 TABLE: dict[str, Task] = {"classification": Classification()}

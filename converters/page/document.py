@@ -8,7 +8,7 @@ from pathlib import Path
 from converters.page.markup import Html, join, tag
 
 #: Nothing is loaded or run, whatever stands in the page.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"
 
 
 def render(title: str, head: Html, sections: Iterable[tuple[str, Html]], prefix: str) -> str:

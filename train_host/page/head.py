@@ -1,0 +1,95 @@
+"""The head of the page: what was trained, and the figures that matter most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from converters.page import wording
+from converters.page.markup import Html, join, tag
+from train_host.page.report import Report
+
+
+def render(report: Report) -> Html:
+    """Name, what it was learned from, headline figures, notes."""
+    judged, run = report.judged, report.run
+    dataset, split = judged.dataset, run["split"]
+    who = f"{len(split['train'])} {dataset.group}s"
+    told = (
+        f"{dataset.task.capitalize()} of {wording.clipped(dataset.name, 60)}: trained on "
+        f"{wording.counted(report.counts['train'], 'window')} of {who}, "
+        f"judged on {wording.counted(len(judged.windows), 'window')} of {len(split['test'])} others."
+    )
+    return join(
+        (
+            tag("h1", wording.clipped(judged.name, 80)),
+            tag("p", told, class_="soft"),
+            _notes(report),
+            tag("div", join(_tiles(report)), class_="tiles"),
+        )
+    )
+
+
+def _notes(report: Report) -> Html:
+    """What the reader must not overlook."""
+    notes = []
+    if len(report.run["split"]["test"]) == 1:
+        notes.append(
+            f"Judged on one {report.judged.dataset.group} only: the interval says nothing about others. "
+            "Train with --folds to hear how much they differ."
+        )
+    if report.operation is not None:
+        if not report.operation.kept:
+            notes.append(f"No threshold keeps {report.operation.allowed.words} on the validation side.")
+        elif report.operation.note:
+            notes.append(report.operation.note[0].upper() + report.operation.note[1:] + ".")
+    if not notes:
+        return Html()
+    return tag("div", *(tag("p", note) for note in notes), class_="gate warned")
+
+
+def _tiles(report: Report) -> Iterator[Html]:
+    run = report.run
+    for key, name in (("accuracy", "Accuracy"), ("error", "Mean absolute error"), ("auc", "Area under ROC")):
+        if isinstance(run.get(key), float):
+            yield _tile(name, wording.significant(run[key]), _interval(run.get("interval")))
+            break
+    per_group: dict[str, Any] = run.get("per_group") or {}
+    shares = {name: value for name, value in per_group.items() if isinstance(value, float)}
+    if "accuracy" in run and len(shares) > 1:
+        worst = min(shares, key=lambda name: (shares[name], name))
+        noun = report.judged.dataset.group
+        yield _tile(f"Worst {noun}", wording.share(shares[worst]), wording.clipped(worst))
+    if report.calibrated is not None:
+        kept = report.calibrated.after.ece
+        yield _tile("Confidence is off by", f"{kept.value:.3f}", f"{wording.interval(kept.interval)}, ECE")
+    if report.operation is not None:
+        test = report.operation.test
+        found = test.detection_figure()
+        if found is not None:
+            yield _tile(
+                "Events found",
+                wording.share(found.value),
+                f"{wording.interval(found.interval)} of {int(test.due.sum())}",
+            )
+        rate = test.rate_figure()
+        yield _tile(
+            "False alarms", f"{rate.value:.2g} an hour", f"[{rate.interval[0]:.2g}, {rate.interval[1]:.2g}]"
+        )
+    yield _tile(
+        "Epochs", str(run["best_epoch"]), f"kept of {len(run['history']['loss'])}, in {run['seconds']:.3g} s"
+    )
+
+
+def _tile(name: str, value: str, note: str) -> Html:
+    return tag(
+        "div",
+        tag("div", name, class_="name"),
+        tag("div", tag("span", value, class_="nowrap"), class_="value"),
+        tag("div", note, class_="note"),
+        class_="tile",
+    )
+
+
+def _interval(pair: Any) -> str:
+    return f"{wording.interval((pair[0], pair[1]))}, 95 %" if pair else ""

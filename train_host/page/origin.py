@@ -1,0 +1,91 @@
+"""What the model is made from: data, split, options, versions. No times, and no names of machines."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from converters.page import charts, tables, wording
+from converters.page.markup import Html, join, tag
+from train_host.page.report import Report
+
+_ROWS = 40
+
+
+def data(report: Report) -> Html:
+    """The dataset, who stands on which side, and recordings by label."""
+    dataset, split = report.judged.dataset, report.run["split"]
+    rows: list[tuple[object, object]] = [
+        ("dataset", dataset.name),
+        ("digest", tag("code", dataset.digest)),
+        ("licence", dataset.licence or wording.NOTHING),
+        ("source", dataset.source or wording.NOTHING),
+        (
+            "recordings",
+            f"{len(dataset.recordings):,} of {wording.counted(len(dataset.groups), dataset.group)}",
+        ),
+        ("channels", ", ".join(f"{c.name} [{c.unit}]" if c.unit else c.name for c in dataset.channels)),
+        ("rate", f"{dataset.rate_hz:g} Hz" if dataset.rate_hz else wording.NOTHING),
+        ("window, hop", f"{report.contract.input.window}, {report.contract.input.hop} samples"),
+    ]
+    for side in ("train", "validation", "test"):
+        groups = split[side]
+        count, who = report.counts.get(side, 0), wording.counted(len(groups), split["by"])
+        told = f"{wording.counted(count, 'window')} of {who}"
+        named = ", ".join(wording.clipped(group) for group in groups[:_ROWS])
+        more = f", … and {len(groups) - _ROWS} more" if len(groups) > _ROWS else ""
+        rows.append((side, f"{told}: {named}{more}" if groups else wording.NOTHING))
+    return join((tables.facts(rows), _labels(report)))
+
+
+def _labels(report: Report) -> Html:
+    """Recordings by label and side."""
+    dataset, split = report.judged.dataset, report.run["split"]
+    if not dataset.labels:
+        return Html()
+    side_of = {group: side for side in ("train", "validation", "test") for group in split[side]}
+    counts = Counter((one.label, side_of.get(one.group)) for one in dataset.recordings)
+    totals = {label: sum(counts[label, side] for side in set(side_of.values())) for label in dataset.labels}
+    most = max([*totals.values(), 1])
+    rows = [
+        (
+            wording.clipped(label, 28),
+            *(f"{counts[label, side]:,}" for side in ("train", "validation", "test")),
+            tag("div", charts.bar(totals[label] / most, "f-result", f"{totals[label]:,}"), class_="spark"),
+        )
+        for label in dataset.labels[:_ROWS]
+    ]
+    return join(
+        (
+            tag("h3", "Recordings by label"),
+            tables.grid(("label", "train", "validation", "test", ""), rows, numeric=(1, 2, 3)),
+            tables.and_more(len(rows), len(dataset.labels), "label"),
+        )
+    )
+
+
+def lineage(report: Report) -> Html:
+    """Options and versions: what would make this model again."""
+    config: dict[str, Any] = report.run["config"]
+    rows: list[tuple[object, object]] = [
+        (name, tag("code", _plain(value))) for name, value in config.items() if value not in (None, {}, [])
+    ]
+    versions = [(name, tag("code", value)) for name, value in sorted(report.run["versions"].items())]
+    return join(
+        (
+            tag(
+                "p",
+                "run.json has all of this: edgeml train DATA -o MODEL.keras --config run.json",
+                class_="lead",
+            ),
+            tag("h3", "Options"),
+            tables.facts(rows),
+            tag("h3", "Versions"),
+            tables.facts(versions),
+        )
+    )
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else wording.clipped(json.dumps(value, ensure_ascii=False), 400)
