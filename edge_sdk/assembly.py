@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 #: A sink behind a recording may hold it back; one that takes nothing for so long may not, s.
 _PATIENCE_S = 10.0
-_LIVE_BLOCKS, _RECORDED_BLOCKS, _PREDICTIONS = 1024, 64, 4096
+_LIVE_BLOCKS, _RECORDED_BLOCKS, _PREDICTIONS, _WINDOWS = 1024, 64, 4096, 64
 #: How old a prediction may be that something is done about, s.
 _ACT_WITHIN_S = 1.0
 
@@ -62,7 +62,10 @@ class Assembly:
 
     def __init__(self, pipeline: Pipeline, models: Sequence[Model], running: Running) -> None:
         self._pipeline, self._models, self._running = pipeline, models, running
-        self.runs = [Run(os.urandom(8).hex(), pipeline.device, model.name, model.digest) for model in models]
+        self.runs = [
+            Run(os.urandom(8).hex(), pipeline.device, model.name, model.digest, contract=model.contract)
+            for model in models
+        ]
 
     def build(self) -> None:
         """All of it."""
@@ -86,6 +89,7 @@ class Assembly:
             devices=pipeline.devices,
             sensor=pipeline.sensor,
         )
+        inference.keep_windows = any(pipeline.keeps_windows(part) for part in pipeline.sinks)
         fusion = None
         if pipeline.fusion is not None:
             fusion = Fusion(
@@ -144,6 +148,7 @@ class Assembly:
             if isinstance(delivery, Actuation):
                 delivery.max_age_s = part.max_age_s or _ACT_WITHIN_S
             delivery.reopens = isinstance(part.sink, str)
+            delivery.keeps_windows = pipeline.keeps_windows(part)
             delivery.when = wanted_by(part, self._models)
             if not isinstance(part.sink, (str, Sink)):
                 delivery.batch = 1
@@ -180,10 +185,20 @@ def source_edge(part: From, live: bool) -> EdgeSettings:
     return EdgeSettings(policy, part.queue or (_LIVE_BLOCKS if live else _RECORDED_BLOCKS), part.max_age_s)
 
 
-def sink_edge(part: To, live: bool) -> EdgeSettings:
+def sink_edge(part: To, live: bool, *, keeps_windows: bool = False) -> EdgeSettings:
     """The edge before a sink that waits in memory, with its defaults filled in."""
     policy = part.policy or ("drop_oldest" if live else "block")
-    return EdgeSettings(policy, part.queue or _PREDICTIONS, part.max_age_s, _PATIENCE_S)
+    return EdgeSettings(
+        policy, part.queue or (_WINDOWS if keeps_windows else _PREDICTIONS), part.max_age_s, _PATIENCE_S
+    )
+
+
+def source_opener(part: From, folder: Path) -> Callable[[], Any]:
+    """Opens a source; relative paths in its URL begin at a folder."""
+    if not isinstance(part.source, str):
+        return lambda: part.source
+    plugin, location, checked = placed("sources", part.source, part.options, folder)
+    return lambda: plugin(location, **checked)
 
 
 def delivery_of(pipeline: Pipeline, part: To) -> str:

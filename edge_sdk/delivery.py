@@ -63,6 +63,8 @@ class Delivery:
     ) -> None:
         self.name, self.kind, self.shelf = name, kind, shelf
         self.reopens = True
+        #: What the model saw goes along with its predictions.
+        self.keeps_windows = False
         self.batch = BATCH
         self.when: Expression | None = None
         self.latency = Histogram()

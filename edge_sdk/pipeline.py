@@ -269,7 +269,12 @@ class Pipeline:
 
     def sink_edge(self, part: To) -> EdgeSettings:
         """The edge before a sink that waits in memory, with its defaults filled in."""
-        return assembly.sink_edge(part, any(self.is_live(source) for source in self.sources))
+        live = any(self.is_live(source) for source in self.sources)
+        return assembly.sink_edge(part, live, keeps_windows=self.keeps_windows(part))
+
+    def keeps_windows(self, part: To) -> bool:
+        """Whether a sink wants what the model saw."""
+        return bool(getattr(self.plugin(part), "keeps_windows", False))
 
     def placed(self, group: str, url: str, options: Mapping[str, Any]) -> tuple[Any, str, dict[str, Any]]:
         """A plug-in's class, its location seen from here, and its options."""
@@ -283,28 +288,20 @@ class Pipeline:
 
     def is_live(self, part: From) -> bool:
         """Whether a source's samples come in real time."""
-        return self._says(part, "live")
+        return plugins.says(part.source, part.options, "live")
 
     def has_many(self, part: From) -> bool:
         """Whether a source's devices are named by whoever sends."""
-        return self._says(part, "many")
+        return plugins.says(part.source, part.options, "many")
 
     def predicts(self, part: From) -> bool:
         """Whether a source yields predictions and no blocks."""
-        return self._says(part, "predicts")
+        return plugins.says(part.source, part.options, "predicts")
 
     def _target_of(self, file: ModelFile) -> str:
         """Where a model runs: no runtime is loaded where no samples can come."""
         only_predictions = all(self.predicts(part) for part in self.sources)
         return IN_FIRMWARE if file.target == HERE and only_predictions else file.target
-
-    def _says(self, part: From, trait: str) -> bool:
-        """What a source is: its class says so, or, where that depends on options, a class method."""
-        plugin = self.plugin(part)
-        if isinstance(part.source, str) and hasattr(plugin, f"{trait}_with"):
-            _, _, options = plugins.check_url("sources", part.source, dict(part.options))
-            return bool(getattr(plugin, f"{trait}_with")(**options))
-        return bool(getattr(plugin, trait, False))
 
     def _table(self, name: str, kind: type[_Table]) -> _Table:
         table = self._tables.get(name) or {}

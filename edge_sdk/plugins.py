@@ -58,6 +58,7 @@ class Sink(Protocol):
 
     - ``at_once``: predictions that one `write` may be given; default: 64;
     - ``max_age_s`` on the class: older predictions are dropped, unless the pipeline says otherwise;
+    - ``keeps_windows = True`` on the class: its predictions carry what the model saw, `Prediction.window`;
     - ``begin(run)``: is told about each `edge_sdk.runs.Run` after it was opened;
     - ``safe()``, an actuator's: goes to the state in which nothing can happen. It is called when the
       predictions for it stop for longer than ``max_age_s`` (and than its ``holds_s``, where it has one), when
@@ -126,6 +127,22 @@ def check_url(group: str, url: str, options: dict[str, Any] | None = None) -> tu
     if missing:
         raise ConfigError(f"{url}: option {missing[0]!r} is missing", remedy=f"add ?{missing[0]}=… or a key")
     return plugin, parsed.location, checked
+
+
+def says(part: Any, options: Mapping[str, Any], trait: str) -> bool:
+    """What a source is: its class says so, or, where that depends on options, a class method.
+
+    Args:
+        part: a URL, or an open source.
+        options: that stand beside the URL.
+        trait: ``live``, ``many`` or ``predicts``.
+    """
+    if not isinstance(part, str):
+        return bool(getattr(part, trait, False))
+    plugin, _, checked = check_url("sources", part, dict(options))
+    if hasattr(plugin, f"{trait}_with"):
+        return bool(getattr(plugin, f"{trait}_with")(**checked))
+    return bool(getattr(plugin, trait, False))
 
 
 @functools.cache

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from edge_sdk.contract import Contract
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -15,6 +17,7 @@ class Run:
         device: the pipeline's device name.
         model: the model's name.
         digest: of the model file, ``sha256:…``.
+        contract: of the model; None for a foreign one.
         started_s: wall-clock time, s since the epoch.
     """
 
@@ -23,3 +26,4 @@ class Run:
     model: str
     digest: str
     started_s: float = field(default_factory=time.time)
+    contract: Contract | None = None

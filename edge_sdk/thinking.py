@@ -185,6 +185,8 @@ class Thinking:
             if self.enough:  # the block completed more windows than the one that was asked for
                 continue
             wanted = [delivery for delivery in self._deliveries if delivery.wants(prediction)]
+            if prediction.window is not None and not any(delivery.keeps_windows for delivery in wanted):
+                prediction.window = None  # the others' queues need not hold it
             self._books.sent()
             self.recent.append(prediction)
             if prediction.label is not None:

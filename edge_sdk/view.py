@@ -13,16 +13,18 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
 
 from edge_sdk.closing import Closing
 from edge_sdk.errors import one_line, printable
-from edge_sdk.snapshot import Snapshot
 from edge_sdk.status import sentence
 
 if TYPE_CHECKING:
     from edge_sdk.figures import Line
+    from edge_sdk.snapshot import Snapshot
+
+    Picture = Callable[[Any, Sequence[str], int, int], list[Line]]
 
 _LOG = logging.getLogger("edgeml")
 
@@ -44,7 +46,7 @@ _taken: set[int] = set()
 
 
 class LiveView(Closing):
-    """Shows a run until it is closed.
+    """Shows a run, or in a class below whatever else goes on, until it is closed.
 
     In a terminal: the alternate screen, redrawn when something changes, with the log at its bottom; what was
     logged is said again when it closes. Elsewhere, with ``TERM=dumb`` or without rich: a line in the log when
@@ -55,7 +57,7 @@ class LiveView(Closing):
         stream: the terminal, standard error mostly.
     """
 
-    def __init__(self, take: Callable[[], Snapshot | None], stream: TextIO | None = None) -> None:
+    def __init__(self, take: Callable[[], Any], stream: TextIO | None = None) -> None:
         self._take, self._stream = take, stream or sys.stderr
         self._ends = threading.Event()
         self._messages = _Messages()
@@ -96,7 +98,7 @@ class LiveView(Closing):
             except Exception as error:  # noqa: BLE001 - a bug here must not end what it shows
                 _LOG.error("no view: %s: %s", type(error).__name__, one_line(error))
 
-    def _telling(self) -> Callable[[Snapshot], None]:
+    def _telling(self) -> Callable[[Any], None]:
         """Lines for a log: when the health changes, and ever less often."""
         health, distance_s = "ok", _FIRST_LINE_S
         due_s = time.monotonic() + distance_s
@@ -115,15 +117,13 @@ class LiveView(Closing):
 
         return tell
 
-    def _drawing(self) -> Callable[[Snapshot], None]:
+    def _drawing(self) -> Callable[[Any], None]:
         """A screen; what it needs is imported by its own thread."""
         from rich.color import ColorSystem
         from rich.console import Console
         from rich.style import Style
 
-        from edge_sdk.screen import Rates, draw
-
-        console, rates = Console(file=self._stream), Rates()
+        console, picture = Console(file=self._stream), self._picture()
         colours = ColorSystem.STANDARD if console.color_system and not console.no_color else None
         styles: dict[str, Style] = {}
         plain = {} if (self._stream.encoding or "").lower().startswith("utf") else _PLAIN
@@ -137,14 +137,25 @@ class LiveView(Closing):
                 parts.append(styles[style].render(span, color_system=colours))
             return "".join(parts)
 
-        def show(now: Snapshot) -> None:
-            rates.look(now, time.monotonic())
+        def show(now: Any) -> None:
             size = os.get_terminal_size(self._file)
             width, height = size.columns or 80, size.lines or 24
-            lines = draw(now, rates, self._messages.lines(), width, height)
+            lines = picture(now, self._messages.lines(), width, height)
             self._show([text(line) for line in lines], (width, height))
 
         return show
+
+    def _picture(self) -> Picture:
+        """What is drawn of a state: the log's newest messages, cells and lines are given, too."""
+        from edge_sdk.screen import Rates, draw
+
+        rates = Rates()
+
+        def picture(now: Snapshot, log: Sequence[str], width: int, height: int) -> list[Line]:
+            rates.look(now, time.monotonic())
+            return draw(now, rates, log, width, height)
+
+        return picture
 
     def _show(self, lines: list[str], size: tuple[int, int]) -> None:
         """Send what differs from what is there; now and then all, for somebody else may have written, too."""

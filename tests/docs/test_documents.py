@@ -14,6 +14,7 @@ DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs
 NEEDED = {
     "tutorial",
     "dataset",
+    "recording",
     "training",
     "conversion",
     "report",
