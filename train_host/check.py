@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_sdk import recordings as files
+from edge_sdk import truth
 from edge_sdk.contract import Channel
-from edge_sdk.dataset import Dataset, Recording, Signal
+from edge_sdk.dataset import Dataset, Signal
 from edge_sdk.errors import DatasetError, first_of
+from train_host import leakage, portrait
+from train_host.portrait import Portrait
 
 #: The most frequent label may have so many times the recorded time of the rarest.
 IMBALANCE = 5.0
@@ -26,18 +28,22 @@ CLIP_RUN, CLIP_SHARE, CLIP_VALUES = 3, 0.005, 16
 GAP = 1.5
 
 
+Severity = Literal["error", "warning", "hint"]
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong.
+    """One thing that is wrong, or looks so.
 
     Attributes:
-        severity: an ``error`` makes training wrong or impossible, a ``warning`` wants a look.
+        severity: an ``error`` makes training wrong or impossible, a ``warning`` wants a look, a ``hint`` may
+            be nothing.
         file: relative to the folder; empty where it concerns the whole dataset.
         what: what was found.
         remedy: what to do about it.
     """
 
-    severity: Literal["error", "warning"]
+    severity: Severity
     file: str
     what: str
     remedy: str
@@ -57,16 +63,30 @@ class Checked:
 
     Attributes:
         amount: per label, seconds of signal or number of images.
+        portraits: what the recordings are like, of those that could be read.
     """
 
     findings: tuple[Finding, ...]
     dataset: Dataset | None = None
     amount: dict[str, float] | None = None
+    portraits: tuple[Portrait, ...] = ()
+
+    def count(self, severity: Severity) -> int:
+        """How many findings there are of a severity."""
+        return sum(finding.severity == severity for finding in self.findings)
 
     @property
     def errors(self) -> int:
         """How many findings are errors."""
-        return sum(finding.severity == "error" for finding in self.findings)
+        return self.count("error")
+
+
+def size(folder: Path) -> int:
+    """How many recordings `check` will look at."""
+    try:
+        return len(Dataset.load(folder).recordings)
+    except DatasetError:
+        return 0
 
 
 def check(
@@ -86,27 +106,35 @@ def check(
     shortest = window if window is not None else round(2 * (dataset.rate_hz or 0.0))
     findings: list[Finding] = []
     amount = dict.fromkeys(dataset.labels, 0.0)
-    contents: dict[bytes, list[Recording]] = {}
-    for recording in dataset.recordings:
+    copies = leakage.Copies(dataset)
+    portraits: list[Portrait] = []
+    for index, recording in enumerate(dataset.recordings):
         try:
             signal = dataset.read(recording)
         except DatasetError as error:
             findings.append(_from(error, recording.file))
         else:
             findings += _of_signal(dataset, recording.file, signal, shortest)
-            contents.setdefault(hashlib.sha256(signal.samples.tobytes()).digest(), []).append(recording)
-            if recording.label is not None:
-                amount[recording.label] += (
-                    1.0 if signal.is_image else signal.duration_s or float(len(signal.samples))
-                )
+            copies.add(index, signal)
+            portraits.append(portrait.draw(index, recording, signal))
+            for label in truth.labels_of(dataset, recording):
+                amount[label] += 1.0 if signal.is_image else signal.duration_s or float(len(signal.samples))
         on_file(recording.file)
     findings += [
-        *_duplicates(contents),
+        *(Finding(*told) for told in copies.findings()),
         *_of_labels(dataset, amount),
         *_of_groups(dataset),
         *_unlisted(dataset),
+        *(
+            Finding(
+                "hint", dataset.recordings[doubt.index].file, doubt.what, "look at it: is its label right?"
+            )
+            for doubt in portrait.doubts(dataset, portraits)
+        ),
     ]
-    return Checked(tuple(sorted(findings, key=lambda f: (f.severity, f.file))), dataset, amount)
+    order = ("error", "warning", "hint")
+    findings.sort(key=lambda finding: (order.index(finding.severity), finding.file))
+    return Checked(tuple(findings), dataset, amount, tuple(portraits))
 
 
 def _of_signal(dataset: Dataset, file: str, signal: Signal, shortest: int) -> Iterator[Finding]:
@@ -175,35 +203,15 @@ def _runs(column: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.in
     return starts, np.diff(np.concatenate([starts, [len(column)]]))
 
 
-def _duplicates(contents: dict[bytes, list[Recording]]) -> Iterator[Finding]:
-    for first, *others in contents.values():
-        for other in others:
-            if other.label != first.label:
-                yield Finding(
-                    "error",
-                    other.file,
-                    f"the same samples as {first.file}, under another label",
-                    "keep the right one",
-                )
-            elif other.group != first.group:
-                remedy = "keep one: else it stands on both sides of a split"
-                yield Finding(
-                    "error", other.file, f"the same samples as {first.file}, of another group", remedy
-                )
-            else:
-                yield Finding(
-                    "warning", other.file, f"the same samples as {first.file}", "remove one: it counts twice"
-                )
-
-
 def _of_labels(dataset: Dataset, amount: dict[str, float]) -> Iterator[Finding]:
+    missing, remedy = "no label", "move it to recordings/<label>/: it is not trained on"
+    if dataset.task == "regression":
+        missing, remedy = "no target", "give it one in manifest.csv: it is not trained on"
     for recording in dataset.recordings:
-        if recording.label is None:
-            yield Finding(
-                "warning", recording.file, "no label", "move it to recordings/<label>/: it is not trained on"
-            )
+        if not truth.is_known(dataset, recording):
+            yield Finding("warning", recording.file, missing, remedy)
     for label in dataset.labels:
-        groups = {recording.group for recording in dataset.recordings if recording.label == label}
+        groups = {r.group for r in dataset.recordings if label in truth.labels_of(dataset, r)}
         if not groups:
             remedy = "record it, or remove it from labels in dataset.toml"
             yield Finding("error", "", f"no recordings of label {label!r}", remedy)

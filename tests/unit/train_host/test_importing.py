@@ -17,7 +17,7 @@ from train_host.importing import Request, find, parse_channels, run
 
 def import_(*sources: Path, **options: object) -> Dataset:
     paths, _ = find(sources)
-    return run(Request(sources=sources, **options), paths)  # type: ignore[arg-type]
+    return run(Request(sources=sources, **options), paths).dataset  # type: ignore[arg-type]
 
 
 @pytest.fixture
