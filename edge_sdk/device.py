@@ -1,4 +1,4 @@
-"""A machine at the other end of a connection that takes models, proves them, runs them and times them."""
+"""A process that takes models, proves them, runs them and times them: on another machine, or on this one."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import base64
 import binascii
 import contextlib
 import hashlib
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_sdk import resident, ssh
+from edge_sdk import child, resident, ssh
 from edge_sdk.closing import Closing
 from edge_sdk.errors import (
     ChildError,
@@ -41,18 +43,21 @@ class Place:
     """Where models run.
 
     Attributes:
-        address: of the machine.
+        address: of the machine; None for a process of its own on this one.
         python: program there; ``~/`` is the home folder there.
         runtime: name of the engine.
         threads: that the engine may use.
         timeout_s: for each step there, s.
     """
 
-    address: ssh.Address
+    address: ssh.Address | None
     python: str = "python3"
     runtime: str = "litert"
     threads: int = 1
     timeout_s: float = 60.0
+
+    def __str__(self) -> str:
+        return "this machine" if self.address is None else str(self.address)
 
 
 class Placed:
@@ -74,7 +79,7 @@ class Placed:
 
 
 class Device(Closing):
-    """A connection, and a worker at its other end that has the runtime.
+    """A worker that has the runtime, and the connection to it where it is on another machine.
 
     Args:
         place: where models shall run.
@@ -85,20 +90,24 @@ class Device(Closing):
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self._connection = ssh.Connection(place.address, connect_s=min(place.timeout_s, ssh.CONNECT_S))
-        self._worker = RemoteWorker(self._connection, place.python, start_s=place.timeout_s)
+        #: Whether the worker died, and all models with it.
+        self.ended = False
+        self._connection: ssh.Connection | None = None
+        self._folder = ""  # a worker on another machine has one of its own
+        self._worker: child.Worker
+        if place.address is None:
+            self._worker, self._folder = child.Worker(), tempfile.mkdtemp(prefix="edgeml-")
+        else:
+            self._connection = ssh.Connection(place.address, connect_s=min(place.timeout_s, ssh.CONNECT_S))
+            self._worker = RemoteWorker(self._connection, place.python, start_s=place.timeout_s)
         try:
-            self._worker.start()
+            if isinstance(self._worker, RemoteWorker):
+                self._worker.start()
             with self._in_words():
                 self._call("probe", runtime=place.runtime)
         except BaseException:
             self.close()
             raise
-
-    @property
-    def ended(self) -> bool:
-        """Whether the worker died, and all models with it."""
-        return self._worker.ended
 
     def take(self, file: Path, data: bytes, contract: Contract | None = None) -> Placed:
         """Send a model file, prove it there with its golden vectors, and load it.
@@ -112,11 +121,14 @@ class Device(Closing):
             ModelError: it is refused there, crashes the runtime, or does not give its golden outputs.
         """
         digest, runtime = hashlib.sha256(data).hexdigest(), self.place.runtime
-        name, used_with = f"{digest}.tflite", contract.as_dict() if contract else None
+        name, used_with = (
+            str(Path(self._folder) / f"{digest}.tflite"),
+            contract.as_dict() if contract else None,
+        )
         for offset in range(0, len(data), _PART_BYTES):
             part = base64.b64encode(data[offset : offset + _PART_BYTES]).decode()
             self._call("receive", name=name, part=part, offset=offset)
-        where = f"{file} on {self.place.address}"
+        where = f"{file} on {self.place}"
         try:
             with self._in_words():
                 facts = self._call(
@@ -143,14 +155,19 @@ class Device(Closing):
             ) from error
         return Placed(name, facts)
 
-    def invoke(self, model: Placed, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        """One inference; arrays with their batch axis, in the order of the model's ports."""
+    def invoke(self, model: Placed, inputs: Sequence[NDArray[Any]]) -> tuple[list[NDArray[Any]], float]:
+        """One inference; arrays with their batch axis, in the order of the model's ports.
+
+        Returns:
+            The outputs, and what the inference took there, µs.
+        """
         packed = [resident.pack(array) for array in inputs]
         answer = self._call("invoke", name=model.name, inputs=packed)
         try:
-            return [resident.unpack(array).copy() for array in answer]
+            outputs = [resident.unpack(array).copy() for array in answer["outputs"]]
+            return outputs, float(answer["latency_us"])
         except (binascii.Error, KeyError, TypeError, ValueError) as error:
-            raise DeviceError(f"{self.place.address}: not an answer", found=one_line(error)) from error
+            raise DeviceError(f"{self.place}: not an answer", found=one_line(error)) from error
 
     def latency(self, models: Mapping[Key, Placed], inputs: Sequence[NDArray[Any]]) -> dict[Key, float]:
         """Median time of one inference of each model, measured in turn, µs."""
@@ -165,12 +182,25 @@ class Device(Closing):
     def close(self) -> None:
         """End the worker and hang up."""
         self._worker.close()
-        self._connection.close()
+        if self._connection is not None:
+            self._connection.close()
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _call(self, function: str, *, times: int = 1, **arguments: Any) -> Any:
         """A function of `edge_sdk.resident`, in so many time limits."""
         timeout_s = times * self.place.timeout_s
-        return self._worker.call(f"edge_sdk.resident:{function}", timeout_s=timeout_s, **arguments)
+        return self.call(f"edge_sdk.resident:{function}", timeout_s=timeout_s, **arguments)
+
+    def call(
+        self, function: str, *, timeout_s: float, on_progress: child.Progress | None = None, **arguments: Any
+    ) -> Any:
+        """A function in the worker, as `child.Worker.call`."""
+        try:
+            return self._worker.call(function, timeout_s=timeout_s, on_progress=on_progress, **arguments)
+        except ChildError:
+            self.ended = True
+            raise
 
     @contextlib.contextmanager
     def _in_words(self) -> Iterator[None]:
@@ -178,21 +208,27 @@ class Device(Closing):
         try:
             yield
         except MissingExtraError as error:
+            if not isinstance(self._worker, RemoteWorker):
+                raise
             raise self._worker.lacks(f"the runtime {self.place.runtime!r}") from error
         except (ConfigError, UnknownNameError) as error:
-            raise error.within(self.place.address) from error
+            raise error.within(self.place) from error
 
 
 class RemoteRuntime:
     """A runtime on another machine, with one model: for tests and parity, not for speed.
 
     Each inference carries its arrays as text over the connection and back.
+
+    Attributes:
+        last_latency_us: what the last inference took there, by that machine's clock; None before the first.
     """
 
     def __init__(self, device: Device, model: Placed) -> None:
         self._device, self._model = device, model
         self.name, self.version = device.place.runtime, model.version
         self.inputs, self.outputs = model.inputs, model.outputs
+        self.last_latency_us: float | None = None
 
     def invoke(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """One inference there; arrays with their batch axis, in the order of `inputs`.
@@ -201,7 +237,8 @@ class RemoteRuntime:
             DeviceError: the connection was lost.
             ChildTimeoutError: it took too long.
         """
-        return self._device.invoke(self._model, inputs)
+        outputs, self.last_latency_us = self._device.invoke(self._model, inputs)
+        return outputs
 
     def close(self) -> None:
         """End the worker there, and the connection."""

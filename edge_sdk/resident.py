@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +23,15 @@ if TYPE_CHECKING:
 
     from edge_sdk.runtimes import Port, Runtime
 
+#: Of an inference, that waking up could be a good part of.
+_SHORT_S = 0.05
 #: By the name of the file.
 _loaded: dict[str, Runtime] = {}
+
+
+def loaded(name: str) -> Runtime:
+    """The engine of a loaded model, by the name of its file."""
+    return _loaded[name]
 
 
 def probe(runtime: str) -> None:
@@ -83,9 +91,18 @@ def load(
     }
 
 
-def invoke(name: str, inputs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One inference of a loaded model; arrays as `pack` makes them."""
-    return [pack(output) for output in _loaded[name].invoke([unpack(array) for array in inputs])]
+def invoke(name: str, inputs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One inference of a loaded model; arrays as `pack` makes them.
+
+    Returns:
+        ``outputs``, and ``latency_us``: what it took here. A short one is run once more and timed then: after
+        the pause since the last call, the processor would be measured as it wakes up.
+    """
+    given = [unpack(array) for array in inputs]
+    outputs, seconds = _timed(_loaded[name], given)
+    if seconds < _SHORT_S:
+        _, seconds = _timed(_loaded[name], given)
+    return {"outputs": [pack(output) for output in outputs], "latency_us": 1e6 * seconds}
 
 
 def measure(names: Sequence[str], inputs: Sequence[dict[str, Any]]) -> list[float]:
@@ -93,6 +110,12 @@ def measure(names: Sequence[str], inputs: Sequence[dict[str, Any]]) -> list[floa
     runtimes = {i: _loaded[name] for i, name in enumerate(names)}
     found = latency.measure(runtimes, [unpack(array) for array in inputs])
     return [found[i] for i in runtimes]
+
+
+def _timed(engine: Runtime, inputs: list[NDArray[Any]]) -> tuple[list[NDArray[Any]], float]:
+    started = time.perf_counter()
+    outputs = engine.invoke(inputs)
+    return outputs, time.perf_counter() - started
 
 
 def pack(array: NDArray[Any]) -> dict[str, Any]:

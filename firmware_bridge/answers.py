@@ -123,8 +123,10 @@ class _Recorder:
         return Answers(outputs, tuple(self._instructions), tuple(self._latencies_us))
 
     def _charge(self, elapsed_us: float) -> None:
-        """A board counts for itself: what this process measures is mostly the time of the line to it."""
+        """What is far away measures for itself: this process would measure mostly the line to it."""
         if isinstance(self._runtime, RemoteRuntime):
+            if self._runtime.last_latency_us is not None:
+                self._latencies_us.append(self._runtime.last_latency_us)
             return
         if not isinstance(self._runtime, BoardRuntime):
             self._latencies_us.append(elapsed_us)

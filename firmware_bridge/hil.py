@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from converters import compare
 from converters.compare import Evaluation
-from edge_sdk.errors import ConfigError, GateError, ModelError
+from edge_sdk.errors import ConfigError, GateError
 from edge_sdk.model import Model
 from edge_sdk.modelfile import Golden
 from edge_sdk.registry import Url
-from edge_sdk.targets import open_target
 from firmware_bridge import cases
 from firmware_bridge.answers import Answers, ask, ask_raw
 from firmware_bridge.cases import Cases
@@ -210,7 +207,7 @@ class _Trial:
     def report(self, reference: str, started: float) -> Report:
         said, expected = _joined(self._said), _joined(self._expected)
         same = compare_answers(self._model, self._reference, said, expected)
-        cost = self._timed(measured(self._model, said))
+        cost = measured(self._model, said)
         return Report(
             self._subject,
             self._request.target,
@@ -224,18 +221,6 @@ class _Trial:
             self._note,
             time.monotonic() - started,
         )
-
-    def _timed(self, cost: Measurement) -> Measurement:
-        """With the latency that the target measures by itself, where nothing else is known of its time."""
-        if cost.latency_us is not None or cost.instructions is not None:
-            return cost
-        self._request.tell("measuring latency")
-        file, ports = self._subject.file, self._model.runtime.inputs
-        inputs = [np.zeros(port.shape, np.float32) for port in ports]
-        found = open_target(self._request.target).latency({0: file}, inputs)[0]
-        if isinstance(found, ModelError):
-            raise found
-        return replace(cost, latency_us=found)
 
     def _vectors(self, golden: Golden) -> None:
         self._tell(f"{len(golden)} golden vectors")

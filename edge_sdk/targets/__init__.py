@@ -23,7 +23,12 @@ Key = TypeVar("Key", bound=Hashable)
 class Target(Protocol):
     """What a plug-in's class offers.
 
-    Constructed with the parsed URL, whose options it checks; it holds nothing, so it needs no closing.
+    Constructed with the parsed URL, whose options it checks; it holds nothing, so it needs no closing. It may
+    also have
+
+    - ``bench(subjects, plan, tell)``: measures each `edge_sdk.bench.subject.Subject` of a mapping as an
+      `edge_sdk.bench.plan.Plan` says, tells each step, and returns for each a `edge_sdk.bench.record.Record`
+      or the ModelError why it refuses the model. ``edgeml bench`` is made of it.
     """
 
     def check(self) -> None:

@@ -20,6 +20,11 @@ from edge_sdk.verify import verify
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edge_sdk.bench.plan import Plan
+    from edge_sdk.bench.record import Record
+    from edge_sdk.bench.session import Tell
+    from edge_sdk.bench.subject import Subject
+
 DEFAULT_RUNTIME = "litert"
 _EXAMPLE = "host:?threads=N&runtime=NAME"
 
@@ -103,6 +108,16 @@ class Target:
             for model in models.values():
                 model.close()
         return found
+
+    def bench(
+        self, subjects: Mapping[Key, Subject], plan: Plan, tell: Tell
+    ) -> dict[Key, Record | ModelError]:
+        """Measure models in a process of their own, which has nothing but the runtime in it."""
+        from edge_sdk.bench import session
+        from edge_sdk.device import Place
+
+        place = Place(address=None, runtime=self._runtime, threads=self._threads)
+        return session.run(place, subjects, plan, tell)
 
 
 @contextlib.contextmanager

@@ -24,6 +24,11 @@ from edge_sdk.verify import check_file
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edge_sdk.bench.plan import Plan
+    from edge_sdk.bench.record import Record
+    from edge_sdk.bench.session import Tell
+    from edge_sdk.bench.subject import Subject
+
 _EXAMPLE = "ssh://[user@]host[:port]?python=PATH&runtime=NAME&threads=N&timeout=S"
 
 
@@ -106,6 +111,14 @@ class Target:
                             break
                 else:
                     return {**refused, **device.latency(placed, inputs)}
+
+    def bench(
+        self, subjects: Mapping[Key, Subject], plan: Plan, tell: Tell
+    ) -> dict[Key, Record | ModelError]:
+        """Measure models there, by its own clock: no time of the network is in it."""
+        from edge_sdk.bench import session
+
+        return session.run(self.place, subjects, plan, tell)
 
 
 def _read(file: Path) -> bytes:

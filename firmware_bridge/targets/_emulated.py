@@ -7,12 +7,16 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from edge_sdk.bench import subject as bench
+from edge_sdk.bench.plan import Plan
+from edge_sdk.bench.record import Record
+from edge_sdk.bench.session import Tell
 from edge_sdk.contract import Contract
 from edge_sdk.errors import ConfigError, ModelError
 from edge_sdk.model import Model
 from edge_sdk.registry import Url
 from edge_sdk.targets import Key
-from firmware_bridge import build, compilers, machines
+from firmware_bridge import build, compilers, machines, measurement
 from firmware_bridge.board_runtime import BoardRuntime, Count
 from firmware_bridge.build import Firmware
 from firmware_bridge.emulator import Emulator
@@ -106,8 +110,14 @@ class EmulatedTarget(ABC):
         raise ConfigError(
             f"target {self._url}: an emulator has no time of its own",
             expected="a target with a clock: host:, ssh://…, serial:…",
-            remedy=f"it counts instructions: edgeml hil MODEL --target {self._url}",
+            remedy=f"it counts instructions: edgeml bench MODEL --target {self._url}",
         )
+
+    def bench(
+        self, subjects: Mapping[Key, bench.Subject], plan: Plan, tell: Tell
+    ) -> dict[Key, Record | ModelError]:
+        """Count instructions and memory of models, one after the other."""
+        return measurement.on_boards(self.load, subjects, plan, tell)
 
     @abstractmethod
     def _check_machine(self, machine: Machine) -> None: ...

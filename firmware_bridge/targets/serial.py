@@ -12,11 +12,16 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from edge_sdk.bench import subject as bench
+from edge_sdk.bench.plan import Plan
+from edge_sdk.bench.record import Record
+from edge_sdk.bench.session import Tell
 from edge_sdk.contract import Contract
 from edge_sdk.errors import ConfigError, ModelError
 from edge_sdk.model import Model
 from edge_sdk.registry import Url
 from edge_sdk.targets import Key
+from firmware_bridge import measurement
 from firmware_bridge.board_runtime import BoardRuntime
 from firmware_bridge.link import Link
 from firmware_bridge.ports import open_serial
@@ -95,13 +100,19 @@ class Target:
                 runtime.close()
         return found
 
+    def bench(
+        self, subjects: Mapping[Key, bench.Subject], plan: Plan, tell: Tell
+    ) -> dict[Key, Record | ModelError]:
+        """Measure the one model that the board has, by its own count; the others are refused."""
+        return measurement.on_boards(self.load, subjects, plan, tell)
+
     def _time(self, runtime: BoardRuntime, inputs: Sequence[NDArray[Any]]) -> float:
         if runtime.hello.tick_unit != "ns":
             raise ConfigError(
                 f"target {self._url}: the board has no clock",
                 expected="a board that measures time",
                 found=f"one that counts {runtime.hello.tick_unit}",
-                remedy=f"see them with: edgeml hil MODEL --target {self._url}",
+                remedy=f"see them with: edgeml bench MODEL --target {self._url}",
             )
         fed = [port.quantize(array) for port, array in zip(runtime.inputs, inputs, strict=True)]
         times_ns = []

@@ -20,6 +20,8 @@ import pytest
 from converters.c import reference
 from converters.c.lower import lower
 from edge_sdk import Model, modelfile
+from edge_sdk.bench.plan import Plan
+from edge_sdk.bench.subject import Subject
 from edge_sdk.errors import ConfigError, DeviceError, ModelError, SpecError
 from edge_sdk.targets import open_target
 from firmware_bridge import image, machines
@@ -246,10 +248,15 @@ def test_a_board_with_a_clock_tells_its_own_time(tmp_path):
     struct.pack_into("<I", program, at, 0)
     clocked = tmp_path / "clocked.elf"
     clocked.write_bytes(program)
-    board = Emulator(clocked, firmware.machine)
-    board.counting = True
+    board, again = (Emulator(clocked, firmware.machine) for _ in range(2))
+    board.counting = again.counting = True
     with served(board) as address:
         found = open_target(f"serial:{address}?{SLOW}").latency({"this": file}, [window])
+    with served(again) as address:
+        target, subjects = open_target(f"serial:{address}?{SLOW}"), {"this": Subject.read(file)}
+        record = target.bench(subjects, Plan(runs=3), lambda step: None)["this"]
+    assert (record.n, len(record.turns), record.instructions) == (3, 3, None)
+    assert record.latency_us["p50"] == pytest.approx(found["this"], rel=0.05)
     with Model.load(file, target=f"virtual:cortex-m4?{SLOW}") as model:
         model.runtime.invoke([window])
         assert found["this"] == pytest.approx(model.runtime.last_cost.value / 1000, rel=1e-5)
