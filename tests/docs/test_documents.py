@@ -16,6 +16,7 @@ NEEDED = {
     "dataset",
     "recording",
     "training",
+    "tuning",
     "conversion",
     "report",
     "boards",

@@ -1,0 +1,1 @@
+"""A search for the model that is good enough and small enough."""
