@@ -6,13 +6,28 @@ A dense layer that is divided by T is a dense layer: no operator is added, and i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-_BATCH = 512
+from edge_sdk.dataset import Windowed
+from edge_sdk.errors import ModelError, one_line
+from train_host import fit
+
+
+def load(path: Path) -> Any:
+    """A .keras file of ours, to be asked for scores.
+
+    Raises:
+        ModelError: Keras cannot read it.
+    """
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except Exception as error:  # Keras raises whatever it runs into
+        raise ModelError(f"{path}: Keras cannot load it", found=one_line(error)) from error
 
 
 def last_layer(model: Any) -> Any | None:
@@ -22,11 +37,11 @@ def last_layer(model: Any) -> Any | None:
     return layer if fits and keras.activations.serialize(layer.activation) in ("softmax", "sigmoid") else None
 
 
-def logits(model: Any, x: NDArray[Any]) -> NDArray[np.float64]:
+def logits(model: Any, windows: Windowed) -> NDArray[np.float64]:
     """float64 [n, labels]: what the last layer says before its softmax or its sigmoids."""
     layer = last_layer(model)
     assert layer is not None
-    features = keras.Model(model.inputs, layer.input).predict(x, batch_size=_BATCH, verbose=0)
+    features = fit.scores(keras.Model(model.inputs, layer.input), windows)
     kernel, bias = _weights(layer)
     return np.asarray(features, np.float64) @ kernel + bias
 

@@ -7,19 +7,39 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
 from edge_sdk import child
-from edge_sdk.dataset import Dataset, Windowed
+from edge_sdk.dataset import Dataset, Split, Windowed
 from edge_sdk.modelfile import add_members
-from train_host import calibration, confidence, fit, page, plots, record, streams, tasks, thresholds
+from train_host import (
+    calibration,
+    confidence,
+    fit,
+    page,
+    plots,
+    record,
+    streams,
+    tasks,
+    thresholds,
+)
+from train_host.alarms import Allowed
 from train_host.calibration import Calibration
+from train_host.challenge import Champion
 from train_host.config import Config
 from train_host.judged import Judged
 from train_host.prepare import Prepared, prepare
+from train_host.session import Session
 from train_host.streams import Side
-from train_host.thresholds import Allowed, Operation
+from train_host.thresholds import Operation
+from train_host.verdict import Verdict, judge
 
 
-def train(dataset: Dataset, windows: Windowed, config: Config, output: Path) -> dict[str, Any]:
+def train(
+    dataset: Dataset, windows: Windowed, config: Config, output: Path, session: Session
+) -> dict[str, Any]:
     """Train on the standard split and write all files.
 
     Args:
@@ -27,13 +47,14 @@ def train(dataset: Dataset, windows: Windowed, config: Config, output: Path) -> 
         windows: of all its groups.
         config: completed by `Config.for_dataset`.
         output: a .keras file in a folder that is nobody else's.
+        session: of the fitting.
 
     Returns:
         The figures on the test side, ``calibration``, ``decision``, ``split`` and ``best_epoch``.
     """
-    split = dataset.split(config.seed, validation=config.validation, test=config.test)
+    split = config.divide(dataset)
     prepared = prepare(dataset, windows, split)
-    fitted = fit.fit(dataset, prepared, config, lambda facts: child.progress(**facts))
+    fitted = fit.fit(dataset, prepared, config, session)
     child.progress(stage="evaluating and writing")
     model, task, name = fitted.model, tasks.of(dataset), config.name or output.stem
     test = _side(dataset, prepared.test, split.test, config)
@@ -41,7 +62,7 @@ def train(dataset: Dataset, windows: Windowed, config: Config, output: Path) -> 
     validation = None if watched is None else _side(dataset, watched, split.validation, config)
     calibrated = _calibrate(model, dataset, config, validation, test)
     said = fit.scores(model, prepared.test)
-    result = task.evaluate(said, prepared.test)
+    result = task.evaluate(said, prepared.test, dataset)
     operation = _operate(model, dataset, config, validation, test)
     contract = record.contract(name, dataset, prepared, config, fit.scores(model, prepared.train))
     contract = dataclasses.replace(
@@ -51,23 +72,22 @@ def train(dataset: Dataset, windows: Windowed, config: Config, output: Path) -> 
     )
     judged = Judged(name, dataset, prepared.test, test.streams, said, result, contract.input)
     figures = {
+        "headline": result.headline(),
         **result.as_dict(),
         **task.figures(judged),
         "calibration": None if calibrated is None else calibrated.as_dict(),
         "decision": None if operation is None else operation.as_dict(),
         "best_epoch": fitted.best_epoch,
     }
-    run = record.run(
-        dataset,
-        split,
-        config,
-        result,
-        {**figures, "seconds": round(fitted.seconds, 2), "history": fitted.history},
-    )
+    verdict = _challenge(config, split, test, said)
+    if verdict is not None:
+        figures["challenge"] = verdict.as_dict()
+    more = {**figures, "seconds": round(fitted.seconds, 2), "history": fitted.history}
+    run = record.run(dataset, split, msgspec.structs.replace(config, compare_to=None), result, more)
     model.save(output)
     add_members(output, record.members(contract, record.golden(prepared.test, said), run))
     report = page.Report(
-        judged, contract, run, task.sections(judged), _counts(prepared), calibrated, operation
+        judged, contract, run, task.sections(judged), _counts(prepared), calibrated, operation, verdict
     )
     trained_on = f"{name}, trained on {len(prepared.train)} windows"
     files = {
@@ -97,16 +117,15 @@ def _calibrate(
     if activation not in ("softmax", "sigmoid"):
         return None
     before = fit.scores(model, test.windows)
-    count = before.shape[1]
     if not config.calibrate:
-        choice = calibration.unchanged("not asked for", count)
+        choice = calibration.unchanged("not asked for")
     elif validation is None:
-        choice = calibration.unchanged("there is no validation side to choose it on", count)
+        choice = calibration.unchanged("there is no validation side to choose it on")
     elif confidence.last_layer(model) is None:
-        choice = calibration.unchanged("the last layer is no dense one, and has no weights to divide", count)
+        choice = calibration.unchanged("the last layer is no dense one, and has no weights to divide")
     else:
         choice = calibration.choose(
-            confidence.logits(model, validation.windows.x), validation.windows.y, validation.clusters
+            confidence.logits(model, validation.windows), validation.windows.y, validation.windows.group
         )
     if choice.applied:
         confidence.fold(model, choice.temperatures)
@@ -114,11 +133,31 @@ def _calibrate(
     return calibration.compare(choice, before, after, test.windows.y, test.clusters)
 
 
+def _challenge(config: Config, split: Split, test: Side, said: NDArray[np.float32]) -> Verdict | None:
+    """Hold the model against the champion, on the groups that neither was trained on."""
+    if config.compare_to is None:
+        return None
+    champion = Champion.load(Path(config.compare_to))
+    chosen = np.array([group not in champion.seen for group in test.windows.group], np.bool_)
+    windows = test.windows.of(group for group in split.test if group not in champion.seen)
+    return judge(
+        champion,
+        fit.scores(confidence.load(champion.path), windows),
+        said[chosen],
+        windows,
+        config.max_group_drop,
+        [group for group in split.test if group in champion.seen],
+    )
+
+
 def _operate(
     model: Any, dataset: Dataset, config: Config, validation: Side | None, test: Side
 ) -> Operation | None:
-    """Choose the threshold for the false alarms that may be; None where nobody said how many."""
-    if config.false_alarms is None or validation is None:
+    """Choose the threshold for the false alarms that may be; None where nobody said how many.
+
+    That of an anomaly detector is in its weights: its task has seen to it.
+    """
+    if config.false_alarms is None or validation is None or dataset.task != "classification":
         return None
     sides = [(side.streams, fit.scores(model, side.windows)) for side in (validation, test)]
     return thresholds.choose(

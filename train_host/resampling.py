@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,18 @@ Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 _DRAWS = 1000
 #: Without anything to tell windows apart by, neighbours are drawn together: so many pieces there are at most.
 _PIECES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure and its 95 % interval."""
+
+    value: float
+    interval: tuple[float, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"value": self.value, "interval": list(self.interval)}
 
 
 def interval(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_sdk import truth
 from edge_sdk.dataset import Dataset, Recording, Windowed
 
 
@@ -45,7 +46,7 @@ def streams(dataset: Dataset, groups: Iterable[str], window: int, hop: int) -> l
     """
     wanted, found, at = set(groups), [], 0
     for recording in dataset.recordings:
-        if recording.label is None or recording.group not in wanted:
+        if recording.group not in wanted or not truth.is_known(dataset, recording):
             continue
         if dataset.layout == "HWC":
             count, rate_hz, duration_s = 1, None, 0.0

@@ -8,7 +8,6 @@ the figures come from the test groups.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters import compare
 from edge_sdk.contract import DecisionSettings
+from edge_sdk.dataset import Dataset, Split
 from edge_sdk.decision import Decision
-from edge_sdk.errors import ConfigError
+from edge_sdk.errors import ConfigError, first_of
 from edge_sdk.prediction import Prediction
-from train_host import resampling
-from train_host.calibration import Figure
+from train_host.alarms import Allowed, Outcome
+from train_host.config import Config
 from train_host.streams import Stream
 
 #: Scores of an int8 model have steps of 1/256: a threshold between two of them would not survive conversion,
@@ -31,126 +30,6 @@ STEPS = 256
 #: Windows that go through the decision while a threshold is chosen; of many recordings fewer steps are tried.
 _BUDGET = 1_500_000
 _FEWEST = 24
-_RATE = re.compile(r"(?P<count>[0-9.eE+-]+)\s*/\s*(?P<unit>s|min|h|day|d|week)")
-_PER_HOUR = {"s": 3600.0, "min": 60.0, "h": 1.0, "day": 1 / 24, "d": 1 / 24, "week": 1 / 168}
-
-
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """How often an alarm may be false.
-
-    Attributes:
-        value: events an hour, or the share of recordings with one.
-        hourly: which of both.
-        words: as it was written.
-    """
-
-    value: float
-    hourly: bool
-    words: str
-
-    @classmethod
-    def parse(cls, words: str) -> Allowed:
-        """Read ``1/h``, ``0.5/day``, ``2 %`` or ``0.02``.
-
-        Raises:
-            ConfigError: none of these.
-
-        >>> Allowed.parse("12/day").value
-        0.5
-        >>> Allowed.parse("2 %")
-        Allowed(value=0.02, hourly=False, words='2 %')
-        """
-        text = words.strip()
-        rate = _RATE.fullmatch(text)
-        try:
-            if rate:
-                value = float(rate["count"]) * _PER_HOUR[rate["unit"]]
-            elif text.endswith("%"):
-                value = float(text[:-1]) / 100
-            else:
-                value = float(text)
-        except ValueError:
-            value = -1.0
-        if not 0 <= value < (1e9 if rate else 1):
-            expected = "events in a time, such as 1/h or 2/day, or a share of recordings, such as 0.02 or 2%"
-            raise ConfigError("false alarms", expected=expected, found=words or "nothing")
-        return cls(value, rate is not None, text)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a threshold does to some recordings.
-
-    Attributes:
-        threshold: from which events start.
-        false: int [recordings], events of other labels than the recording's.
-        found: bool [recordings], whether an event of its label started; without meaning where none is due.
-        due: bool [recordings], whether one should: its label is no background.
-        hours: float [recordings], how long each is.
-        group: whom each comes from.
-    """
-
-    threshold: float
-    false: NDArray[np.int64]
-    found: NDArray[np.bool_]
-    due: NDArray[np.bool_]
-    hours: NDArray[np.float64]
-    group: tuple[str, ...]
-
-    @property
-    def per_hour(self) -> float:
-        """False alarms an hour."""
-        return float(self.false.sum() / self.hours.sum())
-
-    @property
-    def share(self) -> float:
-        """Share of recordings with a false alarm."""
-        return float((self.false > 0).mean())
-
-    @property
-    def detection(self) -> float | None:
-        """Share of the events that started; None where none is due."""
-        return float(self.found[self.due].mean()) if self.due.any() else None
-
-    def keeps(self, allowed: Allowed) -> bool:
-        """Whether there are no more false alarms than may be."""
-        return (self.per_hour if allowed.hourly else self.share) <= allowed.value
-
-    def as_dict(self) -> dict[str, Any]:
-        """With intervals: of rates as for events that are independent, and over groups; the wider counts."""
-        rate, share, detection = self.rate_figure(), self.share_figure(), self.detection_figure()
-        return {
-            "threshold": self.threshold,
-            "detection": None if detection is None else detection.as_dict(),
-            "false_alarms_per_hour": rate.as_dict(),
-            "recordings_with_false_alarms": share.as_dict(),
-            "false_alarms": int(self.false.sum()),
-            "hours": round(float(self.hours.sum()), 6),
-            "events": int(self.due.sum()),
-            "recordings": len(self.false),
-        }
-
-    def rate_figure(self) -> Figure:
-        """False alarms an hour."""
-        hours = float(self.hours.sum())
-        low, high = (bound / hours for bound in resampling.poisson(int(self.false.sum())))
-        if len(set(self.group)) > 1 and self.false.any():
-            parts = np.stack([self.false, self.hours], axis=1)
-            drawn = resampling.interval(parts, lambda sums: sums[:, 0] / sums[:, 1], [self.group])
-            low, high = min(low, drawn[0]), max(high, drawn[1])
-        return Figure(self.per_hour, (low, high))
-
-    def share_figure(self) -> Figure:
-        """Share of recordings with a false alarm."""
-        return Figure(self.share, compare.interval(self.false > 0, self.group))
-
-    def detection_figure(self) -> Figure | None:
-        """Share of the events that started."""
-        if self.detection is None:
-            return None
-        groups = [name for name, due in zip(self.group, self.due, strict=True) if due]
-        return Figure(self.detection, compare.interval(self.found[self.due], groups))
 
 
 @dataclass(frozen=True)
@@ -176,8 +55,11 @@ class Operation:
     @property
     def note(self) -> str | None:
         """What the validation side is too short to promise; None where it is not."""
-        _, high = self.validation.rate_figure().interval
-        if not self.allowed.hourly or high <= self.allowed.value or not self.kept:
+        rate = self.validation.rate_figure()
+        if rate is None or not self.allowed.hourly or not self.kept:
+            return None
+        high = rate.interval[1]
+        if high <= self.allowed.value:
             return None
         hours = float(self.validation.hours.sum())
         return (
@@ -206,19 +88,39 @@ class Operation:
         }
 
 
-def check(background: Sequence[str], labels: Sequence[str]) -> None:
-    """See that something can be an event.
+def check(config: Config, dataset: Dataset, split: Split) -> None:
+    """See that a threshold can be chosen where one is to be, and that the decision fits the labels.
 
     Raises:
-        ConfigError: a background label that there is not, or no other label.
+        ConfigError: no rate, nothing to stream or to choose on, or no label that can be an event.
     """
+    background = config.decision.background
     for name in background:
-        if name not in labels:
-            raise ConfigError(
-                "decision: background", expected=f"labels among {', '.join(labels)}", found=repr(name)
-            )
-    if not set(labels) - set(background):
+        if name not in dataset.labels:
+            expected = f"labels among {first_of(dataset.labels, 20)}"
+            raise ConfigError("decision: background", expected=expected, found=repr(name))
+    if config.false_alarms is None:
+        return
+    allowed = Allowed.parse(config.false_alarms)
+    if dataset.task not in ("classification", "anomaly"):
+        expected = "a task with alarms: classification or anomaly"
+        raise ConfigError("false alarms", expected=expected, found=dataset.task)
+    if dataset.task == "anomaly":
+        return
+    if not set(dataset.labels) - set(background):
         raise ConfigError("decision: background", expected="a label that is an event", found="all labels")
+    if dataset.layout != "TC" and allowed.hourly:
+        raise ConfigError(
+            "false alarms",
+            expected="a share of images, such as 0.02",
+            found=f"{allowed.words}: images take no time",
+        )
+    if not split.validation:
+        raise ConfigError(
+            "false alarms: no validation side to choose a threshold on",
+            expected=f"a {split.by} or more, none of which the figures come from",
+            remedy="give a share with validation = 0.2",
+        )
 
 
 def choose(
@@ -228,7 +130,7 @@ def choose(
     validation: tuple[Sequence[Stream], NDArray[Any]],
     test: tuple[Sequence[Stream], NDArray[Any]],
 ) -> Operation:
-    """The lowest threshold from which on the validation side keeps the rate, and how it does on the test side.
+    """The lowest threshold from which on the validation side keeps the rate, and how it does on the others.
 
     Where no threshold keeps it, the highest is taken and `kept` is false.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from converters.page import document
 from edge_sdk.modelfile import digest_of
-from train_host.page import events, head, history, origin, reliability
+from train_host.page import champion, events, head, history, origin, reliability
 from train_host.page.report import Report
 from train_host.record import to_json
 
@@ -22,6 +22,7 @@ def render(report: Report) -> str:
         report: of a training.
     """
     sections = (
+        ("Champion and challenger", champion.render(report)),
         *report.sections,
         ("Confidence", reliability.render(report)),
         ("Events", events.render(report)),

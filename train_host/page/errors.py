@@ -57,12 +57,12 @@ def spread_out(order: Iterable[Any], recordings: NDArray[np.int64], most: int = 
 
 def render(judged: Judged, told: str, cards: Sequence[Card]) -> Html:
     """Words, then the cards."""
-    x, expects = judged.windows.x, judged.expects
-    how = inputs.view(x, expects)
+    expects = judged.expects
+    samples = np.asarray(judged.windows.x[np.array([card.window for card in cards], np.int64)])
+    how = inputs.view(samples, expects)
     left = _SOUND_BYTES
     drawn = []
-    for card in cards:
-        sample = x[card.window]
+    for card, sample in zip(cards, samples, strict=True):
         sound = _sound(sample, expects)
         parts = [tag("div", card.title, class_="head"), tag("div", inputs.draw(sample, how), class_="drawn")]
         if sound is not None:

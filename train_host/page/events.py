@@ -5,8 +5,8 @@ from __future__ import annotations
 from converters.page import charts, tables, wording
 from converters.page.markup import Html, join, tag
 from converters.page.scales import Scale
-from train_host.calibration import Figure
 from train_host.page.report import Report
+from train_host.resampling import Figure
 from train_host.thresholds import Operation
 
 _HEIGHT = 320
@@ -69,7 +69,9 @@ def _share(figure: Figure | None) -> Html:
     )
 
 
-def _number(figure: Figure) -> Html:
+def _number(figure: Figure | None) -> Html:
+    if figure is None:
+        return join([wording.NOTHING])
     low, high = figure.interval
     return tables.lines(
         [
@@ -85,18 +87,14 @@ def _number(figure: Figure) -> Html:
 
 def _curve(operation: Operation, width: float) -> Html:
     """Events found over false alarms, on the test side; each point is a threshold."""
-    hourly = operation.allowed.hourly
-    points = [
-        (one.per_hour if hourly else one.share, one.detection or 0.0, one.threshold)
-        for one in operation.curve
-    ]
-    test = operation.test
-    mine = (test.per_hour if hourly else test.share, test.detection or 0.0)
-    most = max([x for x, *_ in points] + [mine[0], operation.allowed.value, 1e-9])
+    allowed = operation.allowed
+    points = [(one.measure(allowed), one.detection or 0.0, one.threshold) for one in operation.curve]
+    mine = (operation.test.measure(allowed), operation.test.detection or 0.0)
+    most = max([x for x, *_ in points] + [mine[0], allowed.value, 1e-9])
     x, y = Scale(0.0, most * 1.05, 44, width - 16), Scale(0.0, 1.04, _HEIGHT - 46, 34)
-    words = "false alarms an hour" if hourly else "share of recordings with a false alarm"
+    words = "false alarms an hour" if allowed.hourly else "share of recordings with a false alarm"
     line = sorted(((at_x, at_y) for at_x, at_y, _ in points))
-    at = x(operation.allowed.value)
+    at = x(allowed.value)
     parts = [
         charts.axes(x, y, (words, "events found"), (charts.number, charts.number)),
         tag("line", x1=at, x2=at, y1=y.start, y2=y.end, class_="gateline"),

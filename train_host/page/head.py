@@ -7,7 +7,10 @@ from typing import Any
 
 from converters.page import wording
 from converters.page.markup import Html, join, tag
+from train_host.page import champion
 from train_host.page.report import Report
+
+_FIGURES = {"accuracy": "Accuracy", "error": "Mean absolute error", "auc": "Area under the ROC curve"}
 
 
 def render(report: Report) -> Html:
@@ -24,6 +27,7 @@ def render(report: Report) -> Html:
         (
             tag("h1", wording.clipped(judged.name, 80)),
             tag("p", told, class_="soft"),
+            champion.verdict(report),
             _notes(report),
             tag("div", join(_tiles(report)), class_="tiles"),
         )
@@ -50,13 +54,12 @@ def _notes(report: Report) -> Html:
 
 def _tiles(report: Report) -> Iterator[Html]:
     run = report.run
-    for key, name in (("accuracy", "Accuracy"), ("error", "Mean absolute error"), ("auc", "Area under ROC")):
-        if isinstance(run.get(key), float):
-            yield _tile(name, wording.significant(run[key]), _interval(run.get("interval")))
-            break
+    result = report.judged.result
+    figure = result.figure
+    yield _tile(_FIGURES.get(figure, figure), wording.significant(result.value), _interval(result.interval))
     per_group: dict[str, Any] = run.get("per_group") or {}
     shares = {name: value for name, value in per_group.items() if isinstance(value, float)}
-    if "accuracy" in run and len(shares) > 1:
+    if figure == "accuracy" and len(shares) > 1:
         worst = min(shares, key=lambda name: (shares[name], name))
         noun = report.judged.dataset.group
         yield _tile(f"Worst {noun}", wording.share(shares[worst]), wording.clipped(worst))
@@ -73,9 +76,9 @@ def _tiles(report: Report) -> Iterator[Html]:
                 f"{wording.interval(found.interval)} of {int(test.due.sum())}",
             )
         rate = test.rate_figure()
-        yield _tile(
-            "False alarms", f"{rate.value:.2g} an hour", f"[{rate.interval[0]:.2g}, {rate.interval[1]:.2g}]"
-        )
+        if rate is not None:
+            low, high = rate.interval
+            yield _tile("False alarms", f"{rate.value:.2g} an hour", f"[{low:.2g}, {high:.2g}]")
     yield _tile(
         "Epochs", str(run["best_epoch"]), f"kept of {len(run['history']['loss'])}, in {run['seconds']:.3g} s"
     )

@@ -11,6 +11,7 @@ from edge_sdk.contract import Contract
 from train_host.calibration import Calibration
 from train_host.judged import Judged
 from train_host.thresholds import Operation
+from train_host.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Report:
         counts: windows of each side of the split, the training side first.
         calibrated: what was done to its confidence; None where its outputs are no chances.
         operation: the threshold that was chosen; None where none was asked for.
+        verdict: how it did against the champion; None without one.
     """
 
     judged: Judged
@@ -34,3 +36,4 @@ class Report:
     counts: dict[str, int]
     calibrated: Calibration | None = None
     operation: Operation | None = None
+    verdict: Verdict | None = None
