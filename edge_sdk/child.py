@@ -13,6 +13,7 @@ import json
 import os
 import resource
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -108,6 +109,7 @@ class Worker(Closing):
         self._python, self._packages, self._memory_bytes = python, packages, memory_bytes
         self._process: subprocess.Popen[bytes] | None = None
         self._log: BinaryIO | None = None
+        self._scratch: str | None = None
         self._unread = b""
 
     def call(
@@ -146,12 +148,18 @@ class Worker(Closing):
         if self._log is not None:
             self._log.close()
             self._log = None
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch = None
         self._unread = b""
 
     def _start(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+            # It is killed at its end, and TensorFlow would leave a file behind each time.
+            self._scratch = tempfile.mkdtemp(prefix="edgeml-")
             command, environment = self._launch()
+            environment["TMPDIR"] = self._scratch
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 import time
 import venv
 from pathlib import Path
@@ -188,3 +189,13 @@ def test_a_process_cannot_take_all_memory():
         with pytest.raises(ChildError, match="out of memory"):
             worker.call(f"{HERE}:fill", timeout_s=60, count=1 << 30)
         assert worker.call(f"{HERE}:fill", timeout_s=60, count=1 << 20) == 1 << 20
+
+
+def leave_a_file() -> str:
+    return tempfile.mkstemp()[1]
+
+
+def test_a_child_leaves_nothing_in_the_folder_for_temporary_files():
+    left = Path(child.call(f"{HERE}:leave_a_file", timeout_s=60))
+    assert left.parent.name.startswith("edgeml-")
+    assert not left.parent.exists()
