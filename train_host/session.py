@@ -53,6 +53,7 @@ class Session:
         """
         return replace(
             self,
+            report=lambda facts: self.report({"phase": phase} | facts),
             checkpoints=self.checkpoints and self.checkpoints.of(phase),
             events=self.events and self.events / phase,
         )
