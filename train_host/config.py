@@ -6,19 +6,23 @@ import dataclasses
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from edge_sdk.contract import DecisionSettings
-from edge_sdk.dataset import Dataset
-from edge_sdk.errors import ConfigError, suggestion
+from edge_sdk.dataset import Dataset, Split
+from edge_sdk.errors import ConfigError, first_of, suggestion
+from edge_sdk.splits import SIDES
+from train_host.augment import AUTO, resolve
+from train_host.augment.strengths import Strengths, rules
+from train_host.balance import ClassWeights
 
 #: Length of a window where none is given, s.
 _WINDOW_S = 2.0
 
 
-class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Config(Strengths, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that decides what comes out of a training run, but for the data.
 
     Attributes:
@@ -34,19 +38,29 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         seed: of split, weights, shuffling and augmentation.
         validation: share of the groups that decide when to stop.
         test: share of the groups that only the final figures see.
-        augment: names from `train_host.augment`.
-        rotation_deg: largest angle of ``rotation``.
-        triplets: channels that rotate together, such as ``[["ax", "ay", "az"]]``; None finds them by name.
-        jitter: noise of ``jitter``, as a share of each channel's standard deviation.
-        scaling: largest change of ``scaling``, as a share.
-        shift: largest shift of ``shift``, as a share of the window.
-        speed: largest change of ``speed``, as a share.
+        augment: names from `train_host.augment`, ``auto`` among them; how strong each is say the keys of
+            `Strengths`.
+        calibrate: choose a temperature on the validation side, so that scores are as often right as they say.
+        false_alarms: choose the threshold on the validation side so that alarms are false at most so often:
+            ``1/h``, ``2/day``, or a share of recordings, ``0.02``; None leaves the threshold as it is.
+        compare_to: a .keras file, the champion, that the model is to be better than; it gives the split.
+        max_group_drop: accuracy that no group may lose more of against the champion.
+        split: the groups of each side, ``train``, ``validation`` and ``test``; whoever is on none is left
+            out. None divides them by seed and shares, or as the manifest says.
+        qat: behind training, teach the model to say the same when it is rounded to int8.
+        qat_epochs: of that.
         decision: what the contract says about turning predictions into events.
+        class_weights: how much a window of each label counts: ``balanced``, or a table by label.
+        init_from: a .keras file of edgeml's, whose weights are where training starts.
+        precision: ``float32``, ``mixed_float16`` or ``mixed_bfloat16``; ``auto``: half on a GPU that has units
+            for it. What is saved is float32.
+        jit: compile with XLA; None: on a GPU.
+        memory_mb: windows that take more than so much are read from the disk while training.
     """
 
     name: str | None = None
     arch: str | None = None
-    model: dict[str, Any] = {}
+    model: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it
     window: int | None = None
     hop: int | None = None
     epochs: int = 30
@@ -56,28 +70,56 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     seed: int = 0
     validation: float = 0.1
     test: float = 0.2
-    augment: tuple[str, ...] = ()
-    rotation_deg: float = 30.0
-    triplets: tuple[tuple[str, str, str], ...] | None = None
-    jitter: float = 0.05
-    scaling: float = 0.1
-    shift: float = 0.1
-    speed: float = 0.1
+    augment: tuple[str, ...] = (AUTO,)
+    calibrate: bool = True
+    false_alarms: str | None = None
+    compare_to: str | None = None
+    max_group_drop: float = 0.05
+    split: dict[Literal["train", "validation", "test"], tuple[str, ...]] | None = None
+    qat: bool = False
+    qat_epochs: int = 5
     decision: DecisionSettings = DecisionSettings()
+    class_weights: ClassWeights | None = None
+    init_from: str | None = None
+    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
+    jit: bool | None = None
+    memory_mb: int = 1024
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as run.json holds them."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain
 
+    def divide(self, dataset: Dataset) -> Split:
+        """The groups to train on, to watch, and to judge by.
+
+        Raises:
+            DatasetError: there are too few groups.
+            ConfigError: `split` names a group that there is not, or leaves a side empty.
+        """
+        if self.split is None:
+            return dataset.split(self.seed, validation=self.validation, test=self.test)
+        sides = {str(side): groups for side, groups in self.split.items()}
+        train, validation, test = (tuple(sorted(sides.get(side, ()))) for side in SIDES)
+        for side, groups in (("train", train), ("validation", validation), ("test", test)):
+            absent = [group for group in groups if group not in dataset.groups]
+            if absent or (not groups and side != "validation"):
+                raise ConfigError(
+                    f"split: {side}",
+                    expected=f"a {dataset.group} among {first_of(dataset.groups)}",
+                    found=first_of(absent) if absent else "nobody",
+                )
+        return Split(train, validation, test, dataset.group)
+
     def for_dataset(self, dataset: Dataset) -> Config:
-        """The same with window and hop filled in.
+        """The same with window and hop filled in, and with the augmentations that ``auto`` stands for.
 
         Raises:
             ConfigError: no window was given, and the dataset has no rate to choose one by.
         """
+        names = resolve(self.augment, dataset, self, self.arch)
         if dataset.layout == "HWC":
-            return msgspec.structs.replace(self, window=1, hop=1)
+            return msgspec.structs.replace(self, window=1, hop=1, augment=names)
         window = self.window
         if window is None:
             if dataset.rate_hz is None:
@@ -85,7 +127,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                     "window", expected="a number of samples", found="nothing, and no rate_hz either"
                 )
             window = max(1, round(_WINDOW_S * dataset.rate_hz))
-        return msgspec.structs.replace(self, window=window, hop=self.hop or max(1, window // 2))
+        return msgspec.structs.replace(
+            self, window=window, hop=self.hop or max(1, window // 2), augment=names
+        )
 
 
 def load(path: Path | None = None, **flags: Any) -> Config:
@@ -139,7 +183,7 @@ def _known(where: str, data: dict[str, Any], keys: Any) -> None:
 
 def _check(where: str, config: Config) -> None:
     decision = config.decision
-    rules = [
+    every = [
         (config.window is None or config.window >= 1, "window", "at least 1", config.window),
         (config.hop is None or config.hop >= 1, "hop", "at least 1", config.hop),
         (config.epochs >= 1, "epochs", "at least 1", config.epochs),
@@ -148,15 +192,14 @@ def _check(where: str, config: Config) -> None:
         (config.patience >= 0, "patience", "0 or more", config.patience),
         (0 <= config.seed < 2**32, "seed", "0 to 4294967295", config.seed),
         (0 <= config.validation < 1, "validation", "0 to 1", config.validation),
+        (0 <= config.max_group_drop <= 1, "max_group_drop", "0 to 1", config.max_group_drop),
         (0 < config.test < 1, "test", "more than 0, less than 1", config.test),
-        (0 <= config.rotation_deg <= 180, "rotation_deg", "0 to 180", config.rotation_deg),
-        (config.jitter >= 0, "jitter", "0 or more", config.jitter),
-        (0 <= config.scaling < 1, "scaling", "0 to 1", config.scaling),
-        (0 <= config.shift <= 1, "shift", "0 to 1", config.shift),
-        (0 <= config.speed < 1, "speed", "0 to 1", config.speed),
+        (config.qat_epochs >= 1, "qat_epochs", "at least 1", config.qat_epochs),
+        *rules(config),
+        (config.memory_mb >= 1, "memory_mb", "at least 1", config.memory_mb),
         (0 <= decision.threshold <= 1, "decision: threshold", "0 to 1", decision.threshold),
         (decision.smooth >= 1, "decision: smooth", "at least 1", decision.smooth),
     ]
-    for holds, key, expected, found in rules:
+    for holds, key, expected, found in every:
         if not holds:
             raise ConfigError(f"{where}: {key}", expected=expected, found=found)

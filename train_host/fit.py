@@ -13,12 +13,15 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from edge_sdk.dataset import Dataset, Windowed
-from train_host import architectures, augment, tasks
+from train_host import architectures, balance, feeds, precision, qat, tasks
+from train_host.augment.learner import learner as augmented
 from train_host.config import Config
+from train_host.course import Course
+from train_host.loop import Loop
 from train_host.prepare import Prepared
+from train_host.session import Session
 
-Report = Callable[[dict[str, float]], None]
-_SCORE_BATCH = 512
+_QUIET = Session()
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Fitted:
 
     Attributes:
         model: Keras, with the weights of the best epoch.
-        history: per epoch ``loss``, ``accuracy``, and ``val_loss``, ``val_accuracy`` with a validation side.
+        history: per epoch ``loss``, the metrics of the task, and ``val_…`` of each with a validation side.
         best_epoch: the epoch whose weights were kept, from 1.
         seconds: of fitting alone.
     """
@@ -38,63 +41,87 @@ class Fitted:
     seconds: float
 
 
-def fit(dataset: Dataset, prepared: Prepared, config: Config, report: Report = lambda facts: None) -> Fitted:
+def fit(dataset: Dataset, prepared: Prepared, config: Config, session: Session = _QUIET) -> Fitted:
     """Train one model; the same seed, data and versions give the same weights on a CPU.
 
     Args:
         dataset: for channels, labels and layout.
         prepared: windows and statistics.
         config: completed by `Config.for_dataset`.
-        report: called after each epoch with its figures.
+        session: who hears of it, where its checkpoints go, and go on from.
+
+    Raises:
+        Interrupted: the session wanted it to stop.
+        ConfigError: an option does not fit the data, or the training diverged.
     """
-    started = time.monotonic()
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
     train, validation = prepared.train, prepared.validation
-    task = tasks.of(dataset)
+    model, task = _model(dataset, prepared, config), tasks.of(dataset)
+    without_gradients = architectures.fitter(architectures.choose(config.arch, dataset, config.model))
+    if without_gradients is not None:
+        return _directly(without_gradients, model, dataset, prepared, config)
+    learner = augmented(model, dataset, prepared, config)
+    _compile(learner, task.loss(prepared), task.metrics, feeds.steps(train, config.batch), config)
+    weights = balance.table(config.class_weights, train.y, dataset.labels)
+    loop = Loop(
+        learner,
+        feeds.training(train, config, weights),
+        len(train),
+        config.batch,
+        None if validation is None else feeds.in_order(validation, weights),
+        jit=_has_gpu() if config.jit is None else config.jit,
+    )
+    precision.lower(model, precision.resolve(config.precision))
+    course = Course(config.epochs, 0 if validation is None else config.patience)
+    loop.run(course, session)
+    precision.restore(model)
+    if config.qat:
+        qat.tune(model, dataset, prepared, config, session.of("qat"))
+    task.finish(model, dataset, prepared, config)
+    return Fitted(model, course.history, course.best_epoch, course.seconds)
+
+
+def _model(dataset: Dataset, prepared: Prepared, config: Config) -> Any:
+    """What is kept in the end, with the weights that training starts from."""
     name = architectures.choose(config.arch, dataset, config.model)
-    model = architectures.build(
+    return architectures.build(
         name,
-        train.x.shape[1:],
-        task.head(dataset),
+        prepared.train.x.shape[1:],
+        tasks.of(dataset).head(dataset, prepared),
         prepared.statistics,
         config.model,
         rate_hz=dataset.rate_hz,
     )
-    layers = augment.build(config, dataset.channels, prepared.statistics)
-    # the saved model is the inner one, so that augmentation never reaches the device
-    learner = keras.Sequential([keras.Input(train.x.shape[1:]), *layers, model]) if layers else model
-    steps = config.epochs * -(-len(train) // config.batch)
-    learner.compile(
-        optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)),
-        loss=task.loss,
-        metrics=list(task.metrics),
-    )
-    callbacks: list[Any] = [
-        keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: report(_facts(epoch, logs)))
-    ]
-    stop = None
-    if validation is not None and config.patience:
-        stop = keras.callbacks.EarlyStopping("val_loss", patience=config.patience, restore_best_weights=True)
-        callbacks.append(stop)
-    history = learner.fit(
-        train.x,
-        train.y,
-        validation_data=None if validation is None else (validation.x, validation.y),
-        epochs=config.epochs,
-        batch_size=config.batch,
-        validation_batch_size=_SCORE_BATCH,
-        callbacks=callbacks,
-        verbose=0,
-    ).history
-    figures = {key: [float(value) for value in values] for key, values in history.items()}
-    best = len(figures["loss"]) if stop is None else int(np.argmin(figures["val_loss"])) + 1
-    return Fitted(model, figures, best, time.monotonic() - started)
+
+
+def _directly(
+    find: Callable[[Any, Any, int], None], model: Any, dataset: Dataset, prepared: Prepared, config: Config
+) -> Fitted:
+    """Weights that are found in one go; what training would make small stands in the history all the same."""
+    began_s, task = time.monotonic(), tasks.of(dataset)
+    find(model, feeds.inputs(prepared.train), config.seed)
+    task.finish(model, dataset, prepared, config)
+    model.compile(loss=task.loss(prepared))
+    history = {}
+    for prefix, side in (("", prepared.train), ("val_", prepared.validation)):
+        if side is not None:
+            batches, count = feeds.in_order(side)
+            history[f"{prefix}loss"] = [float(model.evaluate(batches, steps=count, verbose=0))]
+    return Fitted(model, history, 1, time.monotonic() - began_s)
+
+
+def _compile(learner: Any, loss: tasks.Loss, metrics: tuple[str, ...], steps: int, config: Config) -> None:
+    schedule = keras.optimizers.schedules.CosineDecay(config.learning_rate, config.epochs * steps)
+    optimizer = keras.optimizers.Adam(schedule)
+    if precision.resolve(config.precision) == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    learner.compile(optimizer=optimizer, loss=loss, metrics=list(metrics))
 
 
 def scores(model: Any, windows: Windowed) -> NDArray[np.float32]:
-    """float32 [n, classes], probabilities."""
-    result: NDArray[np.float32] = model.predict(windows.x, batch_size=_SCORE_BATCH, verbose=0)
+    """float32 [n, …], what a model says to each window."""
+    result: NDArray[np.float32] = model.predict(feeds.inputs(windows), verbose=0)
     return result
 
 
@@ -104,5 +131,5 @@ def device() -> str:
     return f"{len(graphics)} GPU" if graphics else "CPU"
 
 
-def _facts(epoch: int, logs: dict[str, Any] | None) -> dict[str, float]:
-    return {"epoch": epoch + 1, **{key: float(value) for key, value in (logs or {}).items()}}
+def _has_gpu() -> bool:
+    return bool(tf.config.list_physical_devices("GPU"))

@@ -1,15 +1,15 @@
 """A training run from a dataset folder to a model file.
 
 TensorFlow works in a child process: its memory, its messages and its crashes stay there. It writes into a
-folder that this process has made beside the place of the model; only what is complete is moved from there.
+workspace that this process has made beside the place of the model; only what is complete is moved from there.
 """
 
 from __future__ import annotations
 
-import tempfile
+import importlib.util
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,13 @@ import msgspec
 
 from edge_sdk import child
 from edge_sdk.dataset import Dataset
-from edge_sdk.errors import ConfigError, DeviceError, MissingExtraError
-from train_host import architectures, record, tasks
+from edge_sdk.errors import ConfigError, MissingExtraError
+from train_host import architectures, augment, balance, challenge, resuming, tasks, thresholds
 from train_host.config import Config
-from train_host.prepare import check_augmentations
+from train_host.folds import Plan, cross_validate
+from train_host.interruption import Interruption
+from train_host.worker import Site
+from train_host.workspace import Workspace
 
 #: Longer than any training on one machine; the child's protocol wants a number.
 _TIMEOUT_S = 30 * 86400.0
@@ -36,108 +39,123 @@ class Request:
         data: the dataset folder.
         config: how.
         output: a .keras file; None only measures, by `folds`.
-        folds: number of cross-validation folds; 0 for none.
+        folds: number of cross-validation folds, or ``all`` for one a group; 0 for none.
+        recipe: of a conversion that the model of each fold goes through too; None for none.
+        workers: folds side by side; None for as many as there are cores.
+        resume: go on where a training of this model was interrupted; from the beginning if none was.
+        events: a folder for TensorBoard.
+        checkpoint_s: within an epoch a checkpoint is written after so many seconds.
     """
 
     data: Path
-    config: Config
-    output: Path | None
-    folds: int = 0
+    config: Config = field(default_factory=Config)
+    output: Path | None = None
+    folds: int | str = 0
+    recipe: str | None = None
+    workers: int | None = None
+    resume: bool = False
+    events: Path | None = None
+    checkpoint_s: float = 30.0
+
+    @property
+    def plan(self) -> Plan:
+        """Of the cross-validation."""
+        return Plan(self.folds, self.recipe, self.workers)
 
 
 def train(request: Request, on_progress: Progress | None = None) -> dict[str, Any]:
     """Train a model and write it with its record and its pictures; or cross-validate; or both.
 
+    Ctrl-C while it fits, or a system that shuts down, leaves a checkpoint that `Request.resume` goes on from.
+
     Args:
         request: what to do. All that can be wrong with it is found before TensorFlow starts.
-        on_progress: called with facts about each epoch.
+        on_progress: called with facts: the ``stage``, the figures of an ``epoch``, a ``note`` to be read.
 
     Returns:
         ``accuracy``, ``interval``, ``n``, ``per_group``, ``model``, ``seconds``; ``folds`` where asked for.
 
     Raises:
         DatasetError: the data cannot be used as asked.
-        ConfigError: an option does not fit the data.
+        ConfigError: an option does not fit the data, or is not what an interrupted training began with.
         MissingExtraError: TensorFlow is not installed.
-        DeviceError: the place of the model cannot be written.
+        DeviceError: the place of the model cannot be written, or another training of it goes on.
+        KeyboardInterrupt: Ctrl-C.
     """
     started = time.monotonic()
-    _check(request)
+    say = on_progress or _ignore
+    dataset, config = _check(request)
+    request = replace(request, config=config)
     facts: dict[str, Any] = {}
-    arguments = {
-        "data": str(request.data),
-        "config": request.config.as_dict(),
-        "name": request.output.stem if request.output else "",
-        "folds": request.folds,
-    }
-    if request.output is None:
-        facts = child.call(
-            "train_host.training:work", timeout_s=_TIMEOUT_S, on_progress=on_progress, **arguments
-        )
-    else:
-        try:
-            building = tempfile.TemporaryDirectory(
-                prefix=f".{request.output.name}.", dir=request.output.parent
-            )
-        except OSError as error:
-            raise DeviceError(f"cannot write {request.output}", found=error.strerror or error) from error
-        with building as folder:
-            facts = child.call(
-                "train_host.training:work",
-                timeout_s=_TIMEOUT_S,
-                on_progress=on_progress,
-                folder=folder,
-                **arguments,
-            )
-            for name in record.FILES:
-                (Path(folder) / name).replace(request.output.parent / name)
-            (Path(folder) / request.output.name).replace(request.output)
+    if request.folds:
+        facts = cross_validate(request.data, config, request.plan, say)
+    if request.output is not None:
+        facts |= _made(request, request.output, dataset, say)
     model = str(request.output) if request.output else None
     return {**facts, "model": model, "seconds": round(time.monotonic() - started, 2)}
 
 
-def work(
-    data: str, config: dict[str, Any], name: str, folds: int, folder: str | None = None
-) -> dict[str, Any]:
-    """The child's part of `train`: arguments and result are JSON.
+def _made(request: Request, output: Path, dataset: Dataset, say: Progress) -> dict[str, Any]:
+    """Train in a workspace, and put what was made into its place."""
+    with Workspace(output) as place, Interruption(place.stop_path) as interruption:
 
-    Args:
-        data: the dataset folder.
-        config: a `Config` as plain values.
-        name: of the model file, without its suffix.
-        folds: as in `Request`.
-        folder: where the files go; None trains no final model.
-    """
-    child.progress(stage="starting TensorFlow")
-    try:
-        from train_host import final, fit
-        from train_host import folds as folding
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("edgeml train", "train", error.name) from error
+        def watched(facts: dict[str, Any]) -> None:
+            interruption.watch(facts)
+            say(facts)
 
-    dataset = Dataset.load(data)
-    settings = msgspec.convert(config, Config).for_dataset(dataset)
-    child.progress(stage="reading recordings", device=fit.device())
-    windows = dataset.windows(dataset.groups, settings.window or 1, settings.hop or 1)
-    facts: dict[str, Any] = {}
-    if folds:
-        splits = dataset.folds(folds, settings.seed, validation=settings.validation)
-        facts = _folded(folding.cross_validate(dataset, windows, splits, settings), dataset.group)
-    if folder is not None:
-        facts |= final.train(dataset, windows, settings, Path(folder) / f"{name}.keras")
+        site = Site(
+            model=str(place.building / output.name),
+            lock=str(place.lock_path),
+            stop=str(place.stop_path),
+            checkpoints=str(place.checkpoints),
+            run=_begun(request, output, dataset, say),
+            resume=request.resume,
+            checkpoint_s=request.checkpoint_s,
+            events=str(request.events.absolute()) if request.events else None,
+        )
+        facts = _work(request, watched, place.folder, site)
+        if stopped := facts.get("interrupted"):
+            said = "stopped in epoch {epoch} of {epochs}".format(**stopped)
+            say({"note": f"{said}; --resume goes on from there"})
+            interruption.end()
+        place.publish()
     return facts
 
 
-def _folded(results: list[dict[str, Any]], by: str) -> dict[str, Any]:
-    from train_host.evaluate import spread
+def _begun(request: Request, output: Path, dataset: Dataset, say: Progress) -> int:
+    """The number of the run; it may be one that was interrupted."""
+    before = resuming.interrupted(output)
+    if request.resume:
+        if before is None:
+            say({"note": f"{output}: no checkpoint to go on from, so it begins at the beginning"})
+        else:
+            resuming.check(output, before, resuming.identity(dataset, request.config.for_dataset(dataset)))
+            say({"note": f"{output}: goes on in {resuming.where(before)}"})
+    elif before is not None:
+        found = f"a training of it was interrupted in {resuming.where(before)}"
+        say({"note": f"{output}: {found}, and is given up after the first epoch; --resume goes on with it"})
+    return resuming.run_number(before, resume=request.resume)
 
-    figures = spread([result["accuracy"] for result in results])
-    n = sum(result["n"] for result in results)
-    return {"accuracy": figures["mean"], "n": n, "folds": {"by": by, **figures, "each": results}}
+
+def _work(request: Request, say: Progress, scratch: Path, site: Site) -> dict[str, Any]:
+    facts: dict[str, Any] = child.call(
+        "train_host.worker:work",
+        timeout_s=_TIMEOUT_S,
+        on_progress=say,
+        data=str(request.data),
+        config=request.config.as_dict(),
+        scratch=str(scratch),
+        site=msgspec.to_builtins(site),
+    )
+    return facts
 
 
-def _check(request: Request) -> Dataset:
-    """Find what is wrong before TensorFlow takes its seconds to start."""
+def _ignore(facts: dict[str, Any]) -> None:
+    return
+
+
+def _check(request: Request) -> tuple[Dataset, Config]:
+    """Find what is wrong before TensorFlow takes its seconds to start; a champion completes the config."""
     output, config = request.output, request.config
     if output is None and not request.folds:
         raise ConfigError("nothing to do", expected="-o MODEL.keras, or --folds K, or both")
@@ -147,13 +165,18 @@ def _check(request: Request) -> Dataset:
         raise ConfigError(
             f"{output.parent}: no such folder", remedy=f"make it first: mkdir -p {output.parent}"
         )
+    if request.events is not None and importlib.util.find_spec("tensorboard") is None:
+        raise MissingExtraError("--tensorboard", "tensorboard", "tensorboard")
     dataset = Dataset.load(request.data)
     tasks.of(dataset)
     architectures.choose(config.arch, dataset, config.model)
-    config.for_dataset(dataset)
-    check_augmentations(config.augment, dataset.channels, config.triplets)
+    augment.check(config.for_dataset(dataset).augment, dataset, config)
+    balance.check(config.class_weights, dataset.labels, dataset.task)
     if request.folds:
-        dataset.folds(request.folds, config.seed, validation=config.validation)
+        request.plan.check(dataset, config)
+    elif request.recipe is not None:
+        raise ConfigError("recipe", expected="--folds too", found="none", remedy="see: edgeml convert")
+    config = challenge.enter(config, dataset, output)
     if output is not None:
-        dataset.split(config.seed, validation=config.validation, test=config.test)
-    return dataset
+        thresholds.check(config, dataset, config.divide(dataset))
+    return dataset, config
