@@ -10,20 +10,14 @@ from numpy.typing import NDArray
 
 from edge_sdk.contract import Channel, Statistics
 from edge_sdk.dataset import Dataset, Split, Windowed
-from edge_sdk.errors import ConfigError, DatasetError, UnknownNameError, first_of
+from edge_sdk.errors import ConfigError, DatasetError, first_of
 
 #: Units of the sensors whose three axes turn with the device that they are fixed in.
 _TURNING = {"g", "mg", "m/s2", "m/s^2", "m/s²", "dps", "deg/s", "°/s", "rad/s", "ut", "µt", "gauss", "t"}
 
 
-#: The augmentations there are; `train_host.augment` has a layer for each.
-AUGMENTATIONS = {
-    "rotation": "turns three-axis sensors by one random rotation, as if the device were worn askew",
-    "jitter": "adds a little white noise to each channel",
-    "scaling": "makes whole windows a little weaker or stronger",
-    "shift": "moves windows in time; what leaves at one end comes in at the other",
-    "speed": "plays windows a little slower or faster, which makes voices lower or higher",
-}
+#: Values that statistics are taken of at once.
+_BLOCK_VALUES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -55,7 +49,7 @@ def prepare(dataset: Dataset, windows: Windowed, split: Split) -> Prepared:
     sides = {}
     for name in ("train", "validation", "test"):
         groups = getattr(split, name)
-        sides[name] = windows.of(groups) if groups else None
+        sides[name] = _learned(dataset, windows.of(groups), name) if groups else None
         if groups and not sides[name]:
             raise DatasetError(
                 f"{dataset.folder}: no windows on the {name} side",
@@ -67,8 +61,7 @@ def prepare(dataset: Dataset, windows: Windowed, split: Split) -> Prepared:
         raise DatasetError(
             f"{dataset.folder}: split", expected="groups to train on, and to test on", found=split
         )
-    absent = [label for index, label in enumerate(dataset.labels) if not (train.y == index).any()]
-    if absent:
+    if absent := _absent(dataset, train):
         raise DatasetError(
             f"{dataset.folder}: nothing to learn label {absent[0]!r} from",
             expected=f"recordings of every label by {split.by} {first_of(split.train)}",
@@ -77,15 +70,39 @@ def prepare(dataset: Dataset, windows: Windowed, split: Split) -> Prepared:
     return Prepared(split, train, sides["validation"], test, statistics(train.x))
 
 
+def _learned(dataset: Dataset, windows: Windowed, side: str) -> Windowed:
+    """The windows of a side; an anomaly detector learns from, and is scaled on, normal ones alone."""
+    if dataset.task != "anomaly" or side == "test":
+        return windows
+    return windows.at(np.flatnonzero(windows.y == 0))
+
+
+def _absent(dataset: Dataset, train: Windowed) -> list[str]:
+    """Labels that there is nothing to learn from."""
+    if dataset.task == "classification":
+        return [label for index, label in enumerate(dataset.labels) if not (train.y == index).any()]
+    if dataset.task == "multilabel":
+        return [label for index, label in enumerate(dataset.labels) if not train.y[:, index].any()]
+    return []
+
+
 def statistics(x: NDArray[np.float32]) -> Statistics:
     """Mean and standard deviation of each channel.
 
     Args:
         x: float32 [n, …, channels].
     """
-    flat = x.reshape(-1, x.shape[-1])
-    mean, std = flat.mean(axis=0, dtype=np.float64), flat.std(axis=0, dtype=np.float64)
-    return Statistics(tuple(mean.tolist()), tuple(std.tolist()))
+    count = 0
+    mean, squares = np.zeros(x.shape[-1]), np.zeros(x.shape[-1])
+    at_once = max(1, _BLOCK_VALUES // int(np.prod(x.shape[1:])))
+    for start in range(0, len(x), at_once):  # so that neither a disk's worth nor a copy need be in memory
+        block = np.asarray(x[start : start + at_once]).reshape(-1, x.shape[-1]).astype(np.float64)
+        middle = block.mean(axis=0)
+        apart, total = middle - mean, count + len(block)
+        squares += ((block - middle) ** 2).sum(axis=0) + apart**2 * (count * len(block) / total)
+        mean += apart * (len(block) / total)
+        count = total
+    return Statistics(tuple(mean.tolist()), tuple(np.sqrt(squares / count).tolist()))
 
 
 def triplets(
@@ -125,26 +142,6 @@ def triplets(
                 found.append((at, index[others[0]], index[others[1]]))
                 break
     return found
-
-
-def check_augmentations(
-    names: Sequence[str], channels: Sequence[Channel], named: Sequence[tuple[str, str, str]] | None
-) -> None:
-    """Find out whether these augmentations can work on these channels.
-
-    Raises:
-        UnknownNameError: there is no augmentation of that name.
-        ConfigError: rotation without a sensor with three axes, or `named` has an unknown channel.
-    """
-    for name in names:
-        if name not in AUGMENTATIONS:
-            raise UnknownNameError("augmentation", name, AUGMENTATIONS)
-    if "rotation" in names and not triplets(channels, named):
-        raise ConfigError(
-            "augment: rotation needs a sensor with three axes",
-            expected="channels such as ax, ay, az of one unit, or triplets in the config",
-            found=", ".join(channel.name for channel in channels),
-        )
 
 
 def _with(name: str, position: int, letter: str) -> str:

@@ -34,7 +34,7 @@ class LogMel:
     mels: int = 32
     lowest_hz: float = 60.0
     highest_hz: float
-    floor: float = 1e-2
+    floor: float = 1e-4
 
     @property
     def frame(self) -> int:

@@ -49,7 +49,7 @@ def test_a_run_record_gives_its_config_back(tmp_path: Path) -> None:
         ("seed = -1", "seed: expected 0 to"),
         ("hop = 0", "hop: expected at least 1"),
         ("shift = 1.5", "shift: expected 0 to 1"),
-        ("speed = 1", "speed: expected 0 to 1"),
+        ("speed = 1", "speed: expected 0 to 0.99"),
         ('triplets = [["ax"]]', "triplets"),
         ("decision = 4", "decision"),
         ("epochs = ", "cannot be read: expected a TOML"),

@@ -7,9 +7,9 @@ import pytest
 
 from edge_sdk.contract import Channel
 from edge_sdk.dataset import Split
-from edge_sdk.errors import ConfigError, DatasetError, UnknownNameError
+from edge_sdk.errors import ConfigError, DatasetError
 from tests.folders import motion
-from train_host.prepare import check_augmentations, prepare, statistics, triplets
+from train_host.prepare import prepare, statistics, triplets
 
 
 def channels(*names: str, unit: str = "g") -> list[Channel]:
@@ -75,12 +75,3 @@ def test_a_side_whose_recordings_are_too_short_is_an_error(tmp_path: Path) -> No
     windows = dataset.windows(["p0", "p1"], 40, 20)
     with pytest.raises(DatasetError, match="no windows on the test side: found person p2"):
         prepare(dataset, windows, Split(("p0",), ("p1",), ("p2",), "person"))
-
-
-def test_rotation_without_three_axes_is_refused() -> None:
-    check_augmentations(["rotation", "jitter"], channels("ax", "ay", "az"), None)
-    check_augmentations(["jitter"], channels("p"), None)
-    with pytest.raises(ConfigError, match="rotation needs a sensor with three axes.*found p"):
-        check_augmentations(["rotation"], channels("p"), None)
-    with pytest.raises(UnknownNameError, match="unknown augmentation 'rotaton'.*did you mean 'rotation'"):
-        check_augmentations(["rotaton"], channels("ax"), None)
