@@ -25,6 +25,7 @@ _ASKED = 4000
 #: So many times the usual distance from the middle is far; of fewer recordings nothing is usual.
 _FAR, _USUAL = 6.0, 8
 _TINY = 1e-12
+_UNUSUAL = {"length": ("shorter", "longer"), "level": ("weaker", "stronger")}
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class Portrait:
         length: s, or samples where there is no rate; of an image 1.
         level: RMS of what is not constant, over all channels in their units; of an image its contrast.
         features: float32 [k], what neighbours are found by; as many for each recording of a dataset.
+        low: float64 [channels], smallest values.
+        high: float64 [channels], largest values.
+        mean: float64 [channels].
+        power: float64 [channels], mean squares.
     """
 
     index: int
@@ -46,6 +51,10 @@ class Portrait:
     length: float
     level: float
     features: NDArray[np.float32]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    power: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,9 @@ def draw(index: int, recording: Recording, signal: Signal) -> Portrait:
         features = np.concatenate([_of_channel(column) for column in columns])
         length = signal.duration_s or float(len(samples))
     kept = features.astype(np.float32)
-    return Portrait(index, recording.label, recording.group, length, level, kept)
+    rows = samples.reshape(-1, samples.shape[-1]).astype(np.float64)
+    seen = (rows.min(axis=0), rows.max(axis=0), rows.mean(axis=0), (rows**2).mean(axis=0))
+    return Portrait(index, recording.label, recording.group, length, level, kept, *seen)
 
 
 def doubts(dataset: Dataset, portraits: Sequence[Portrait]) -> Iterator[Doubt]:
@@ -106,10 +117,10 @@ def outliers(portraits: Sequence[Portrait]) -> Iterator[Doubt]:
         of_label = [portrait for portrait in portraits if portrait.label == label]
         if len(of_label) < _USUAL:
             continue
-        for name, words in (("length", ("shorter", "longer")), ("level", ("quieter", "louder"))):
+        for name, words in _UNUSUAL.items():
             values = np.log([max(getattr(portrait, name), _TINY) for portrait in of_label])
             middle = float(np.median(values))
-            usual = max(1.4826 * float(np.median(np.abs(values - middle))), math.log(1.1))
+            usual = max(1.4826 * float(np.median(np.abs(values - middle))), math.log(1.15))
             for i in np.flatnonzero(np.abs(values - middle) > _FAR * usual):
                 times = math.exp(abs(values[i] - middle))
                 word = words[int(values[i] > middle)]

@@ -154,7 +154,7 @@ def _lines(rows: NDArray[np.float64], how: View) -> Html:
                 parts.append(charts.path(_thinned(rows[:, channel], x, y), f"s{channel % _COLOURS}"))
     height = len(how.lanes) * _LANE + 14
     noun = "sample" if rows.shape[1] > 1 else "value"
-    end = f"{length / how.rate_hz:g} s" if how.rate_hz else wording.counted(length, noun)
+    end = f"{length / how.rate_hz:.3g} s" if how.rate_hz else wording.counted(length, noun)
     parts.append(charts.write(_LEFT, height - 3, "0", "tick"))
     parts.append(charts.write(_WIDTH - _LEFT, height - 3, end, "tick", "end"))
     left_out = rows.shape[1] - sum(map(len, how.lanes))

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 _LONGEST = 72
 
 
-def address(pixels: NDArray[Any]) -> str:
+def address(pixels: NDArray[Any], longest: int = _LONGEST) -> str:
     """A PNG as an address that needs no network.
 
     Args:
         pixels: uint8 [height, width] grey, or [height, width, 3] red, green, blue.
+        longest: pixels of the longer side; what is larger is thinned out.
     """
-    step = -(-max(pixels.shape[:2]) // _LONGEST)
+    step = -(-max(pixels.shape[:2]) // longest)
     small = np.ascontiguousarray(pixels[::step, ::step], dtype=np.uint8)
     height, width = small.shape[:2]
     colour = 2 if small.ndim == 3 else 0

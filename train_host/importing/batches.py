@@ -106,7 +106,7 @@ class Table:
     def _parquet(self, advance: Advance) -> Iterator[Any]:
         from pyarrow import parquet
 
-        file = parquet.ParquetFile(self.path)
+        file = parquet.ParquetFile(self.path, pre_buffer=False)  # else all that was read stays in memory
         clock = [self.clock[0]] if self.clock else []
         share = self.path.stat().st_size / max(file.metadata.num_rows, 1)
         for record in file.iter_batches(

@@ -100,7 +100,7 @@ def _activities(path: Path) -> dict[int, str]:
             continue
         if not index.isdecimal() or not name.strip():
             _refuse(path, f"line {number}", "number and name of an activity", line[:40])
-        names[int(index)] = name.strip().lower()
+        names[int(index)] = name.strip()
     return names
 
 

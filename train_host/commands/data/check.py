@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edge_sdk.cli import json_option, print_json
+
+if TYPE_CHECKING:
+    from train_host.check import Finding
+
+#: Findings with the same remedy that are printed; all of them stand in --json.
+_SHOWN = 5
 
 
 @click.command("check", epilog="\b\nExample:\n  edgeml data check data --window 100")
@@ -35,8 +44,8 @@ def command(folder: Path, window: int | None, as_json: bool) -> None:
             {"dataset": str(folder), **facts, "findings": [finding.as_dict() for finding in checked.findings]}
         )
     else:
-        for finding in checked.findings:
-            click.echo(str(finding))
+        for line in _lines(checked.findings):
+            click.echo(line)
         if dataset is not None:
             unit = "images" if dataset.layout == "HWC" else "s"
             amounts = ", ".join(
@@ -49,3 +58,16 @@ def command(folder: Path, window: int | None, as_json: bool) -> None:
         click.echo(f"{checked.count('error')} errors, {checked.count('warning')} warnings{hints}")
     if checked.count("error"):
         click.get_current_context().exit(1)
+
+
+def _lines(findings: Sequence[Finding]) -> Iterator[str]:
+    """A line a finding; of many that want the same done the first few."""
+    seen: Counter[tuple[str, str]] = Counter()
+    whole = Counter((finding.severity, finding.remedy) for finding in findings)
+    for finding in findings:
+        kind = (finding.severity, finding.remedy)
+        seen[kind] += 1
+        if seen[kind] <= _SHOWN or whole[kind] == _SHOWN + 1:
+            yield str(finding)
+        elif seen[kind] == _SHOWN + 1:
+            yield f"{finding.severity:8} … and {whole[kind] - _SHOWN} more like these; --json has them all"
