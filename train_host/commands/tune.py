@@ -190,6 +190,7 @@ def _finish(study: Study, best: Tried) -> dict[str, Any]:
     from converters.conversion import convert
     from train_host.progress import ProgressLine
     from train_host.training import Request, train
+    from train_host.tuning.trial import UNGATED
 
     folder = study.folder
     config = study.config(best)
@@ -203,7 +204,7 @@ def _finish(study: Study, best: Tried) -> dict[str, Any]:
         folder / "best.tflite",
         recipe=study.recipe(best),
         data=study.search.dataset.folder,
-        max_drop=1.0,
+        **UNGATED,
     ).as_dict()
     return {
         "trial": best.number,

@@ -25,6 +25,8 @@ from train_host.config import Config
 from train_host.training import Request, train
 
 MODEL, CONVERTED = "model.keras", "model.tflite"
+#: What a recipe loses shows in the figure that is searched for.
+UNGATED = {"max_drop": 0.99, "max_growth": 1e9}
 #: How many inferences a target is asked for.
 _INFERENCES = 8
 
@@ -91,14 +93,8 @@ def attempt(order: Order) -> Result:
 def _figures(order: Order, folder: Path) -> tuple[dict[str, float | int | None], list[str]]:
     config = msgspec.convert(order.config, Config)
     train(Request(Path(order.dataset), config, folder / MODEL))
-    # No gate: what a recipe loses shows in the figure that is searched for.
     report = convert(
-        folder / MODEL,
-        folder / CONVERTED,
-        recipe=order.recipe,
-        data=order.dataset,
-        max_drop=1.0,
-        report=False,
+        folder / MODEL, folder / CONVERTED, recipe=order.recipe, data=order.dataset, report=False, **UNGATED
     )
     said = report.as_dict()
     facts = inspect(folder / CONVERTED, order.board)
