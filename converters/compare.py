@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,12 +35,22 @@ class Evaluation:
         per_group: accuracy within each group, sorted by name; empty without groups.
     """
 
+    figure: ClassVar[str] = "accuracy"
     accuracy: float
     interval: tuple[float, float]
     n: int
     confusion: NDArray[np.int64]
     per_class: tuple[float | None, ...]
     per_group: dict[str, float]
+
+    @property
+    def value(self) -> float:
+        """The accuracy: what `figure` names, for who does not care which it is."""
+        return self.accuracy
+
+    def headline(self) -> str:
+        """In one line."""
+        return f"accuracy {self.accuracy:.3f} (95 %: {self.interval[0]:.3f} to {self.interval[1]:.3f})"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain Python values for JSON."""
@@ -201,7 +211,7 @@ def interval(
     if len(sizes) < 2:
         return low, high
     right = np.bincount(index, weights=correct)
-    drawn_low, drawn_high = _bootstrap(right, sizes, seed)
+    drawn_low, drawn_high = bootstrap(right, sizes, seed)
     return min(low, drawn_low), max(high, drawn_high)
 
 
@@ -235,7 +245,7 @@ def paired_interval(
     if len(sizes) < 2:
         return low, high
     change = np.bincount(index, weights=first.astype(float) - second)
-    drawn_low, drawn_high = _bootstrap(change, sizes, seed)
+    drawn_low, drawn_high = bootstrap(change, sizes, seed)
     return min(low, drawn_low), max(high, drawn_high)
 
 
@@ -289,11 +299,43 @@ def _ranks(values: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray((ends - (counts - 1) / 2)[place], dtype=np.float64)
 
 
-def _bootstrap(sums: NDArray[Any], sizes: NDArray[Any], seed: int) -> tuple[float, float]:
+def mean_interval(
+    values: NDArray[Any], groups: Sequence[str] | None = None, *, seed: int = 0
+) -> tuple[float, float]:
+    """95 % confidence interval of a mean, such as of errors.
+
+    The normal one; with two groups or more, groups are drawn with replacement, and the wider of both is
+    returned, as in `interval`.
+
+    Args:
+        values: float [n].
+        groups: one name for each value.
+        seed: of the bootstrap.
+    """
+    numbers = np.asarray(values, np.float64)
+    middle = float(numbers.mean())
+    spread = _Z95 * float(numbers.std(ddof=1)) / math.sqrt(len(numbers)) if len(numbers) > 1 else math.inf
+    low, high = middle - spread, middle + spread
+    if groups is None:
+        return low, high
+    _, index = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    sizes = np.bincount(index)
+    if len(sizes) < 2:
+        return low, high
+    drawn_low, drawn_high = bootstrap(np.bincount(index, weights=numbers), sizes, seed)
+    return min(low, drawn_low), max(high, drawn_high)
+
+
+def draws(count: int, seed: int) -> NDArray[np.int64]:
+    """How often each of so many groups is drawn, in every resample: int64 [resamples, count]."""
+    shares = np.full(count, 1 / count)
+    return np.random.default_rng(seed).multinomial(count, shares, size=_RESAMPLES)
+
+
+def bootstrap(sums: NDArray[Any], sizes: NDArray[Any], seed: int) -> tuple[float, float]:
     """Percentile interval of Σ sums / Σ sizes when groups are drawn with replacement."""
-    count = len(sizes)
-    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=_RESAMPLES)
-    low, high = np.percentile((draws @ sums) / (draws @ sizes), [2.5, 97.5])
+    drawn = draws(len(sizes), seed)
+    low, high = np.percentile((drawn @ sums) / (drawn @ sizes), [2.5, 97.5])
     return float(low), float(high)
 
 

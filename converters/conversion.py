@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from converters import auto, layers, mixed, pack, prefix, recipes, verify
+from converters.figures.detection import Detection
 from converters.preparation import Prepared, prepare
 from converters.report import DropError, Report, Trial
 from converters.request import Request, check
@@ -179,7 +180,7 @@ class _Conversion:
             parameters=subject.loaded.parameters,
             digest=modelfile.digest_of(flatbuffer),
             contract=contract,
-            max_drop=request.max_drop,
+            max_drop=subject.max_drop,
             flatbuffer=flatbuffer,
             evidence=subject.evidence,
             original=subject.original,
@@ -204,7 +205,7 @@ class _Conversion:
             )
         if chosen.float_ops:
             notes.append(f"computed in float32, for want of integer kernels: {', '.join(chosen.float_ops)}")
-        return [*notes, *_losing_classes(chosen, contract)]
+        return [*notes, *_losing_classes(chosen, contract), *_losing_at_threshold(chosen)]
 
     def _write(self, report: Report) -> None:
         """Put the model, and the page, in their place.
@@ -230,6 +231,24 @@ class _Conversion:
             modelfile.write_atomic(report.output, staged.read_bytes())
         if report.page is not None:
             modelfile.write_atomic(report.page, report.html().encode())
+
+
+def _losing_at_threshold(chosen: Trial) -> Iterator[str]:
+    """One line where an anomaly detector finds fewer, which the area under its curve does not show."""
+    judged = None if chosen.verdict is None else chosen.verdict.judged
+    if judged is None or not (isinstance(judged.before, Detection) and isinstance(judged.after, Detection)):
+        return
+    for name in ("detection", "false_alarms"):
+        before, after = getattr(judged.before, name), getattr(judged.after, name)
+        if before is None or after is None:
+            continue
+        worse = before[0] - after[0] if name == "detection" else after[0] - before[0]
+        if worse > _CLASS_DROP:
+            what = "anomalies found" if name == "detection" else "false alarms"
+            yield (
+                f"at the threshold of {judged.after.threshold:g}: {what} {after[0]:.1%} of the windows, "
+                f"{before[0]:.1%} of the original"
+            )
 
 
 def _losing_classes(chosen: Trial, contract: Contract | None) -> Iterator[str]:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.figures import Truth
 from edge_sdk.errors import DatasetError, one_line
 from edge_sdk.graph import Graph, Tensor
 
@@ -48,6 +49,8 @@ class Evidence:
         basis: what `inputs` are, for people: ``test split``, ``random inputs``.
         counts: how many of each label are in `calibration`; empty without labels.
         notes: what the user should know, one line each.
+        truth: what is true of `inputs`, where the task is not to choose one class.
+        calibration_truth: what is true of `calibration`.
     """
 
     calibration: tuple[NDArray[Any], ...] | None
@@ -58,6 +61,8 @@ class Evidence:
     calibration_labels: NDArray[np.int64] | None = None
     counts: tuple[tuple[str, int], ...] = ()
     notes: tuple[str, ...] = ()
+    truth: Truth | None = None
+    calibration_truth: Truth | None = None
 
     def __len__(self) -> int:
         """How many inputs judge."""
@@ -66,7 +71,13 @@ class Evidence:
     def of_calibration(self) -> Evidence:
         """The calibration inputs as those that judge, for a search that must not see the real ones."""
         assert self.calibration is not None
-        return Evidence(None, self.calibration, self.calibration_labels, basis="representative inputs")
+        return Evidence(
+            None,
+            self.calibration,
+            self.calibration_labels,
+            basis="representative inputs",
+            truth=self.calibration_truth,
+        )
 
 
 def random(graph: Graph) -> Evidence:

@@ -13,7 +13,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from converters import rewrite
-from converters.prefix import float_prefix
+from converters.prefix import float_prefix, float_suffix
 from edge_sdk.graph import read_graph
 
 _LARGEST = float(np.finfo(np.float16).max)
@@ -32,7 +32,11 @@ def narrow(flatbuffer: bytes, preprocessing: Collection[str] = ()) -> bytes:
         ModelError: it has no learned layer.
     """
     graph = read_graph(flatbuffer)
-    kept = {i for op in float_prefix(graph, preprocessing) for i in op.inputs}
+    kept = {
+        i
+        for op in (*float_prefix(graph, preprocessing), *float_suffix(graph, preprocessing))
+        for i in op.inputs
+    }
     used = {i for op in graph.ops for i in op.inputs}
     chosen = [
         tensor.index

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from edge_sdk.modelfile import CONTRACT, GOLDEN, LABELS, Golden
 
 #: Real windows that travel with a model.
 GOLDEN_VECTORS = 8
+#: What a model may be judged by, as its lineage tells.
+_FIGURES = ("accuracy", "error", "auc")
 _PACKAGES = ("edgeml-kit", "numpy", "ai-edge-litert")
 
 
@@ -64,16 +66,19 @@ def lineage(contract: Contract, recipe: Recipe, source: str | None, verdict: Ver
         source: digest of what was converted; None for a function.
         verdict: of the comparison.
     """
-    before, after = verdict.original, verdict.result
-    return replace(
-        contract.lineage or Lineage(),
-        recipe=recipe.name,
-        source=source,
-        accuracy_original=None if before is None else round(before.accuracy, 6),
-        accuracy=None if after is None else round(after.accuracy, 6),
-        interval=None if after is None else (round(after.interval[0], 6), round(after.interval[1], 6)),
-        n=None if after is None else after.n,
-    )
+    judged = verdict.judged
+    before, after = (verdict.original, verdict.result) if judged is None else (judged.before, judged.after)
+    names = [f"{figure}{which}" for figure in _FIGURES for which in ("", "_original")]
+    unknown: dict[str, Any] = dict.fromkeys(names)
+    made = replace(contract.lineage or Lineage(), recipe=recipe.name, source=source, **unknown)
+    if before is None or after is None:
+        return replace(made, interval=None, n=None)
+    said: dict[str, Any] = {
+        f"{after.figure}_original": round(before.value, 6),
+        after.figure: round(after.value, 6),
+    }
+    low, high = after.interval
+    return replace(made, interval=(round(low, 6), round(high, 6)), n=after.n, **said)
 
 
 def versions(child: Mapping[str, str]) -> dict[str, str]:

@@ -21,6 +21,8 @@ LEARNED = frozenset(
     BIDIRECTIONAL_SEQUENCE_RNN EMBEDDING_LOOKUP WHILE
     """.split()  # noqa: SIM905 - a table reads better than a column of strings
 )
+#: What gives numbers their units.
+_UNITS = frozenset({"ADD", "SUB", "MUL", "DIV"})
 #: Operators that move values, or mix neighbours of one scale: right before a learned one they are as good in
 #: int8, and TensorFlow's quantizer puts QUANTIZE ahead of them whatever it is told.
 MOVES = frozenset(
@@ -55,6 +57,32 @@ def float_prefix(graph: Graph, preprocessing: Collection[str] = ()) -> list[Op]:
         if op.name in MOVES and not ahead & set(op.outputs):
             kept.remove(op)
     return kept
+
+
+def float_suffix(graph: Graph, preprocessing: Collection[str] = ()) -> list[Op]:
+    """The operators that must stay float32 behind the last learned layer: they give numbers their units.
+
+    101,325 Pa would need a scale from 0 on: one 8-bit step of 400 Pa. So a layer without weights that ends
+    the model and only adds and multiplies computes on what is dequantized ahead of it.
+
+    Args:
+        graph: the float or calibrated model.
+        preprocessing: names of layers without weights, wherever they stand.
+    """
+    suffix: list[Op] = []
+    behind = set(graph.outputs)
+    ahead = set(_walk(graph, preprocessing)[0])
+    for op in reversed(graph.ops):
+        if op in ahead or op.name not in _UNITS or not behind.issuperset(op.outputs):
+            continue
+        # TensorFlow names the last operator after the output: then what it reads tells where it belongs.
+        names = [graph.tensors[i].name for i in (*op.outputs, *op.inputs) if i >= 0]
+        if not any(_belongs(name, preprocessing) for name in names):
+            continue
+        suffix.append(op)
+        readers = [other for other in graph.ops if other not in suffix]
+        behind.update(i for i in op.inputs if not any(i in other.inputs for other in readers))
+    return suffix[::-1]
 
 
 def check_float_prefix(

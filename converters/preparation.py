@@ -102,13 +102,18 @@ class _Preparation:
             reference=self._reference,
             evidence=found,
             original=original,
-            max_drop=asked.max_drop,
+            max_drop=self._bound(contract),
             per_tensor=asked.per_tensor,
             board=boards.find(asked.board) if asked.board else None,
             target=asked.target,
             shapes=asked.shapes,
         )
         return Prepared(subject, contract, self._seconds)
+
+    def _bound(self, contract: Contract | None) -> float:
+        """What may be lost."""
+        values = contract is not None and contract.task == "regression"
+        return self._request.max_growth if values else self._request.max_drop
 
     def _load(self) -> Loaded:
         request = self._request

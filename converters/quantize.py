@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from converters import half, int16, integer_io, lstm, prefix, recipes, rewrite
@@ -62,7 +63,8 @@ def calibrate(model: str, windows: str, output: str) -> None:
     fused = lstm.is_fused(graph)
     try:
         flatbuffer = lstm.with_intermediates(flatbuffer) if fused else flatbuffer
-        calibrated = bytes(Calibrator(flatbuffer).calibrate(lambda: _samples(inputs)))
+        kept, outputs = _kept_apart(flatbuffer)
+        calibrated = _with_outputs(bytes(Calibrator(kept).calibrate(lambda: _samples(inputs))), outputs)
     except (ValueError, RuntimeError) as error:
         raise ModelError("TensorFlow cannot calibrate this model", found=one_line(error)[:300]) from error
     Path(output).write_bytes(lstm.widen_cells(calibrated) if fused else calibrated)
@@ -95,7 +97,9 @@ def apply(
     """
     flatbuffer, chosen = Path(model).read_bytes(), recipes.find(recipe)
     graph = read_graph(flatbuffer)
-    ahead = [] if recipe in ("float32", "int8_io") else prefix.float_prefix(graph, preprocessing)
+    whole = recipe in ("float32", "int8_io")
+    ahead = [] if whole else prefix.float_prefix(graph, preprocessing)
+    ahead += [] if whole else prefix.float_suffix(graph, preprocessing)
     names = [graph.tensors[i].name for op in ahead for i in op.outputs]
     if recipe == "float16":
         flatbuffer = half.narrow(flatbuffer, preprocessing)
@@ -112,6 +116,29 @@ def apply(
             prefix.check_float_prefix(quantized, preprocessing, dtype=chosen.activations, kept=kept)
     Path(output).write_bytes(flatbuffer)
     return {"float_ops": _float_ops(read_graph(flatbuffer), {*names, *kept}) if chosen.needs_data else []}
+
+
+def _kept_apart(flatbuffer: bytes) -> tuple[bytes, list[int]]:
+    """The model with every activation among its outputs, and which outputs it had.
+
+    The calibrator looks at an operator's inputs after it has run. By then ADD, MUL and others may have
+    written their result over an input that nobody else reads: its range would be that of both. An output is
+    never written over.
+    """
+    model = rewrite.unpack(flatbuffer)
+    main = model.subgraphs[0]
+    before = [int(index) for index in main.outputs]
+    made = {int(index) for op in main.operators for index in op.outputs}
+    floats = {index for index in made if main.tensors[index].type == schema.TensorType.FLOAT32}
+    main.outputs = [*before, *sorted(floats - set(before))]
+    return rewrite.repack(model), before
+
+
+def _with_outputs(flatbuffer: bytes, outputs: list[int]) -> bytes:
+    """The model with these outputs only."""
+    model = rewrite.unpack(flatbuffer)
+    model.subgraphs[0].outputs = outputs
+    return rewrite.repack(model)
 
 
 def _quantize_all(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from converters import boards
 from converters.evidence import Evidence
+from converters.figures import Judged
 from converters.layers import Layer
 from converters.recipes import Recipe
 from converters.verify import Labelled, Verdict
@@ -57,6 +58,8 @@ class Trial:
         """What is to be small besides size and latency: accuracy lost, or the noise without labels."""
         if self.verdict is None:
             return None
+        if self.verdict.judged is not None:
+            return self.verdict.judged.lost
         return self.verdict.drop if self.verdict.drop is not None else -self.verdict.difference.sqnr_db
 
     def as_dict(self) -> dict[str, Any]:
@@ -65,9 +68,7 @@ class Trial:
         return {
             "recipe": self.recipe.name,
             "bytes": self.size_bytes,
-            "accuracy": None if verdict is None or verdict.result is None else verdict.result.accuracy,
-            "drop": None if verdict is None else verdict.drop,
-            "drop_interval": _listed(None if verdict is None else verdict.drop_interval),
+            **_reached(verdict),
             "agreement": None if verdict is None else verdict.agreement,
             "sqnr_db": None if verdict is None else _finite(verdict.difference.sqnr_db),
             "latency_us": self.latency_us,
@@ -96,7 +97,7 @@ class Report:
         parameters: numbers that training found; None where unknown.
         digest: of the flatbuffer.
         contract: as written into the file; None for a foreign model without a dataset.
-        max_drop: that was allowed.
+        max_drop: that was allowed; of a regression, by which part its error might grow.
         flatbuffer: the model proper, with its metadata.
         evidence: what it was judged with.
         original: float32 [n, …] for each output of the original.
@@ -167,7 +168,7 @@ class Report:
             "recipe": self.recipe.name,
             "bytes": self.size_bytes,
             "accuracy_original": None if before is None else before.accuracy,
-            "accuracy": None if after is None else after.accuracy,
+            **_reached(self.verdict),
             "agreement": self.verdict.agreement,
             "sqnr_db": _finite(apart.sqnr_db),
             "passed": self.passed,
@@ -177,8 +178,7 @@ class Report:
             "interval": None if after is None else list(after.interval),
             "n": apart.n,
             "per_group": {} if after is None else after.per_group,
-            "drop": self.verdict.drop,
-            "drop_interval": _listed(self.verdict.drop_interval),
+            **_both(self.verdict.judged),
             "max_drop": self.max_drop,
             "max_error": apart.max_error,
             "mean_error": apart.mean_error,
@@ -245,27 +245,40 @@ class DropError(GateError):
 
     def __init__(self, report: Report) -> None:
         self.report = report
-        labelled = report.verdict.original is not None
+        judged = report.verdict.judged
+        labelled = report.verdict.original is not None or judged is not None
         several = len(report.trials) > 1
         recipe = "any recipe" if several else report.recipe.name
         super().__init__(
             f"{Path(report.source).name} as {recipe} is not good enough, nothing was written",
-            expected=f"a drop of at most {100 * report.max_drop:g} points"
-            if labelled
-            else f"at least {report.recipe.least_sqnr_db:g} dB",
+            expected=allowed(report) if labelled else f"at least {report.recipe.least_sqnr_db:g} dB",
             found=report.chosen.failure,
             remedy=_remedy(report, labelled=labelled),
         )
 
 
+def allowed(report: Report) -> str:
+    """What the gate lets pass, in words."""
+    judged = report.verdict.judged
+    if judged is not None and judged.after.figure == "error":
+        return f"an error that grows by at most {100 * report.max_drop:g} %"
+    what = " of the AUC" if judged is not None and judged.after.figure == "auc" else ""
+    return f"a drop of at most {100 * report.max_drop:g} points{what}"
+
+
 def _remedy(report: Report, *, labelled: bool) -> str:
     if not labelled:
         return "take another --recipe, or judge it on real data with --data"
+    option = (
+        "--max-growth"
+        if report.verdict.judged and report.verdict.judged.after.figure == "error"
+        else "--max-drop"
+    )
     if len(report.trials) > 1:
-        return "allow a larger --max-drop, or train the model again with quantization in mind"
+        return f"allow a larger {option}, or train the model again with quantization in mind"
     if report.recipe.name in ("int8", "int8_io"):
-        return "take --recipe mixed or auto, more --calibration windows, or a larger --max-drop"
-    return "take another --recipe, or a larger --max-drop"
+        return f"take --recipe mixed or auto, more --calibration windows, or a larger {option}"
+    return f"take another --recipe, or a larger {option}"
 
 
 def _measures(trial: Trial) -> tuple[float | None, ...]:
@@ -278,6 +291,36 @@ def _labelled(report: Report) -> Labelled | None:
     return (
         labelled(report.original, report.chosen.outputs, report.evidence) if report.chosen.outputs else None
     )
+
+
+def _reached(verdict: Verdict | None) -> dict[str, Any]:
+    """What a result reached and lost, under the name of what counts; ``accuracy`` is always there."""
+    if verdict is None or verdict.judged is None:
+        result = None if verdict is None else verdict.result
+        return {
+            "accuracy": None if result is None else result.accuracy,
+            "drop": None if verdict is None else verdict.drop,
+            "drop_interval": _listed(None if verdict is None else verdict.drop_interval),
+        }
+    judged = verdict.judged
+    lost = "growth" if judged.after.figure == "error" else "drop"
+    said = {judged.after.figure: judged.after.value, lost: judged.lost}
+    return {"accuracy": None, "drop": None, **said, f"{lost}_interval": _listed(judged.interval)}
+
+
+def _both(judged: Judged | None) -> dict[str, Any]:
+    """Of a task other than classification, all figures of both models."""
+    if judged is None:
+        return {}
+    before, after = judged.before, judged.after
+    return {
+        f"{after.figure}_original": before.value,
+        "interval_original": list(before.interval),
+        "interval": list(after.interval),
+        "per_group": after.per_group,
+        "figures_original": before.as_dict(),
+        "figures": after.as_dict(),
+    }
 
 
 def _listed(interval: tuple[float, float] | None) -> list[float] | None:

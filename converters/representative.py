@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.evidence import Evidence, choose, counted, fit
+from converters.figures import Truth
 from edge_sdk.contract import Channel, Contract, Input, Lineage, Output, Reference, Statistics
 from edge_sdk.dataset import Dataset, Windowed
 from edge_sdk.errors import DatasetError, ModelError
 from edge_sdk.graph import Tensor
 from edge_sdk.modelfile import RUN
+from edge_sdk.truth import NORMAL
+
+#: What a window is that is not normal.
+ANOMALY = "anomaly"
+#: By how much normal windows are exaggerated at most, where what is not normal has to fit the ranges, too.
+_REACH = 2
 
 
 @dataclass(frozen=True)
@@ -106,7 +114,7 @@ def gather(source: Source, contract: Contract, tensor: Tensor, count: int) -> Ev
     columns = [names.index(name) for name in expect.names]
     train = dataset.windows(source.train, expect.window, expect.hop)
     test = dataset.windows(source.test, expect.window, expect.hop)
-    chosen = choose(train.y, count, source.seed)
+    chosen = _choose(train, contract, count, source.seed)
     representative, judging = (fit(x[..., columns], tensor) for x in (train.x[chosen], test.x))
     if representative is None or judging is None:
         raise ModelError(
@@ -115,15 +123,30 @@ def gather(source: Source, contract: Contract, tensor: Tensor, count: int) -> Ev
             found=list(tensor.shape[1:]),
             remedy="give the dataset that the model was made for",
         )
-    classes = contract.task == "classification"
+    notes = (source.note,) if source.note else ()
+    if contract.task != "classification":
+        truth, of_calibration = _truth(test, dataset, contract), _truth(train.at(chosen), dataset, contract)
+        if contract.task == "anomaly":
+            representative = _beyond_normal(representative)
+            of_calibration = dataclasses.replace(
+                of_calibration, values=np.tile(of_calibration.values, _REACH), groups=None
+            )
+        return Evidence(
+            (representative,),
+            (judging,),
+            groups=tuple(test.group),
+            notes=notes,
+            truth=truth,
+            calibration_truth=of_calibration,
+        )
     return Evidence(
         (representative,),
         (judging,),
-        _as_model_labels(test, dataset, contract) if classes else None,
+        _as_model_labels(test, dataset, contract),
         tuple(test.group),
-        calibration_labels=_as_model_labels(train, dataset, contract)[chosen] if classes else None,
-        counts=counted([dataset.labels[i] for i in train.y[chosen]]) if classes else (),
-        notes=(source.note,) if source.note else (),
+        calibration_labels=_as_model_labels(train, dataset, contract)[chosen],
+        counts=counted([dataset.labels[i] for i in train.y[chosen]]),
+        notes=notes,
     )
 
 
@@ -149,10 +172,14 @@ def contract_for(source: Source, name: str, shape: list[int], outputs: int) -> C
             found=shape,
             remedy="give the dataset that the model was made for",
         )
-    if dataset.task == "classification" and outputs != len(dataset.labels):
+    expected = {
+        "regression": (len(dataset.targets), "one for each target"),
+        "anomaly": (1, "the higher the less normal"),
+    }.get(dataset.task, (len(dataset.labels), "one for each label"))
+    if outputs != expected[0]:
         raise ModelError(
             f"{name}: the model does not fit {dataset.folder}",
-            expected=f"{len(dataset.labels)} scores, one for each label",
+            expected=f"{expected[0]} scores, {expected[1]}",
             found=outputs,
             remedy="give the dataset that the model was made for",
         )
@@ -168,10 +195,72 @@ def contract_for(source: Source, name: str, shape: list[int], outputs: int) -> C
             hop,
             layout=dataset.layout,
         ),
-        output=Output(dataset.labels, "probability" if dataset.task == "classification" else "value"),
+        output=output_of(dataset),
         reference=Reference(_statistics(dataset.windows(source.train, window, hop))),
         lineage=Lineage(dataset=dataset.digest, split=dataset.group, seed=source.seed),
     )
+
+
+def output_of(dataset: Dataset) -> Output:
+    """What the numbers stand for that a model says which learned from this dataset."""
+    if dataset.task == "regression":
+        return Output(scores="value", values=dataset.targets)
+    if dataset.task == "anomaly":
+        return Output((dataset.labels[0] if dataset.labels else NORMAL, ANOMALY), "value")
+    return Output(dataset.labels)
+
+
+def _choose(train: Windowed, contract: Contract, count: int, seed: int) -> NDArray[np.int64]:
+    """Which training windows ranges are measured on: as many of each label, or of each quarter of a value."""
+    if contract.task == "anomaly":
+        normal = np.flatnonzero(train.y == 0)
+        chosen = choose(np.zeros(len(normal), np.int64), -(-count // _REACH), seed)
+        return np.asarray(normal[chosen], np.int64)
+    if contract.task == "multilabel":
+        return choose(np.unique(train.y, axis=0, return_inverse=True)[1].ravel(), count, seed)
+    if contract.task == "regression":
+        value = train.y[:, 0]
+        return choose(np.digitize(value, np.quantile(value, (0.25, 0.5, 0.75))), count, seed)
+    return choose(train.y, count, seed)
+
+
+def _beyond_normal(normal: NDArray[Any]) -> NDArray[Any]:
+    """Normal windows, and the same exaggerated about their mean: what is not normal lies beyond them.
+
+    Ranges that end with what is normal would show every anomaly alike, at the end of the scale.
+    """
+    middle = normal.mean(axis=tuple(range(normal.ndim - 1)), keepdims=True)
+    return np.concatenate([middle + reach * (normal - middle) for reach in range(1, _REACH + 1)]).astype(
+        normal.dtype
+    )
+
+
+def _truth(windows: Windowed, dataset: Dataset, contract: Contract) -> Truth:
+    """What is true of windows, in the order of the contract's labels or values."""
+    values, output = windows.y, contract.output
+    if contract.task == "multilabel":
+        values = windows.y[:, _columns(dataset, dataset.labels, output.labels, "label")]
+    elif contract.task == "regression":
+        named = [target.name for target in dataset.targets]
+        wanted = [value.name for value in output.values or dataset.targets]
+        values = windows.y[:, _columns(dataset, named, wanted, "target")]
+    labels = dataset.labels if contract.task == "anomaly" else output.labels
+    threshold = contract.decision.threshold
+    return Truth(
+        contract.task, values, tuple(windows.group), labels, output.values or dataset.targets, threshold
+    )
+
+
+def _columns(dataset: Dataset, there: Sequence[str], wanted: Sequence[str], what: str) -> list[int]:
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        raise DatasetError(
+            f"{dataset.folder}: {what} {missing[0]!r} is missing",
+            expected=", ".join(wanted),
+            found=", ".join(there),
+            remedy="give the dataset that the model was made for",
+        )
+    return [list(there).index(name) for name in wanted]
 
 
 def _statistics(windows: Windowed) -> Statistics:
@@ -193,7 +282,7 @@ def _as_model_labels(windows: Windowed, dataset: Dataset, contract: Contract) ->
             remedy="give the dataset that the model was made for",
         )
     lookup = np.array([labels.index(label) if label in used else -1 for label in dataset.labels], np.int64)
-    return lookup[windows.y]
+    return np.asarray(lookup[windows.y], np.int64)
 
 
 def _read_run(members: Mapping[str, bytes]) -> dict[str, Any]:

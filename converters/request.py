@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,8 @@ class Request:
         output: the .tflite to write; with ``to="c-array"`` or ``"c"`` the folder.
         recipe: name of the recipe, or ``auto``.
         data: dataset folder or .npz, instead of the dataset that the model was trained on.
-        max_drop: largest loss of accuracy that passes, as a fraction.
+        max_drop: largest loss of accuracy that passes, as a fraction; of an anomaly detector, of its AUC.
+        max_growth: by which part the error of a regression may grow.
         calibration: how many representative inputs.
         per_tensor: one scale a weight tensor instead of one a channel.
         board: name of the board the model is for: recipes that it cannot run do not pass.
@@ -47,6 +49,7 @@ class Request:
     recipe: str = "int8"
     data: Path | None = None
     max_drop: float = 0.01
+    max_growth: float = 0.05
     calibration: int = 200
     per_tensor: bool = False
     board: str | None = None
@@ -118,6 +121,8 @@ def check(request: Request) -> None:
     modelfile.check_writable(output.parent, output)
     if not 0 <= request.max_drop < 1:
         raise ConfigError("max_drop", expected="a fraction from 0 to 1", found=request.max_drop)
+    if not 0 <= request.max_growth < math.inf:
+        raise ConfigError("max_growth", expected="a fraction, 0 or more", found=request.max_growth)
     if request.calibration < 1:
         raise ConfigError("calibration", expected="at least 1 input", found=request.calibration)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from converters import compare
 from converters.compare import Difference, Evaluation
 from converters.evidence import RANDOM, Evidence
+from converters.figures import Judged
 from converters.recipes import Recipe
 from edge_sdk.graph import Graph
 from edge_sdk.model import Model
@@ -61,6 +62,7 @@ class Verdict:
         failure: why the gate does not let it pass; None where it does.
         drop_interval: 95 % interval of the accuracy lost, from pairs; None without labels.
         labelled: index of the output that the labels belong to.
+        judged: figures of both, of a task other than classification; None without a truth to it.
     """
 
     original: Evaluation | None
@@ -70,6 +72,7 @@ class Verdict:
     failure: str | None
     drop_interval: tuple[float, float] | None = None
     labelled: int | None = None
+    judged: Judged | None = None
 
     @property
     def difference(self) -> Difference:
@@ -79,13 +82,15 @@ class Verdict:
     @property
     def agreement(self) -> float | None:
         """Share of inputs on which both choose the same label; None where no output chooses."""
+        if self.judged is not None:
+            return self.judged.agreement
         if self.labelled is not None:
             return self.outputs[self.labelled].agreement
         return next((apart.agreement for apart in self.outputs if apart.agreement is not None), None)
 
     @property
     def drop(self) -> float | None:
-        """Accuracy lost, as a fraction; negative where the result is better."""
+        """Accuracy lost, as a fraction; negative where the result is better. None for other tasks."""
         if self.original is None or self.result is None:
             return None
         return self.original.accuracy - self.result.accuracy
@@ -143,24 +148,27 @@ def judge(
 ) -> Verdict:
     """Compare outputs and decide whether the result may be kept.
 
-    With labels, the accuracy of the output that they belong to may drop by `max_drop`. Outputs without labels
-    must be as close as the recipe promises. Where they are values and not probabilities, small ones must keep
-    their order as well: a quantity that spans decades can lose all but its largest values at a good ratio of
-    signal to noise.
+    With labels, the accuracy of the output that they belong to may drop by `max_drop`; with another truth,
+    what counts for its task may lose as much. Outputs without either must be as close as the recipe promises.
+    Where they are values and not probabilities, small ones must keep their order as well: a quantity that
+    spans decades can lose all but its largest values at a good ratio of signal to noise.
 
     Args:
         original: [n, …] for each output, of the original.
         result: the same of the converted model.
         evidence: where the inputs come from, with their labels.
         recipe: that was used.
-        max_drop: largest loss of accuracy that passes, as a fraction.
+        max_drop: largest loss that passes, as a fraction: of accuracy, or what an error may grow by.
         meanings: of each output; without them every one holds scores.
     """
     pair = labelled(original, result, evidence)
+    truth = evidence.truth
     index = None if pair is None else pair.index
+    if truth is not None:
+        index = next((i for i, array in enumerate(original) if truth.fits(array)), None)
     meant = list(meanings) or ["scores"] * len(original)
     outputs = tuple(
-        compare.difference(a, b, classes=meant[i] == "scores" or i == index)
+        compare.difference(a, b, classes=meant[i] == "scores" or (i == index and truth is None))
         for i, (a, b) in enumerate(zip(original, result, strict=True))
     )
     before = after = spread = None
@@ -168,15 +176,19 @@ def judge(
         before = compare.evaluate(pair.before, pair.labels, pair.groups)
         after = compare.evaluate(pair.after, pair.labels, pair.groups)
         spread = compare.paired_interval(*pair.hits, pair.groups)
+    judged = None if truth is None or index is None else truth.judge(original[index], result[index])
     unlabelled = [(outputs[i], meant[i]) for i in range(len(outputs)) if i != index]
     if not all(np.isfinite(array).all() for array in result):
         failure: str | None = "the converted model gives NaN or infinity"
     elif before is not None and after is not None and before.accuracy - after.accuracy > max_drop + 1e-9:
         lost = 100 * (before.accuracy - after.accuracy)
         failure = f"{lost:.1f} points, from {before.accuracy:.3f} to {after.accuracy:.3f}"
+    elif judged is not None and (found := judged.failure(max_drop)) is not None:
+        failure = found
     else:
         failure = _distance(unlabelled, recipe, real=evidence.basis != RANDOM)
-    return Verdict(before, after, outputs, evidence.basis, failure, spread, index)
+    labels = None if pair is None else index
+    return Verdict(before, after, outputs, evidence.basis, failure, spread, labels, judged)
 
 
 def _distance(outputs: Sequence[tuple[Difference, Meaning]], recipe: Recipe, *, real: bool) -> str | None:

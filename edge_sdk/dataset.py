@@ -67,8 +67,11 @@ class Windowed:
     def of(self, groups: Iterable[str]) -> Windowed:
         """Those that come from these groups."""
         wanted = set(groups)
-        chosen = np.array([group in wanted for group in self.group], bool)
-        return Windowed(self.x[chosen], self.y[chosen], [group for group in self.group if group in wanted])
+        return self.at(np.flatnonzero([group in wanted for group in self.group]))
+
+    def at(self, chosen: NDArray[np.int64]) -> Windowed:
+        """Those at these places."""
+        return Windowed(self.x[chosen], self.y[chosen], [self.group[i] for i in chosen])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.compare import Evaluation, decide
-from edge_sdk.contract import Contract, Input, Lineage, Output, Reference
+from converters.figures import Figures
+from edge_sdk.contract import Contract, Input, Lineage, Reference
 from edge_sdk.dataset import Dataset, Split, Windowed
 from edge_sdk.modelfile import CONTRACT, GOLDEN, LABELS, RUN, Golden
+from train_host import tasks
 from train_host.calibration import Calibration
 from train_host.config import Config
 from train_host.prepare import Prepared
@@ -34,9 +35,10 @@ def contract(name: str, dataset: Dataset, prepared: Prepared, config: Config, sa
         dataset: for channels, rate and labels.
         prepared: for the statistics of the training windows.
         config: for window, hop and decision.
-        said: float32 [n, classes], the model's scores on the training windows.
+        said: float32 [n, …], what the model says to the training windows.
     """
-    shares = np.bincount(decide(said), minlength=len(dataset.labels)) / len(said)
+    task = tasks.of(dataset)
+    shares = task.shares(dataset, said)
     expects = Input(
         channels=dataset.channels,
         rate_hz=dataset.rate_hz,
@@ -46,16 +48,16 @@ def contract(name: str, dataset: Dataset, prepared: Prepared, config: Config, sa
     )
     return Contract(
         name=name,
-        task="classification",
+        task=dataset.task,
         input=expects,
-        output=Output(labels=dataset.labels),
-        decision=config.decision,
+        output=task.output(dataset, prepared),
+        decision=task.decision(dataset, config),
         reference=Reference(prepared.statistics, tuple(round(float(share), 6) for share in shares)),
     )
 
 
 def lineage(
-    dataset: Dataset, split: Split, config: Config, result: Evaluation, calibrated: Calibration | None = None
+    dataset: Dataset, split: Split, config: Config, result: Figures, calibrated: Calibration | None = None
 ) -> Lineage:
     """Where a model comes from, how good it is, and how far its scores can be believed."""
     changed = calibrated is not None and calibrated.choice.applied
@@ -63,17 +65,17 @@ def lineage(
         dataset=dataset.digest,
         split=split.by,
         seed=config.seed,
-        accuracy=result.accuracy,
         interval=result.interval,
         n=result.n,
         temperature=calibrated.choice.temperatures if calibrated is not None and changed else None,
         calibration_error=None if calibrated is None else calibrated.after.ece.value,
         versions=versions(),
+        **{result.figure: result.value},  # type: ignore[arg-type]
     )
 
 
 def run(
-    dataset: Dataset, split: Split, config: Config, result: Evaluation, more: dict[str, Any]
+    dataset: Dataset, split: Split, config: Config, result: Figures, more: dict[str, Any]
 ) -> dict[str, Any]:
     """The object in run.json: everything needed to repeat the run.
 
@@ -91,7 +93,7 @@ def run(
         "hop": config.hop,
         "seed": config.seed,
         "config": config.as_dict(),
-        "accuracy": result.accuracy,
+        result.figure: result.value,
         "interval": list(result.interval),
         "n": result.n,
         "per_group": result.per_group,

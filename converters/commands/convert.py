@@ -26,6 +26,10 @@ _EPILOG = (
 )
 
 
+#: What a model may be judged by.
+_FIGURES = ("accuracy", "error", "auc")
+
+
 class Points(click.ParamType[float]):
     """``1pt``, ``1%`` or ``0.01``, all the same: a fraction."""
 
@@ -93,6 +97,13 @@ class Shape(click.ParamType[tuple[str, tuple[int, ...]]]):
     default="1pt",
     show_default=True,
     help="Largest loss of accuracy that passes.",
+)
+@click.option(
+    "--max-growth",
+    type=Points(),
+    default="5%",
+    show_default=True,
+    help="By how much the error of a regression may grow, in per cent of it.",
 )
 @click.option(
     "--calibration",
@@ -208,6 +219,13 @@ def lines(report: Any) -> list[str]:
             ),
             ("compared on", f"{figures['n']} inputs of the {figures['basis']}"),
         ]
+    elif (judged := report.verdict.judged) is not None:
+        rows += [
+            ("reached", f"{judged.before.headline()}  original"),
+            ("", f"{judged.after.headline()}  {report.recipe.name}"),
+            ("lost", _lost(judged)),
+            ("compared on", f"{figures['n']} inputs of the {figures['basis']}"),
+        ]
     else:
         rows.append(("compared on", f"{figures['n']} inputs of {figures['basis']}; accuracy unknown"))
     if figures["agreement"] is not None:
@@ -238,12 +256,15 @@ def lines(report: Any) -> list[str]:
 
 def _tried(trials: list[dict[str, Any]]) -> list[str]:
     """The Pareto table: * the one that was taken, + others that nothing beats."""
-    cells = [("", "recipe", "bytes", "latency", "accuracy", "lost", "")]
+    reached = next((name for name in _FIGURES if trials[0].get(name) is not None), "accuracy")
+    cells = [("", "recipe", "bytes", "latency", reached, "lost", "")]
     for trial in trials:
         mark = "*" if trial["chosen"] else "+" if trial["pareto"] else ""
         size, latency = trial["bytes"], trial["latency_us"]
-        figure = trial["accuracy"] if trial["accuracy"] is not None else trial["sqnr_db"]
-        unit = "" if trial["accuracy"] is not None else " dB"
+        figure = next((trial[name] for name in _FIGURES if trial.get(name) is not None), None)
+        unit = "" if figure is not None else " dB"
+        figure = trial["sqnr_db"] if figure is None else figure
+        lost = trial["drop"] if trial["drop"] is not None else trial.get("growth")
         cells.append(
             (
                 mark,
@@ -251,7 +272,7 @@ def _tried(trials: list[dict[str, Any]]) -> list[str]:
                 "" if size is None else f"{size:,}",
                 "" if latency is None else f"{latency:.1f} µs",
                 "" if figure is None else f"{figure:.3f}" if not unit else f"{figure:.1f}{unit}",
-                "" if trial["drop"] is None else f"{_points(trial['drop'])} pt",
+                "" if lost is None else f"{_points(lost)} {'%' if 'growth' in trial else 'pt'}",
                 (trial["failure"] or "")[:70],
             )
         )
@@ -267,9 +288,18 @@ def _tried(trials: list[dict[str, Any]]) -> list[str]:
 
 
 def _gate(report: Any) -> str:
-    if report.verdict.drop is None:
+    from converters.report import allowed
+
+    if report.verdict.drop is None and report.verdict.judged is None:
         return f"at least {report.recipe.least_sqnr_db:g} dB asked"
-    return f"a drop of at most {100 * report.max_drop:g} points asked"
+    return f"{allowed(report)} asked"
+
+
+def _lost(judged: Any) -> str:
+    """In points, or of a regression in per cent of its error."""
+    unit = "% of the error" if judged.after.figure == "error" else "points"
+    interval = "" if judged.interval is None else f" [{', '.join(map(_points, judged.interval))}]"
+    return f"{_points(judged.lost)}{interval} {unit}"
 
 
 def _points(value: float) -> str:

@@ -52,7 +52,7 @@ TABLE = {
     "ds_cnn": Architecture(
         (SOUND,), "keyword spotting: separable convolutions over a log-mel spectrogram in the graph"
     ),
-    "cnn2d": Architecture((IMAGES, SOUND), "2-D convolutions over small images, or over a spectrogram"),
+    "cnn2d": Architecture((IMAGES, SOUND), "2-D convolutions, more of them for larger images, or over a spectrogram"),
     "resnet8": Architecture((IMAGES, SOUND), "MLPerf Tiny's residual network: small images, audio events"),
     "mobilenet": Architecture(
         (IMAGES, SOUND), "separable convolutions, as wide as alpha says: images of any size, audio events"
@@ -61,12 +61,25 @@ TABLE = {
     "mobilenet_v3": Architecture(
         (IMAGES,), "the same with hard swish and squeeze-and-excitation: larger images, a Pi"
     ),
+    "autoencoder": Architecture(
+        (SIGNALS, SOUND, IMAGES),
+        "anomalies: learns to say normal windows again, and scores what it cannot",
+        ("anomaly",),
+    ),
+    "gmm": Architecture(
+        (SIGNALS, SOUND), "anomalies: a mixture of Gaussians over the spectrum, for few data", ("anomaly",)
+    ),
+    "kmeans": Architecture(
+        (SIGNALS, SOUND),
+        "anomalies: the distance to the nearest of a few spectra, the least that detects",
+        ("anomaly",),
+    ),
     "transfer": Architecture(
         (SIGNALS, SOUND, IMAGES), "what a .keras of yours has learned, and a new last layer: --base FILE"
     ),
 }
 #: What is taken where nothing is asked for, kind by kind.
-DEFAULTS = {SIGNALS: "cnn1d", SOUND: "ds_cnn", IMAGES: "resnet8"}
+DEFAULTS = {SIGNALS: "cnn1d", SOUND: "ds_cnn", IMAGES: "cnn2d"}
 
 
 def choose(name: str | None, dataset: Dataset, options: Mapping[str, Any] | None = None) -> str:
@@ -87,7 +100,7 @@ def choose(name: str | None, dataset: Dataset, options: Mapping[str, Any] | None
     kind = kinds.of_dataset(dataset)
     fitting = names(kind, dataset.task)
     if name is None:
-        return DEFAULTS[kind] if DEFAULTS[kind] in fitting else fitting[0]
+        return default(kind, dataset.task)
     if name not in TABLE:
         raise UnknownNameError("architecture", name, TABLE)
     if name not in fitting:
@@ -104,6 +117,23 @@ def choose(name: str | None, dataset: Dataset, options: Mapping[str, Any] | None
     return name
 
 
+def origin(name: str | None, dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What run.json says of an architecture: its name, chosen or given, and the file that it needs, if any.
+
+    Raises:
+        As `choose`.
+    """
+    chosen = choose(name, dataset, options)
+    source = sources.of(chosen, options)
+    return {"name": chosen, **({} if source is None else {"source": source.as_dict()})}
+
+
+def default(kind: str, task: str) -> str:
+    """The best bet for windows of a kind and a task."""
+    fitting = names(kind, task)
+    return DEFAULTS[kind] if DEFAULTS[kind] in fitting else fitting[0]
+
+
 def names(kind: str, task: str) -> list[str]:
     """The architectures for windows of a kind and a task, in the order of the table."""
     claimed = {task for entry in TABLE.values() for task in entry.only}
@@ -112,6 +142,14 @@ def names(kind: str, task: str) -> list[str]:
         for name, entry in TABLE.items()
         if kind in entry.takes and (task in entry.only if entry.only or task in claimed else True)
     ]
+
+
+def fitter(name: str) -> Callable[[Any, Any, int], None] | None:
+    """What finds the weights of a family without gradients, given model, batches and seed; None for most."""
+    if name not in ("gmm", "kmeans"):
+        return None
+    found: Callable[[Any, Any, int], None] = importlib.import_module(f"{__name__}.{name}").fit
+    return found
 
 
 def build(
