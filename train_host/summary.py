@@ -46,7 +46,7 @@ def _events(decision: dict[str, Any]) -> list[str]:
     if found is not None:
         parts.append(f"{found['value']:.3f} of {decision['events']} events found ({_span(found)})")
     if rate is not None:
-        parts.append(f"{rate['value']:.2g} false alarms an hour ({_span(rate, '.2g')})")
+        parts.append(f"{rate['value']:.3g} false alarms an hour ({_span(rate, '.3g')})")
     parts.append(f"one in {share['value']:.1%} of recordings")
     first = f"threshold {decision['threshold']:.3f} for {decision['allowed']}: {', '.join(parts)}"
     if not decision["kept"]:

@@ -64,7 +64,7 @@ class Operation:
         hours = float(self.validation.hours.sum())
         return (
             f"{hours:.2g} h of validation recordings cannot promise {self.allowed.words}: with "
-            f"{int(self.validation.false.sum())} false alarms in them, there may be up to {high:.2g} an hour "
+            f"{int(self.validation.false.sum())} false alarms in them, there may be up to {high:.3g} an hour "
             "(95 %)"
         )
 
@@ -174,8 +174,10 @@ def candidates(
     """The thresholds worth a trial, rising: steps of 1/256 from the lowest score that wins to the highest."""
     windows = sum(len(stream.windows) for stream in streams)
     count = max(min(most, _BUDGET // max(windows, 1)), _FEWEST)
-    least = 1 / len(labels)  # no smoothed score that wins is lower
-    lowest = max(int(np.floor(max(least, float(scores.max(axis=1).min(initial=1.0))) * STEPS)), 1)
+    least = 1 / len(labels)  # whoever wins has so much, and without smoothing what it had in its window
+    if settings.smooth == 1:
+        least = max(least, float(scores.max(axis=1).min(initial=1.0)))
+    lowest = min(max(int(least * STEPS), 1), STEPS - 1)
     steps = np.unique(np.linspace(lowest, STEPS - 1, min(count, STEPS - lowest)).round().astype(int))
     return [int(step) / STEPS for step in steps]
 

@@ -6,11 +6,12 @@ reports of `converters.page`.
 
 from __future__ import annotations
 
+import json
+
 from converters.page import document
 from edge_sdk.modelfile import digest_of
 from train_host.page import champion, events, head, history, origin, reliability
 from train_host.page.report import Report
-from train_host.record import to_json
 
 __all__ = ["Report", "render"]
 
@@ -30,5 +31,5 @@ def render(report: Report) -> str:
         ("Data", origin.data(report)),
         ("Lineage", origin.lineage(report)),
     )
-    prefix = f"t{digest_of(to_json(report.run)).removeprefix('sha256:')[:8]}"
+    prefix = f"t{digest_of(json.dumps(report.run).encode()).removeprefix('sha256:')[:8]}"
     return document.render(f"{report.judged.name}: training", head.render(report), sections, prefix)

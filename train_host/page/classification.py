@@ -65,10 +65,10 @@ def _accuracy(judged: Judged) -> Html:
         (
             tag("p", told, class_="lead"),
             tag("h3", f"By {dataset.group}, the worst first"),
-            spans.table(dataset.group, by_group, result.accuracy),
+            spans.table(dataset.group, by_group, result.accuracy, figure="accuracy"),
             tables.and_more(len(by_group), len(groups), "group", "the worst are shown"),
             tag("h3", "By class, the worst first"),
-            spans.table("class", worst, result.accuracy, more="precision"),
+            spans.table("class", worst, result.accuracy, figure="found", more="precision"),
             tables.and_more(len(worst), len(by_class), "class", "the worst are shown"),
         )
     )
@@ -86,7 +86,7 @@ def _errors(judged: Judged) -> Html:
     cards = [
         errors.Card(
             int(i),
-            f"{labels[int(truth[i])]}, decided as {labels[int(said[i])]}",
+            f"{wording.clipped(labels[int(truth[i])])}, decided as {wording.clipped(labels[int(said[i])])}",
             [(labels[int(k)], float(scores[i, k])) for k in np.argsort(-scores[i], kind="stable")[:3]],
             labels[int(truth[i])],
         )

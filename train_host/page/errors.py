@@ -71,7 +71,7 @@ def render(judged: Judged, told: str, cards: Sequence[Card]) -> Html:
                 left -= len(sound)
                 address = "data:audio/wav;base64," + base64.b64encode(sound).decode()
                 parts.append(tag("audio", controls="controls", preload="metadata", src=address))
-        parts += [_said(card), tag("p", judged.place(card.window), class_="soft")]
+        parts += [_said(card), tag("p", wording.clipped(judged.place(card.window), 90), class_="soft")]
         drawn.append(tag("div", *parts, class_="card"))
     return join((tag("p", told, class_="lead"), how.legend, tag("div", *drawn, class_="cards")))
 
@@ -124,11 +124,4 @@ def _spectrogram(sample: NDArray[Any], rate_hz: float) -> Html:
     top = float(level.max())
     grey = np.clip((level - top + 5) / 5, 0, 1)[::-1] * 255
     words = f"spectrogram: 0 to {rate_hz / 2000:g} kHz upwards"
-    return tag(
-        "img",
-        src=png.address(grey),
-        alt=words,
-        title=words,
-        style="max-width:none;height:4.5rem",
-        class_="wide-img",
-    )
+    return tag("img", src=png.address(grey), alt=words, title=words, class_="stretched")

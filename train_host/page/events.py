@@ -34,7 +34,7 @@ def render(report: Report) -> Html:
             tag("p", told, class_="lead"),
             tag(
                 "div",
-                tag("figure", charts.responsive(lambda width: _curve(operation, width))),
+                tag("figure", charts.responsive(lambda width: _curve(operation, width)), _legend(operation)),
                 _figures(operation),
                 class_="side",
             ),
@@ -85,6 +85,13 @@ def _number(figure: Figure | None) -> Html:
     )
 
 
+def _legend(operation: Operation) -> Html:
+    chosen = f"the threshold that was chosen, {operation.settings.threshold:.3f}"
+    return charts.legend(
+        ("f-result", "thresholds, on the test side"), ("f-ink", chosen), ("f-bad", operation.allowed.words)
+    )
+
+
 def _curve(operation: Operation, width: float) -> Html:
     """Events found over false alarms, on the test side; each point is a threshold."""
     allowed = operation.allowed
@@ -93,12 +100,11 @@ def _curve(operation: Operation, width: float) -> Html:
     most = max([x for x, *_ in points] + [mine[0], allowed.value, 1e-9])
     x, y = Scale(0.0, most * 1.05, 44, width - 16), Scale(0.0, 1.04, _HEIGHT - 46, 34)
     words = "false alarms an hour" if allowed.hourly else "share of recordings with a false alarm"
-    line = sorted(((at_x, at_y) for at_x, at_y, _ in points))
     at = x(allowed.value)
     parts = [
         charts.axes(x, y, (words, "events found"), (charts.number, charts.number)),
         tag("line", x1=at, x2=at, y1=y.start, y2=y.end, class_="gateline"),
-        charts.path([(x(a), y(b)) for a, b in line], "s-result thin"),
+        charts.path([(x(a), y(b)) for a, b, _ in points], "s-result thin"),
     ]
     for a, b, threshold in points:
         hint = tag("title", f"threshold {threshold:.3f}: {b:.3f} found, {a:.3g} {words}")

@@ -17,11 +17,12 @@ def render(report: Report) -> Html:
     """Name, what it was learned from, headline figures, notes."""
     judged, run = report.judged, report.run
     dataset, split = judged.dataset, run["split"]
-    who = f"{len(split['train'])} {dataset.group}s"
+    who = wording.counted(len(split["train"]), dataset.group)
     told = (
         f"{dataset.task.capitalize()} of {wording.clipped(dataset.name, 60)}: trained on "
         f"{wording.counted(report.counts['train'], 'window')} of {who}, "
-        f"judged on {wording.counted(len(judged.windows), 'window')} of {len(split['test'])} others."
+        f"judged on {wording.counted(len(judged.windows), 'window')} of "
+        f"{wording.counted(len(split['test']), 'other')}."
     )
     return join(
         (
@@ -78,7 +79,8 @@ def _tiles(report: Report) -> Iterator[Html]:
         rate = test.rate_figure()
         if rate is not None:
             low, high = rate.interval
-            yield _tile("False alarms", f"{rate.value:.2g} an hour", f"[{low:.2g}, {high:.2g}]")
+            span = f"[{wording.significant(low, 2)}, {wording.significant(high, 2)}]"
+            yield _tile("False alarms", f"{wording.significant(rate.value, 2)} an hour", span)
     yield _tile(
         "Epochs", str(run["best_epoch"]), f"kept of {len(run['history']['loss'])}, in {run['seconds']:.3g} s"
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from converters.page import charts, tables, wording
 from converters.page.markup import Html, join, tag
+from edge_sdk.contract import Channel
 from train_host.page.report import Report
 
 _ROWS = 40
@@ -19,13 +21,13 @@ def data(report: Report) -> Html:
     rows: list[tuple[object, object]] = [
         ("dataset", dataset.name),
         ("digest", tag("code", dataset.digest)),
-        ("licence", dataset.licence or wording.NOTHING),
-        ("source", dataset.source or wording.NOTHING),
+        ("licence", wording.clipped(dataset.licence, 400) or wording.NOTHING),
+        ("source", wording.clipped(dataset.source, 1000) or wording.NOTHING),
         (
             "recordings",
             f"{len(dataset.recordings):,} of {wording.counted(len(dataset.groups), dataset.group)}",
         ),
-        ("channels", ", ".join(f"{c.name} [{c.unit}]" if c.unit else c.name for c in dataset.channels)),
+        ("channels", _channels(dataset.channels)),
         ("rate", f"{dataset.rate_hz:g} Hz" if dataset.rate_hz else wording.NOTHING),
         ("window, hop", f"{report.contract.input.window}, {report.contract.input.hop} samples"),
     ]
@@ -37,6 +39,13 @@ def data(report: Report) -> Html:
         more = f", … and {len(groups) - _ROWS} more" if len(groups) > _ROWS else ""
         rows.append((side, f"{told}: {named}{more}" if groups else wording.NOTHING))
     return join((tables.facts(rows), _labels(report)))
+
+
+def _channels(channels: Sequence[Channel]) -> str:
+    names = [
+        wording.clipped(f"{one.name} [{one.unit}]" if one.unit else one.name) for one in channels[:_ROWS]
+    ]
+    return ", ".join(names) + (f", … and {len(channels) - _ROWS} more" if len(channels) > _ROWS else "")
 
 
 def _labels(report: Report) -> Html:

@@ -105,7 +105,7 @@ def _legend(calibrated: Calibration) -> Html:
 def _curve(calibrated: Calibration, width: float) -> Html:
     """Accuracy over confidence; below, how many windows have which confidence."""
     lowest = min(one.confidence for side in (calibrated.before, calibrated.after) for one in side.curve)
-    start = max((int(lowest * BINS)) / BINS, 0.0)
+    start = min(int(lowest * BINS), BINS - 1) / BINS
     x, y = Scale(start, 1.0, 40, width - 14), Scale(0.0, 1.0, _HEIGHT - 96, 30)
     parts = [
         charts.axes(x, y, ("", "share that was right"), (charts.number, charts.number)),

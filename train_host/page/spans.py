@@ -28,18 +28,19 @@ class Span:
     more: str = ""
 
 
-def table(noun: str, rows: Sequence[Span], whole: float, *, more: str = "") -> Html:
+def table(noun: str, rows: Sequence[Span], whole: float, *, figure: str, more: str = "") -> Html:
     """Name, windows, figure with interval, and both as a drawing.
 
     Args:
         noun: what a row is.
         rows: in their order.
         whole: the figure of all rows together: a line across.
+        figure: its name.
         more: head of the further column; none where it is empty.
     """
     low = min([row.interval[0] for row in rows] + [whole])
     start = max(low - 0.03 * (1 - low) - 0.005, 0.0)
-    head = [noun, "windows", "", "", *([more] if more else []), ""]
+    head = [noun, "windows", figure, "95 %", *([more] if more else []), ""]
     cells = [
         (
             tag("span", wording.clipped(row.name, 28)),
