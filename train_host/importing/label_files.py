@@ -64,13 +64,13 @@ def _noted(path: Path) -> tuple[Path | None, str | tuple[_Stretch, ...] | None]:
     """Where something is noted about a file, and what."""
     structured = path.parent / _STRUCTURED
     if structured.is_file():
-        stretches = _of_folder(structured)
+        stretches = _of_folder(structured, structured.stat().st_mtime_ns)
         if path.name in stretches:
             return structured, stretches[path.name]
     for folder in list(path.parents)[:_DEPTH]:
         info = folder / _INFO
         if info.is_file():
-            labels = _listed(info)
+            labels = _listed(info, info.stat().st_mtime_ns)
             key = path.relative_to(folder).as_posix()
             if key in labels:
                 return info, labels[key]
@@ -78,7 +78,8 @@ def _noted(path: Path) -> tuple[Path | None, str | tuple[_Stretch, ...] | None]:
 
 
 @lru_cache(maxsize=8)
-def _of_folder(path: Path) -> dict[str, tuple[_Stretch, ...]]:
+def _of_folder(path: Path, changed: int) -> dict[str, tuple[_Stretch, ...]]:
+    del changed  # a file that was written again is read again
     content = _load(path).get("structuredLabels")
     if not isinstance(content, dict):
         _refuse(path, "structuredLabels", "file names with their stretches", content)
@@ -86,7 +87,8 @@ def _of_folder(path: Path) -> dict[str, tuple[_Stretch, ...]]:
 
 
 @lru_cache(maxsize=8)
-def _listed(path: Path) -> dict[str, str | tuple[_Stretch, ...] | None]:
+def _listed(path: Path, changed: int) -> dict[str, str | tuple[_Stretch, ...] | None]:
+    del changed
     files = _load(path).get("files")
     if not isinstance(files, list):
         _refuse(path, "files", "a list", files)

@@ -57,15 +57,16 @@ class _Collector:
     def __init__(self, path: Path, request: Request, names: tuple[str, ...]) -> None:
         self._path, self._request, self._names = path, request, names
         self._open: dict[tuple[str, str], _Open] = {}  # the one that grew last is the last
-        self._gap_s: float | None = None
+        self._period_s: float | None = None
         self._counts: dict[tuple[str, str], int] = {}
         self._values = 0
 
     def take(self, batch: Batch) -> Iterator[Piece]:
         """Recordings that ended within this batch."""
         owners = batch.owner
-        if self._gap_s is None and batch.time_s is not None:
-            self._gap_s = self._gap(batch)
+        if self._period_s is None and batch.time_s is not None:
+            rate_hz = self._request.rate_hz
+            self._period_s = 1 / rate_hz if rate_hz else _period(batch)
         order = np.argsort(owners, kind="stable")
         edges = np.flatnonzero(np.diff(owners[order])) + 1
         for rows in np.split(order, edges):
@@ -82,7 +83,7 @@ class _Collector:
         owner = batch.owners[int(batch.owner[rows[0]])]
         shown = batch.shown[rows]
         ends = shown[1:] != shown[:-1]
-        if batch.time_s is not None and self._gap_s is not None:
+        if batch.time_s is not None:
             steps = np.diff(batch.time_s[rows])
             ends |= ~((steps >= 0) & (steps <= self._gap_s))
         for part in np.split(rows, np.flatnonzero(ends) + 1):
@@ -102,7 +103,7 @@ class _Collector:
     def _goes_on(self, going: _Open, batch: Batch, rows: NDArray[np.int64], shows: tuple[str, str]) -> bool:
         if (going.label, going.side) != shows:
             return False
-        if batch.time_s is None or self._gap_s is None:
+        if batch.time_s is None:
             return True
         step = float(batch.time_s[rows[0]] - going.time_s[-1][-1])
         return 0 <= step <= self._gap_s
@@ -116,7 +117,7 @@ class _Collector:
         time_s = np.concatenate(recording.time_s) if recording.time_s else None
         return Piece(
             path=self._path,
-            signal=Signal(samples, _rate(time_s), self._names, time_s),
+            signal=Signal(samples, self._rate(time_s), self._names, time_s),
             label=recording.label or None,
             knows_label=self._request.columns.label is not None,
             group=group or None,
@@ -128,10 +129,17 @@ class _Collector:
         """Without a column for it a recording has a number; the only one of a file has the file's name."""
         return str(count) if self._request.columns.group is not None or count > 1 else None
 
-    def _gap(self, batch: Batch) -> float:
-        rate_hz = self._request.rate_hz
-        period = 1 / rate_hz if rate_hz else _period(batch)
-        return max(_GAP_PERIODS * period, _GAP_S)
+    @property
+    def _gap_s(self) -> float:
+        """What ends a recording."""
+        return max(_GAP_PERIODS * (self._period_s or 0.0), _GAP_S)
+
+    def _rate(self, time_s: NDArray[np.float64] | None) -> float | None:
+        """Of one recording; of a short one that of the table: it cannot tell."""
+        if time_s is None:
+            return None
+        period_s = self._period_s if len(time_s) < _TELLING else float(np.median(np.diff(time_s)))
+        return 1.0 / period_s if period_s else None
 
 
 def _period(batch: Batch) -> float:
@@ -141,10 +149,3 @@ def _period(batch: Batch) -> float:
     steps = np.diff(batch.time_s[order])
     steps = steps[(np.diff(batch.owner[order]) == 0) & (steps > 0)]
     return float(np.median(steps)) if len(steps) else 0.0
-
-
-def _rate(time_s: NDArray[np.float64] | None) -> float | None:
-    if time_s is None or len(time_s) < _TELLING:
-        return None
-    median = float(np.median(np.diff(time_s)))
-    return 1.0 / median if median > 0 else None
