@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from converters import (
     answers,
+    beyond,
     boards,
     compare,
     evidence,
@@ -93,6 +94,8 @@ class _Preparation:
             if source is not None and contract is None:
                 contract = self._foreign_contract(source, graph)
             found = self._evidence(source, contract, loaded, graph)
+            if contract is not None and contract.task == "anomaly":
+                found = beyond.widen(found, lambda windows: verify.run(self._reference, (windows,))[0])
         with self._timed("score"):
             original = self._score(loaded, found, graph)
         subject = Subject(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,8 +22,6 @@ from edge_sdk.truth import NORMAL
 
 #: What a window is that is not normal.
 ANOMALY = "anomaly"
-#: By how much normal windows are exaggerated at most, where what is not normal has to fit the ranges, too.
-_REACH = 2
 
 
 @dataclass(frozen=True)
@@ -126,11 +123,6 @@ def gather(source: Source, contract: Contract, tensor: Tensor, count: int) -> Ev
     notes = (source.note,) if source.note else ()
     if contract.task != "classification":
         truth, of_calibration = _truth(test, dataset, contract), _truth(train.at(chosen), dataset, contract)
-        if contract.task == "anomaly":
-            representative = _beyond_normal(representative)
-            of_calibration = dataclasses.replace(
-                of_calibration, values=np.tile(of_calibration.values, _REACH), groups=None
-            )
         return Evidence(
             (representative,),
             (judging,),
@@ -214,7 +206,7 @@ def _choose(train: Windowed, contract: Contract, count: int, seed: int) -> NDArr
     """Which training windows ranges are measured on: as many of each label, or of each quarter of a value."""
     if contract.task == "anomaly":
         normal = np.flatnonzero(train.y == 0)
-        chosen = choose(np.zeros(len(normal), np.int64), -(-count // _REACH), seed)
+        chosen = choose(np.zeros(len(normal), np.int64), count, seed)
         return np.asarray(normal[chosen], np.int64)
     if contract.task == "multilabel":
         return choose(np.unique(train.y, axis=0, return_inverse=True)[1].ravel(), count, seed)
@@ -222,17 +214,6 @@ def _choose(train: Windowed, contract: Contract, count: int, seed: int) -> NDArr
         value = train.y[:, 0]
         return choose(np.digitize(value, np.quantile(value, (0.25, 0.5, 0.75))), count, seed)
     return choose(train.y, count, seed)
-
-
-def _beyond_normal(normal: NDArray[Any]) -> NDArray[Any]:
-    """Normal windows, and the same exaggerated about their mean: what is not normal lies beyond them.
-
-    Ranges that end with what is normal would show every anomaly alike, at the end of the scale.
-    """
-    middle = normal.mean(axis=tuple(range(normal.ndim - 1)), keepdims=True)
-    return np.concatenate([middle + reach * (normal - middle) for reach in range(1, _REACH + 1)]).astype(
-        normal.dtype
-    )
 
 
 def _truth(windows: Windowed, dataset: Dataset, contract: Contract) -> Truth:

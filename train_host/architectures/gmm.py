@@ -34,12 +34,12 @@ def build(  # noqa: PLR0913 - the options of the family are its parameters
 ) -> Any:
     """float32 [*shape] -> float32 [1], the score of how unlikely the window is."""
     inputs, x = summary(shape, statistics, sound, bands, frame)
-    logs = mixture.layers(x, centres)
+    each = mixture.layers(x, centres)
     # ops.logsumexp asks whether numbers are finite, which no int8 kernel answers
-    top = ops.max(logs, axis=-1, keepdims=True)
-    rest = ops.log(ops.sum(ops.exp(ops.subtract(logs, top)), axis=-1, keepdims=True))
+    least = ops.min(each, axis=-1, keepdims=True)
+    others = ops.log(ops.sum(ops.exp(ops.subtract(least, each)), axis=-1, keepdims=True))
     # rounding may leave less than nothing
-    distance = ops.relu(ops.negative(ops.add(top, rest)))
+    distance = ops.relu(ops.subtract(least, others))
     return keras.Model(inputs, head(distance), name="gmm")
 
 
@@ -64,5 +64,5 @@ def fit(model: Any, windows: Any, seed: int) -> None:
     ).fit(features)
     scales: NDArray[np.float64] = 1 / np.sqrt(found.covariances_)
     heights = np.log(found.weights_) + np.log(scales).sum(axis=1)
-    offset = heights - np.logaddexp.reduce(heights)
-    mixture.assign(model, found.means_, scales, np.full(count, -0.5), offset)
+    offset = np.logaddexp.reduce(heights) - heights
+    mixture.assign(model, found.means_, scales, np.full(count, 0.5), offset)
