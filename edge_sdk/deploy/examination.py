@@ -6,11 +6,15 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from edge_sdk.deploy.manifest import Platform
+from edge_sdk.deploy.packages import from_system
 from edge_sdk.findings import Finding, State
 
 _PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-_MACHINES = ("aarch64", "x86_64")
 _GLIBC = (2, 28)
+#: 32-bit Arm has one runtime, which was built for one system.
+_PYTHONS_32, _GLIBC_32 = ("3.11",), (2, 34)
+_MACHINES = ("aarch64", "x86_64", "armv7l")
 #: For a runtime, two releases and what they write, bytes.
 _LEAST_FREE_BYTES, _LEAST_RAM_BYTES = 400 << 20, 200 << 20
 _MOST_SKEW_S = 300
@@ -40,22 +44,31 @@ def _findings(facts: Mapping[str, Any], groups: list[str]) -> Iterator[Finding]:
         if fits
         else "64-bit user space is needed: Raspberry Pi OS (64-bit) runs on every Pi from the 3 on",
     )
-    python = facts["python"] in _PYTHONS
+    narrow = machine == "armv7l"
+    pythons, least = (_PYTHONS_32, _GLIBC_32) if narrow else (_PYTHONS, _GLIBC)
+    python = facts["python"] in pythons
     yield Finding(
         "python",
         "ok" if python else "missing",
         facts["python"],
         None
         if python
-        else f"a system with Python {_PYTHONS[0]} to {_PYTHONS[-1]}: Raspberry Pi OS from bookworm on",
+        else f"a system with Python {' to '.join(dict.fromkeys((pythons[0], pythons[-1])))}: "
+        f"Raspberry Pi OS {'bookworm' if narrow else 'from bookworm on'}",
     )
-    libc = facts["glibc"] and tuple(int(part) for part in facts["glibc"].split(".")) >= _GLIBC
+    libc = facts["glibc"] and tuple(int(part) for part in facts["glibc"].split(".")) >= least
     yield Finding(
         "glibc",
         "ok" if libc else "missing",
         facts["glibc"] or "another C library",
-        None if libc else "a Debian from buster on; the runtime has no build for others",
+        None
+        if libc
+        else f"a Debian from {'bookworm' if narrow else 'buster'} on; the runtime has no build for others",
     )
+    for package in sorted(from_system(Platform(machine, facts["python"], facts["glibc"]))):
+        if not facts.get(package):
+            remedy = f"it is the system's own on 32-bit Arm: sudo apt install python3-{package}"
+            yield Finding(package, "missing", "not there", remedy)
     yield _least("disk", facts["free_bytes"], _LEAST_FREE_BYTES, "make room", "missing")
     yield _least("memory", facts["ram_bytes"], _LEAST_RAM_BYTES, "a board with more", "warning")
     if facts["read_only"]:

@@ -34,10 +34,22 @@ def test_a_device_that_is_fine():
     assert "Raspberry Pi 4" in findings["machine"].found
 
 
+def test_a_32_bit_device_that_is_fine():
+    findings = found(machine="armv7l", kernel="armv7l", numpy=True)
+    assert {finding.state for finding in findings.values()} == {"ok"}
+
+
 @pytest.mark.parametrize(
     ("changes", "part", "state", "said"),
     [
-        ({"machine": "armv7l", "kernel": "aarch64"}, "machine", "missing", "64-bit"),
+        ({"machine": "armv7l", "numpy": False}, "numpy", "missing", "sudo apt install python3-numpy"),
+        (
+            {"machine": "armv7l", "python": "3.13"},
+            "python",
+            "missing",
+            "Python 3.11: Raspberry Pi OS bookworm",
+        ),
+        ({"machine": "armv7l", "glibc": "2.31"}, "glibc", "missing", "bookworm"),
         ({"machine": "armv6l", "kernel": "armv6l"}, "machine", "missing", "64-bit"),
         ({"python": "3.9"}, "python", "missing", "bookworm"),
         ({"glibc": "2.27"}, "glibc", "missing", "Debian"),

@@ -1,13 +1,8 @@
 """What a device's runtime is made of."""
 
-import shutil
-
 import pytest
 
 from edge_sdk.deploy import tree
-from edge_sdk.deploy.manifest import Platform
-from edge_sdk.deploy.store import Store
-from edge_sdk.errors import ConfigError, MissingExtraError
 
 LEFT_OUT = [
     "bin/f2py",
@@ -50,40 +45,8 @@ def test_what_it_needs_is_kept(path):
     assert not tree._LEFT_OUT.search(path)
 
 
-def test_requirements_are_ours_and_of_the_extras():
-    bare, more = tree.requirements(), tree.requirements(["mqtt"])
-    assert any(line.startswith("numpy") for line in bare)
-    assert any(line.startswith("ai-edge-litert") for line in bare)
-    assert not any("tensorflow" in line for line in bare)
-    added = set(more) - set(bare)
-    assert {line.split(">")[0].split("=")[0].split("<")[0] for line in added} == {"paho-mqtt"}
-
-
 def test_our_own_files_are_sources_that_a_device_runs():
     files = tree._own_files()
     assert "edge_sdk/deploy/selftest.py" in files
     assert "firmware_bridge/protocol.py" in files
     assert not [path for path in files if path.startswith(("converters", "train_host"))]
-
-
-@pytest.mark.parametrize(
-    ("platform", "said"),
-    [
-        (Platform("armv7l", "3.11", "2.36"), "no runtime for armv7l"),
-        (Platform("riscv64", "3.11", "2.36"), "no runtime for riscv64"),
-        (Platform("aarch64", "3.11", "2.27"), "the device's system is too old"),
-    ],
-    ids=str,
-)
-def test_a_device_that_there_is_no_runtime_for(platform, said, tmp_path):
-    with pytest.raises(ConfigError, match=said):
-        tree.build(platform, [], Store(tmp_path), lambda _: None)
-    assert not list(tmp_path.rglob("runtimes/*"))
-
-
-def test_without_uv_one_is_told_how_to_get_it(monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda _: None)
-    monkeypatch.delenv("UV", raising=False)
-    monkeypatch.setattr(tree.util, "find_spec", lambda _: None)
-    with pytest.raises(MissingExtraError, match=r"edgeml-kit\[deploy\]"):
-        tree._uv()
