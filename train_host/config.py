@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,9 +53,11 @@ class Config(Strengths, frozen=True, kw_only=True, forbid_unknown_fields=True):
         decision: what the contract says about turning predictions into events.
         class_weights: how much a window of each label counts: ``balanced``, or a table by label.
         init_from: a .keras file of edgeml's, whose weights are where training starts.
-        precision: ``float32``, ``mixed_float16`` or ``mixed_bfloat16``; ``auto``: half on a GPU that has units
-            for it. What is saved is float32.
+        precision: ``float32``, ``mixed_float16`` or ``mixed_bfloat16``; ``auto``: half on a GPU that is made for
+            it. What is saved is float32.
         jit: compile with XLA; None: on a GPU.
+        distribute: ``mirrored``: on all GPUs, or on ``mirrored:N`` of them; ``multi-worker``: together with
+            other machines, as the environment variable TF_CONFIG says.
         memory_mb: windows that take more than so much are read from the disk while training.
     """
 
@@ -83,6 +86,7 @@ class Config(Strengths, frozen=True, kw_only=True, forbid_unknown_fields=True):
     init_from: str | None = None
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
     jit: bool | None = None
+    distribute: str | None = None
     memory_mb: int = 1024
 
     def as_dict(self) -> dict[str, Any]:
@@ -132,18 +136,19 @@ class Config(Strengths, frozen=True, kw_only=True, forbid_unknown_fields=True):
         )
 
 
-def load(path: Path | None = None, **flags: Any) -> Config:
+def load(path: Path | Mapping[str, Any] | None = None, **flags: Any) -> Config:
     """Read a config and lay flags over it.
 
     Args:
-        path: a TOML with the keys of `Config`, or a run.json, whose ``config`` is taken; None: all defaults.
+        path: a TOML with the keys of `Config`, or a run.json, whose ``config`` is taken, or keys and values;
+            None: all defaults.
         flags: keys of `Config`; one that is None was not given.
 
     Raises:
         ConfigError: cannot be read, an unknown key, a value of the wrong kind or out of range.
     """
-    data = _read(path) if path else {}
-    where = str(path) if path else "train"
+    data = dict(path) if isinstance(path, Mapping) else _read(path) if path else {}
+    where = str(path) if isinstance(path, Path) else "train"
     data |= {key: value for key, value in flags.items() if value is not None}
     _known(where, data, Config.__struct_fields__)
     decision = data.get("decision", {})

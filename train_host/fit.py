@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -13,13 +16,15 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from edge_sdk.dataset import Dataset, Windowed
-from train_host import architectures, balance, feeds, precision, qat, tasks
+from train_host import architectures, balance, distribution, feeds, precision, qat, tasks
 from train_host.augment.learner import learner as augmented
 from train_host.config import Config
 from train_host.course import Course
+from train_host.distribution import Team
 from train_host.loop import Loop
 from train_host.prepare import Prepared
 from train_host.session import Session
+from train_host.warmstart import Start, transfer
 
 _QUIET = Session()
 
@@ -54,45 +59,66 @@ def fit(dataset: Dataset, prepared: Prepared, config: Config, session: Session =
         Interrupted: the session wanted it to stop.
         ConfigError: an option does not fit the data, or the training diverged.
     """
+    team = distribution.assemble(config.distribute)
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
-    train, validation = prepared.train, prepared.validation
-    model, task = _model(dataset, prepared, config), tasks.of(dataset)
+    task, course = (
+        tasks.of(dataset),
+        Course(config.epochs, 0 if prepared.validation is None else config.patience),
+    )
     without_gradients = architectures.fitter(architectures.choose(config.arch, dataset, config.model))
     if without_gradients is not None:
+        model = _model(dataset, prepared, config, session)
         return _directly(without_gradients, model, dataset, prepared, config)
-    learner = augmented(model, dataset, prepared, config)
-    _compile(learner, task.loss(prepared), task.metrics, feeds.steps(train, config.batch), config)
-    weights = balance.table(config.class_weights, train.y, dataset.labels)
-    loop = Loop(
-        learner,
-        feeds.training(train, config, weights),
-        len(train),
-        config.batch,
-        None if validation is None else feeds.in_order(validation, weights),
-        jit=_has_gpu() if config.jit is None else config.jit,
-    )
-    precision.lower(model, precision.resolve(config.precision))
-    course = Course(config.epochs, 0 if validation is None else config.patience)
-    loop.run(course, session)
+    with nullcontext() if team is None else team.strategy.scope(), distribution.lost():
+        model = _model(dataset, prepared, config, session)
+        loop = _loop(model, dataset, prepared, config, team)
+        precision.lower(model, precision.resolve(config.precision))
+        if team is not None and session.checkpoints is not None:
+            team.check_same(json.dumps(session.checkpoints.identity, sort_keys=True))
+        loop.run(course, session)
     precision.restore(model)
+    if team is not None:
+        model = distribution.plain(model, lambda: _model(dataset, prepared, config, _QUIET))
     if config.qat:
         qat.tune(model, dataset, prepared, config, session.of("qat"))
     task.finish(model, dataset, prepared, config)
     return Fitted(model, course.history, course.best_epoch, course.seconds)
 
 
-def _model(dataset: Dataset, prepared: Prepared, config: Config) -> Any:
+def _loop(model: Any, dataset: Dataset, prepared: Prepared, config: Config, team: Team | None) -> Loop:
+    """What trains a model."""
+    train, validation, task = prepared.train, prepared.validation, tasks.of(dataset)
+    learner = augmented(model, dataset, prepared, config)
+    _compile(learner, task.loss(prepared), task.metrics, feeds.steps(train, config.batch), config)
+    weights = balance.table(config.class_weights, train.y, dataset.labels)
+    return Loop(
+        learner,
+        feeds.training(train, config, weights, None if team is None else team.share),
+        len(train),
+        config.batch,
+        None if validation is None else feeds.in_order(validation, weights),
+        jit=_has_gpu() if config.jit is None else config.jit,
+        team=team,
+    )
+
+
+def _model(dataset: Dataset, prepared: Prepared, config: Config, session: Session) -> Any:
     """What is kept in the end, with the weights that training starts from."""
-    name = architectures.choose(config.arch, dataset, config.model)
-    return architectures.build(
-        name,
+    task = tasks.of(dataset)
+    start = None if config.init_from is None else Start.load(Path(config.init_from))
+    model = architectures.build(
+        architectures.choose(config.arch, dataset, config.model),
         prepared.train.x.shape[1:],
-        tasks.of(dataset).head(dataset, prepared),
-        prepared.statistics,
+        task.head(dataset, prepared),
+        (start and start.statistics) or prepared.statistics,
         config.model,
         rate_hz=dataset.rate_hz,
     )
+    if start is not None:
+        for note in transfer(model, start, task.output(dataset, prepared)):
+            session.report({"note": f"{start.path}: {note}"})
+    return model
 
 
 def _directly(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from edge_sdk.dataset import Dataset
 from edge_sdk.errors import ConfigError
+from edge_sdk.modelfile import digest_of
 from train_host import record
 from train_host.checkpoints import Unfinished, differences, unfinished
 from train_host.config import Config
@@ -28,14 +28,9 @@ def identity(dataset: Dataset, config: Config) -> dict[str, Any]:
     """
     facts = {"config": config.as_dict(), "dataset": dataset.digest, "versions": record.versions()}
     if config.init_from is not None:
-        facts["init_from"] = digest(Path(config.init_from))
+        facts["init_from"] = digest_of(Path(config.init_from).read_bytes())
     plain: dict[str, Any] = json.loads(json.dumps(facts))  # as a checkpoint gives it back
     return plain
-
-
-def digest(path: Path) -> str:
-    """``sha256:…`` of a file."""
-    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
 def interrupted(output: Path) -> Unfinished | None:

@@ -15,10 +15,12 @@ from typing import Any
 
 import msgspec
 
+from converters import recipes
+from converters.conversion import convert
 from edge_sdk import child
 from edge_sdk.dataset import Dataset
 from edge_sdk.errors import ConfigError, MissingExtraError
-from train_host import architectures, augment, balance, challenge, resuming, tasks, thresholds
+from train_host import architectures, augment, balance, challenge, resuming, tasks, thresholds, warmstart
 from train_host.config import Config
 from train_host.folds import Plan, cross_validate
 from train_host.interruption import Interruption
@@ -40,7 +42,7 @@ class Request:
         config: how.
         output: a .keras file; None only measures, by `folds`.
         folds: number of cross-validation folds, or ``all`` for one a group; 0 for none.
-        recipe: of a conversion that the model of each fold goes through too; None for none.
+        recipe: of a conversion that the model goes through too, or that of each fold; None for none.
         workers: folds side by side; None for as many as there are cores.
         resume: go on where a training of this model was interrupted; from the beginning if none was.
         events: a folder for TensorBoard.
@@ -73,13 +75,15 @@ def train(request: Request, on_progress: Progress | None = None) -> dict[str, An
         on_progress: called with facts: the ``stage``, the figures of an ``epoch``, a ``note`` to be read.
 
     Returns:
-        ``accuracy``, ``interval``, ``n``, ``per_group``, ``model``, ``seconds``; ``folds`` where asked for.
+        ``accuracy``, ``interval``, ``n``, ``per_group``, ``model``, ``seconds``; ``folds`` and ``converted``
+        where asked for.
 
     Raises:
         DatasetError: the data cannot be used as asked.
         ConfigError: an option does not fit the data, or is not what an interrupted training began with.
         MissingExtraError: TensorFlow is not installed.
         DeviceError: the place of the model cannot be written, or another training of it goes on.
+        GateError: the converted model is not good enough; the one that was trained is there.
         KeyboardInterrupt: Ctrl-C.
     """
     started = time.monotonic()
@@ -91,6 +95,8 @@ def train(request: Request, on_progress: Progress | None = None) -> dict[str, An
         facts = cross_validate(request.data, config, request.plan, say)
     if request.output is not None:
         facts |= _made(request, request.output, dataset, say)
+        if request.recipe is not None:
+            facts["converted"] = _converted(request.output, request.recipe, say)
     model = str(request.output) if request.output else None
     return {**facts, "model": model, "seconds": round(time.monotonic() - started, 2)}
 
@@ -120,6 +126,13 @@ def _made(request: Request, output: Path, dataset: Dataset, say: Progress) -> di
             interruption.end()
         place.publish()
     return facts
+
+
+def _converted(model: Path, recipe: str, say: Progress) -> dict[str, Any]:
+    """Put its conversion beside a model."""
+    output = model.with_suffix(".tflite")
+    report = convert(model, output, recipe=recipe, on_progress=lambda line: say({"stage": line}))
+    return report.as_dict()
 
 
 def _begun(request: Request, output: Path, dataset: Dataset, say: Progress) -> int:
@@ -169,14 +182,20 @@ def _check(request: Request) -> tuple[Dataset, Config]:
         raise MissingExtraError("--tensorboard", "tensorboard", "tensorboard")
     dataset = Dataset.load(request.data)
     tasks.of(dataset)
+    if request.folds and config.init_from is not None:
+        raise ConfigError(
+            "init_from", expected="no --folds: they test on groups that the model has seen", found="both"
+        )
+    config = warmstart.enter(config, dataset)
     architectures.choose(config.arch, dataset, config.model)
     augment.check(config.for_dataset(dataset).augment, dataset, config)
     balance.check(config.class_weights, dataset.labels, dataset.task)
     if request.folds:
         request.plan.check(dataset, config)
-    elif request.recipe is not None:
-        raise ConfigError("recipe", expected="--folds too", found="none", remedy="see: edgeml convert")
+    if request.recipe is not None:
+        recipes.find(request.recipe)
     config = challenge.enter(config, dataset, output)
     if output is not None:
+        warmstart.check(config, dataset)
         thresholds.check(config, dataset, config.divide(dataset))
     return dataset, config
