@@ -25,7 +25,8 @@ THROTTLED: Mapping[int, str] = {
     3: "soft temperature limit",
 }
 _SINCE_BOOT = 16
-_FIRMWARE = "sys/devices/platform/soc/soc:firmware/get_throttled"
+#: The folder is named after the board's chip.
+_FIRMWARE = "sys/devices/platform/soc*/*firmware/get_throttled"
 _ROOT = Path("/")
 #: The zones that are the processor's, by their type.
 _PROCESSOR = re.compile(r"cpu|soc|x86_pkg|core|package", re.IGNORECASE)
@@ -132,7 +133,8 @@ def _frequencies(root: Path) -> Iterator[float]:
 
 
 def _throttled(root: Path) -> int | None:
-    said = _text(root / _FIRMWARE).strip() or _asked("get_throttled").strip().removeprefix("throttled=")
+    told = "".join(_text(file).strip() for file in sorted(root.glob(_FIRMWARE))[:1])
+    said = told or _asked("get_throttled").strip().removeprefix("throttled=")
     try:
         return int(said, 16)
     except ValueError:

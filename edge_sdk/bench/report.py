@@ -15,6 +15,8 @@ from edge_sdk.bench.subject import Subject
 from edge_sdk.errors import GateError, printable
 
 _MEMORY = ("flash_bytes", "arena_bytes", "stack_bytes")
+#: Processor time for each second, under which something else must have run.
+_IDLE = 0.9
 _NO_LATENCY = {**dict.fromkeys(PERCENTILES), "max": None}
 
 
@@ -138,7 +140,9 @@ def _rows(report: Report, comparison: Comparison | None) -> Iterator[tuple[str, 
         yield "instructions", f"{record.instructions:,} an inference at most"
     yield from _memory(record)
     if record.cpu_share is not None:
-        yield "processor", f"{100 * record.cpu_share:.0f} % of one core"
+        share = f"{100 * record.cpu_share:.0f} % of one core"
+        busy = "; other processes took the rest" * (record.cpu_share < _IDLE)
+        yield "processor", share + busy
     yield from _state(report)
     if report.parity is not None:
         yield "parity", str(report.parity)

@@ -49,8 +49,9 @@ def run(
                 if key in refused:
                     continue
                 tell(f"loading {subject.file.name}")
+                others = sum(trial.model_bytes for trial in trials.values())
                 try:
-                    trials[key] = _begin(device, subject, plan)
+                    trials[key] = _begin(device, subject, plan, others)
                 except ModelError as error:
                     refused[key] = error
                     if device.ended:  # it took the others with it
@@ -67,14 +68,16 @@ class _Trial:
         placed: where it lies.
         facts: what `worker.begin` found.
         model_bytes: memory that came with it.
+        rss_bytes: memory of the process, had it no other model.
     """
 
     placed: Placed
     facts: Mapping[str, Any]
     model_bytes: int
+    rss_bytes: int
 
 
-def _begin(device: Device, subject: Subject, plan: Plan) -> _Trial:
+def _begin(device: Device, subject: Subject, plan: Plan, others: int) -> _Trial:
     before: int = device.call(f"{_WORKER}:memory", timeout_s=device.place.timeout_s)
     placed = device.take(subject.file, subject.data, subject.contract)
     facts = device.call(
@@ -84,7 +87,8 @@ def _begin(device: Device, subject: Subject, plan: Plan) -> _Trial:
         inputs=[resident.pack(array) for array in subject.inputs],
         warmup_s=plan.warmup_s,
     )
-    return _Trial(placed, facts, facts["rss_bytes"] - before)
+    after: int = facts["rss_bytes"]
+    return _Trial(placed, facts, after - before, after - others)
 
 
 def _measure(
@@ -125,7 +129,7 @@ def _record(place: Place, trial: _Trial, facts: Mapping[str, Any], found: Mappin
         latency_us=facts["latency_us"],
         curve_us=tuple(facts["curve_us"]),
         turns=tuple(map(Turn.of, facts["turns"])),
-        rss_bytes=trial.facts["rss_bytes"],
+        rss_bytes=trial.rss_bytes,
         model_bytes=trial.model_bytes,
         cpu_share=facts["cpu_share"],
         before=Conditions.of(found["before"]),

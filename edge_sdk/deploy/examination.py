@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from edge_sdk.bench.machine import THROTTLED
 from edge_sdk.deploy.manifest import Platform
 from edge_sdk.deploy.packages import from_system
 from edge_sdk.findings import Finding, State
@@ -18,8 +19,6 @@ _MACHINES = ("aarch64", "x86_64", "armv7l")
 #: For a runtime, two releases and what they write, bytes.
 _LEAST_FREE_BYTES, _LEAST_RAM_BYTES = 400 << 20, 200 << 20
 _MOST_SKEW_S = 300
-#: Of `vcgencmd get_throttled`: what is so now.
-_THROTTLED = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}
 
 
 def examine(facts: Mapping[str, Any], groups: Iterable[str] = ()) -> list[Finding]:
@@ -96,7 +95,7 @@ def _findings(facts: Mapping[str, Any], groups: list[str]) -> Iterator[Finding]:
             )
     flags = facts["throttled"]
     if flags is not None:
-        now = [text for bit, text in _THROTTLED.items() if flags >> bit & 1]
+        now = [text for bit, text in THROTTLED.items() if flags >> bit & 1]
         yield Finding(
             "power",
             "warning" if now else "ok",

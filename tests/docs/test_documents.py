@@ -22,6 +22,7 @@ NEEDED = {
     "boards",
     "matrix",
     "targets",
+    "bench",
     "contract",
     "pipeline",
     "plugins",

@@ -1,6 +1,8 @@
 """``edgeml bench`` on this machine: figures, files, comparisons, exit statuses."""
 
 import json
+import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -157,3 +159,22 @@ def test_several_threads_and_inputs_in_their_type(tmp_path, linear_file, capfd):
     found = json.loads(capfd.readouterr().out)
     assert found["threads"] == 2
     assert np.isfinite(found["cpu_percent"])
+
+
+def test_what_the_document_does_in_python(tmp_path, monkeypatch, linear_file, capsys):
+    text = (Path(__file__).parents[3] / "docs" / "bench.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    (tmp_path / "motion.tflite").write_bytes(linear_file.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    here = code.replace("ssh://pi@raspberrypi", "host:").replace("duration_s=10", "duration_s=0.1")
+    assert here != code
+    exec(compile(here, "bench.md", "exec"), {})
+    assert float(capsys.readouterr().out.splitlines()[-1]) > 0
+
+
+def test_the_document_names_every_key(linear_file, capfd):
+    bench(linear_file, *SHORT, "--json")
+    text = (Path(__file__).parents[3] / "docs" / "bench.md").read_text()
+    shown = json.loads(capfd.readouterr().out)
+    keys = {*shown, *shown["before"], *shown["parity"]}
+    assert {key for key in keys if f"`{key}`" not in text} <= {"model", "inputs", "measured_at"}
