@@ -1,6 +1,8 @@
+import dataclasses
+
 import pytest
 
-from converters.prefix import check_float_prefix, float_prefix
+from converters.prefix import check_float_prefix, float_prefix, float_suffix
 from edge_sdk.errors import ModelError
 from edge_sdk.graph import Graph
 from tests.unit.converters.graphs import Builder
@@ -104,3 +106,31 @@ def test_a_detour_through_int8_is_found() -> None:
     end = b.op("FULLY_CONNECTED", [again, b.constant((4, 8), "int8")], (1, 4), "int8")
     with pytest.raises(ModelError, match="found DEQUANTIZE"):
         check_float_prefix(b.graph(end))
+
+
+def in_units(*, learned_between: bool = False) -> Graph:
+    """A dense layer, then SUB and MUL of a layer that gives units; the last is named by the output."""
+    b = Builder((1, 8))
+    y = b.op("FULLY_CONNECTED", [0, b.constant((2, 8))], (1, 2))
+    shift, scale = (b.constant((2,)) for _ in range(2))
+    shifted = b.op("SUB", [y, shift], (1, 2))
+    scaled = b.op("MUL", [shifted, scale], (1, 2))
+    for index, name in ((shift, "m/units_1/Const"), (shifted, "m/units_1/Sub"), (scale, "m/units_1/Const_1")):
+        b.tensors[index] = dataclasses.replace(b.tensors[index], name=name)
+    end = b.op("FULLY_CONNECTED", [scaled, b.constant((1, 2))], (1, 1)) if learned_between else scaled
+    return b.graph(end)
+
+
+def test_what_gives_numbers_their_units_stays_float_behind_the_last_learned_layer() -> None:
+    assert [op.name for op in float_suffix(in_units(), ("units",))] == ["SUB", "MUL"]
+    assert float_suffix(in_units(), ()) == []
+    assert float_suffix(in_units(learned_between=True), ("units",)) == []
+
+
+def test_a_score_that_is_read_twice_by_its_layer_stays_float() -> None:
+    b = Builder((1, 8))
+    distance = b.op("FULLY_CONNECTED", [0, b.constant((1, 8))], (1, 1))
+    more = b.op("ADD", [distance, b.constant((1,))], (1, 1))
+    b.tensors[more] = dataclasses.replace(b.tensors[more], name="m/score/Add")
+    end = b.op("DIV", [distance, more], (1, 1))
+    assert [op.name for op in float_suffix(b.graph(end), ("score",))] == ["ADD", "DIV"]
