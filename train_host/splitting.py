@@ -31,14 +31,16 @@ class Amounts:
 
     Attributes:
         groups: names.
-        labels: names; of a regression, ranges of values.
+        labels: names; of a regression, quarters of the values.
         table: float64 [groups, labels], s of signal or number of images.
+        whole: float64 [groups], the same of all labels; where several hold at once, less than their sum.
         unit: ``s``, ``samples`` or ``images``.
     """
 
     groups: tuple[str, ...]
     labels: tuple[str, ...]
     table: NDArray[np.float64]
+    whole: NDArray[np.float64]
     unit: str
 
 
@@ -59,15 +61,20 @@ class Division:
     @property
     def table(self) -> NDArray[np.float64]:
         """float64 [sides, labels], as `Amounts.table`."""
-        rows = [
-            self.amounts.table[[self.side_of[group] == side for group in self.amounts.groups]].sum(axis=0)
-            for side in self.sides
-        ]
-        return np.array(rows).reshape(len(self.sides), len(self.amounts.labels))
+        return self._summed(self.amounts.table)
+
+    @property
+    def whole(self) -> NDArray[np.float64]:
+        """float64 [sides], as `Amounts.whole`."""
+        return self._summed(self.amounts.whole)
 
     def groups_of(self, side: str) -> list[str]:
         """The groups on a side, sorted."""
         return sorted(group for group, on in self.side_of.items() if on == side)
+
+    def _summed(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        on = np.array([[self.side_of[group] == side for group in self.amounts.groups] for side in self.sides])
+        return np.asarray(on.astype(np.float64) @ values)
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -98,16 +105,25 @@ def measure(dataset: Dataset, on_file: Callable[[str], None] = lambda file: None
     kinds = truth.kinds(dataset, usable)
     groups = dataset.groups
     labels = dataset.labels or tuple(sorted({kind for found in kinds for kind in found}))
-    table = np.zeros((len(groups), len(labels)))
+    table, whole = np.zeros((len(groups), len(labels))), np.zeros(len(groups))
+    rows, columns = ({name: i for i, name in enumerate(names)} for names in (groups, labels))
     images = dataset.layout == "HWC"
     for recording, found in zip(usable, kinds, strict=True):
         amount = 1.0 if images else _length(dataset, recording)
-        for kind in found:
-            if kind in labels:
-                table[groups.index(recording.group), labels.index(kind)] += amount
+        whole[rows[recording.group]] += amount
+        for kind in found & columns.keys():
+            table[rows[recording.group], columns[kind]] += amount
         on_file(recording.file)
     unit = "images" if images else "s" if dataset.rate_hz else "samples"
-    return Amounts(groups, labels, table, unit)
+    return Amounts(groups, tuple(named(dataset, label) for label in labels), table, whole, unit)
+
+
+def named(dataset: Dataset, kind: str) -> str:
+    """A kind of `truth.kinds` for people: a label, or which quarter of the values of a target."""
+    if dataset.task != "regression":
+        return kind
+    target, quarter = kind.split(":")
+    return f"{dataset.target_names[int(target)]}, quarter {int(quarter) + 1}"
 
 
 def divide(amounts: Amounts, shares: Mapping[str, float], seed: int, by: str = "group") -> Division:
@@ -124,15 +140,16 @@ def divide(amounts: Amounts, shares: Mapping[str, float], seed: int, by: str = "
     """
     sides = tuple(side for side, share in shares.items() if share > 0)
     if len(amounts.groups) < len(sides):
+        what = f"{len(sides)} folds" if sides[0].isdecimal() else ", ".join(sides)
         raise DatasetError(
-            f"too few {by}s for {', '.join(sides)}",
+            f"too few {by}s for {what}",
             expected=f"at least {len(sides)}",
             found=f"{len(amounts.groups)} ({first_of(amounts.groups)})",
             remedy=f"record more, each {by} with a name of its own: <group>_<id>.csv",
         )
     place = {group: i for i, group in enumerate(amounts.groups)}
     chosen = [place[group] for group in order(amounts.groups, seed)]
-    divided = _Sides(_shares(amounts.table), np.array([shares[side] for side in sides]))
+    divided = _Sides(_shares(amounts), np.array([shares[side] for side in sides]))
     divided.fill(chosen)
     while divided.improve(chosen):
         pass
@@ -181,11 +198,10 @@ def _length(dataset: Dataset, recording: Recording) -> float:
     return signal.duration_s or float(len(signal.samples))
 
 
-def _shares(table: NDArray[np.float64]) -> NDArray[np.float64]:
+def _shares(amounts: Amounts) -> NDArray[np.float64]:
     """Each group's share of every label, and of the whole: float64 [groups, labels + 1]."""
-    whole = table / np.maximum(table.sum(), 1e-12) * table.shape[1]
-    each = table / np.maximum(table.sum(axis=0), 1e-12)
-    return np.concatenate([each, whole.sum(axis=1, keepdims=True) / max(table.shape[1], 1)], axis=1)
+    table = np.concatenate([amounts.table, amounts.whole[:, None]], axis=1)
+    return np.asarray(table / np.maximum(table.sum(axis=0), 1e-12))
 
 
 class _Sides:

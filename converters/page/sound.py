@@ -57,7 +57,7 @@ def player(samples: NDArray[Any], rate_hz: float) -> Html:
     parts = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(pcm)) + pcm
     file = b"RIFF" + struct.pack("<I", len(parts)) + parts
     address = "data:audio/wav;base64," + base64.b64encode(file).decode()
-    return tag("audio", controls="controls", preload="metadata", src=address, style="width:100%;height:2rem")
+    return tag("audio", controls="controls", preload="metadata", src=address)
 
 
 def spectrogram(samples: NDArray[Any], rate_hz: float) -> Html:
@@ -82,7 +82,7 @@ def spectrogram(samples: NDArray[Any], rate_hz: float) -> Html:
     pixels = np.stack([np.interp(shade, places, colour) for colour in _PALETTE.T], axis=-1)
     words = f"spectrogram, 0 to {rate_hz / 2000:g} kHz"
     address = png.address(pixels, longest=_MOMENTS)
-    return tag("img", src=address, alt=words, title=words, style="max-width:300px;height:4.2rem")
+    return tag("img", src=address, alt=words, title=words, class_="stretched")
 
 
 def _triangles(bins: int, rate_hz: float) -> NDArray[np.float64]:

@@ -24,15 +24,22 @@ def labels(content: Content) -> Html:
     largest = max(float(totals.max(initial=0.0)), 1e-12)
     group = content.dataset.group
     head = ("label", "", "share", content.unit, "recordings", f"{group}s", "a recording")
-    columns = head[:5] + head[5:6] if content.is_images else head
+    columns = head[:4] + head[5:6] if content.is_images else head
     rows = []
     for kind, total in list(zip(content.kinds, totals, strict=True))[:_LABELS]:
         own = content.of_kind(kind)
         share = total / max(float(totals.sum()), 1e-12)
         bar = charts.bar(total / largest, "f-result", f"{kind}: {figures.amount(total, content.unit)}")
-        row: list[object] = [wording.clipped(kind), tag("div", bar, class_="spark"), f"{share:.1%}"]
-        row += [f"{total:,.0f}", f"{len(own):,}", str(len({one.group for one in own}))]
-        rows.append(row if content.is_images else [*row, _spread([one.length for one in own], content.unit)])
+        who = str(len({one.group for one in own}))
+        row: list[object] = [
+            wording.clipped(kind),
+            tag("div", bar, class_="spark"),
+            f"{share:.1%}",
+            f"{total:,.0f}",
+        ]
+        if not content.is_images:
+            row += [f"{len(own):,}", who, _spread([one.length for one in own], content.unit)]
+        rows.append(row if not content.is_images else [*row, who])
     unlabelled = sum(not kinds for kinds in content.kinds_of)
     said = (
         "How much of each label was recorded. A label that hardly occurs is hardly learned; one that a "
@@ -80,7 +87,7 @@ def _sides(content: Content) -> Html:
         table = np.zeros((len(sides), len(content.kinds)))
         for one, kinds in zip(content.portraits, content.kinds_of, strict=True):
             side = side_of(one)
-            for kind in kinds if side is not None else ():
+            for kind in kinds & set(content.kinds) if side is not None else ():
                 table[sides.index(side or ""), content.kinds.index(kind)] += one.length
         parts += [tag("h3", f"{title}, {content.unit}"), _shaded(sides, content.kinds[:_COLUMNS], table)]
     return join(parts)

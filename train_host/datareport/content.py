@@ -13,6 +13,7 @@ from edge_sdk.dataset import Dataset, Recording
 from train_host import portrait
 from train_host.check import Checked, Finding
 from train_host.portrait import Portrait
+from train_host.splitting import named
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Content:
     Attributes:
         checked: findings and portraits.
         dataset: what was checked.
-        kinds: labels; of a regression, ranges of values.
+        kinds: labels; of a regression, quarters of the values.
         kinds_of: of each portrait.
         amounts: float64 [groups, kinds], s of signal or number of images.
         unlike: recordings that are unlike the others of their label, by their place in the dataset.
@@ -73,16 +74,21 @@ def read(checked: Checked) -> Content:
     assert dataset is not None
     portraits = checked.portraits
     recordings = [dataset.recordings[one.index] for one in portraits]
-    known = [truth.is_known(dataset, recording) for recording in recordings]
-    told = iter(truth.kinds(dataset, [r for r, is_known in zip(recordings, known, strict=True) if is_known]))
-    kinds_of = tuple(frozenset(next(told)) if is_known else frozenset() for is_known in known)
+    known = [recording for recording in recordings if truth.is_known(dataset, recording)]
+    told = iter(truth.kinds(dataset, known))
+    kinds_of = tuple(
+        frozenset(named(dataset, kind) for kind in next(told))
+        if truth.is_known(dataset, one)
+        else frozenset()
+        for one in recordings
+    )
     kinds = dataset.labels or tuple(sorted({kind for kinds in kinds_of for kind in kinds}))
     groups = dataset.groups
     amounts = np.zeros((len(groups), len(kinds)))
+    rows, columns = ({name: i for i, name in enumerate(names)} for names in (groups, kinds))
     for one, shown in zip(portraits, kinds_of, strict=True):
-        for kind in shown:
-            if kind in kinds:
-                amounts[groups.index(one.group), kinds.index(kind)] += one.length
+        for kind in shown & columns.keys():
+            amounts[rows[one.group], columns[kind]] += one.length
     unlike: dict[int, list[str]] = {}
     for doubt in portrait.outliers(portraits):
         unlike.setdefault(doubt.index, []).append(doubt.what)

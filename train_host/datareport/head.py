@@ -60,7 +60,7 @@ def _tiles(content: Content) -> Iterator[Html]:
         names = ", ".join(dataset.target_names)
         yield _tile("Targets", str(len(dataset.target_names)), wording.clipped(names, 60))
     else:
-        yield _tile("Labels", str(len(dataset.labels)), wording.clipped(", ".join(dataset.labels), 60))
+        yield _tile("Labels", str(len(dataset.labels)), wording.clipped(", ".join(dataset.labels), 110))
     if not content.is_images and lengths:
         spread = f"{min(lengths):.3g} to {max(lengths):.3g} {content.unit} each"
         yield _tile("In all", figures.amount(total, content.unit), spread)

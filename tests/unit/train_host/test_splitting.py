@@ -19,7 +19,7 @@ SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 def amounts(table: list[list[float]] | np.ndarray) -> Amounts:
     rows = np.asarray(table, float)
     groups = tuple(f"p{i:02d}" for i in range(len(rows)))
-    return Amounts(groups, tuple("abcdefgh"[: rows.shape[1]]), rows, "s")
+    return Amounts(groups, tuple("abcdefgh"[: rows.shape[1]]), rows, rows.sum(axis=1), "s")
 
 
 def shares(division: Division) -> np.ndarray:

@@ -51,9 +51,8 @@ def command(folder: Path, window: int | None, as_json: bool) -> None:
             amounts = ", ".join(
                 f"{label} {value:.0f} {unit}" for label, value in (checked.amount or {}).items()
             )
-            click.echo(
-                f"{len(dataset.recordings)} recordings of {len(dataset.groups)} {dataset.group}s: {amounts}"
-            )
+            known = f"{len(dataset.recordings)} recordings of {len(dataset.groups)} {dataset.group}s"
+            click.echo(f"{known}: {amounts}" if amounts else known)
         hints = f", {checked.count('hint')} hints" if checked.count("hint") else ""
         click.echo(f"{checked.count('error')} errors, {checked.count('warning')} warnings{hints}")
     if checked.count("error"):

@@ -95,7 +95,7 @@ def _lines(division: Division) -> list[str]:
     for column, label in enumerate(division.amounts.labels):
         cells = [f"{amount:,.0f}  {_share(amount, whole[column])}" for amount in table[:, column]]
         rows.append([label, *cells])
-    sums = table.sum(axis=1)
+    sums = division.whole
     rows.append([f"all, {division.amounts.unit}", *(f"{v:,.0f}  {_share(v, sums.sum())}" for v in sums)])
     rows.append(["groups", *(str(len(division.groups_of(side))) for side in division.sides)])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
