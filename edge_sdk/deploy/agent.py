@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 from edge_sdk.deploy import facts, health, proving, signature, systemd, trial
 from edge_sdk.deploy.manifest import MOST_BYTES, Manifest
 from edge_sdk.deploy.rehearsal import rehearse
-from edge_sdk.deploy.slots import Slots
+from edge_sdk.deploy.slots import Slots, pipelines
 from edge_sdk.deploy.store import SPARE_BYTES, Store, room, write_durably
 from edge_sdk.errors import ConfigError, DeviceError, EdgeError, GateError, one_line
 
@@ -52,9 +52,8 @@ class Agent:
 
     def facts(self) -> dict[str, Any]:
         """What the device is, what runs on it, and whom it trusts: null where nobody was ever trusted."""
-        names = sorted(path.name for path in (self.root / "apps").glob("*"))
         keys = [key.line for key in signature.trusted_keys(self.trusted)] if self.trusted.exists() else None
-        return {**facts.facts(self.root), "pipelines": names, "trusted": keys}
+        return {**facts.facts(self.root), "pipelines": pipelines(self.root), "trusted": keys}
 
     def trust(self, key: str) -> dict[str, Any]:
         """Let a key sign releases for this device, beside those that may."""
@@ -151,7 +150,7 @@ class Agent:
 
     def status(self, name: str | None = None) -> dict[str, Any]:
         """What runs, what it would go back to, and what was refused."""
-        apps = sorted(path.name for path in (self.root / "apps").glob("*"))
+        apps = pipelines(self.root)
         if name is not None and name not in apps:
             raise ConfigError(f"no pipeline {name!r} here", expected=", ".join(apps) or "none is installed")
         return {"pipelines": [self._told(each) for each in apps if name in (None, each)]}

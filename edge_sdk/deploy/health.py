@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from edge_sdk.deploy.records import Slot
-from edge_sdk.deploy.slots import Slots
+from edge_sdk.deploy.slots import Slots, pipelines
 from edge_sdk.deploy.store import write_durably
 from edge_sdk.errors import DeviceError
 
@@ -47,7 +47,7 @@ def settle(slots: Slots, slot: Slot) -> str:
 
 
 def _free(slots: Slots) -> str:
-    names = [path.name for path in (slots.root / "apps").glob("*") if path.name != slots.name]
+    names = [name for name in pipelines(slots.root) if name != slots.name]
     taken = {address(slot) for name in names for slot in Slots(slots.root, name, slots.boot).all()}
     for port in _PORTS:
         url = f"http://127.0.0.1:{port}/health"

@@ -20,7 +20,8 @@ SCHEMA = 1
 MOST_BYTES = 8 << 20
 _MOST_FILES = 50_000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+#: Of a pipeline: it names folders and units.
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,63}")
 _EXECUTABLE, _PLAIN = 0o755, 0o644
 
@@ -136,7 +137,7 @@ class Manifest:
         place = place if isinstance(place, dict) else {}
         files = entries(facts.get("files"), "release manifest")
         manifest = cls(
-            name=_matching(facts, "name", _NAME),
+            name=_matching(facts, "name", NAME),
             version=_matching(facts, "version", _VERSION),
             serial=_number(facts, "serial"),
             platform=Platform(*(_text(place, key) for key in ("machine", "python", "glibc"))),

@@ -14,8 +14,10 @@ from edge_sdk.errors import ConfigError, DeviceError, EdgeError
 
 _LOOK_S = 1.0
 _LOCK_S = 600
-#: So often in a row nobody may be seen watching a trial: systemd starts who does again after some seconds.
-_LOOKS_UNWATCHED = 10
+#: How often systemd is asked whether a trial is watched, looks: each question costs a small board a process.
+_LOOKS_BETWEEN = 5
+#: So often in a row nobody may be seen watching it: systemd starts who does again after some seconds.
+_UNWATCHED = 3
 
 
 def start(slots: Slots, services: systemd.Services) -> None:
@@ -24,8 +26,16 @@ def start(slots: Slots, services: systemd.Services) -> None:
         services.restart()
         services.watch()
     except EdgeError as error:
-        if slots.go_back(str(error)) is not None:
-            services.restart()
+        slots.go_back(str(error))
+        try:
+            _take_over(slots, services)
+        except EdgeError:
+            current = slots.current
+            raise DeviceError(
+                f"{slots.name}: systemd refuses, to go back, too",
+                found=error,
+                remedy=f"{current.manifest.version if current else 'nothing'} runs from the next boot on",
+            ) from error
         raise
 
 
@@ -47,12 +57,14 @@ def follow(slots: Slots, name: str, services: systemd.Services, step: Callable[.
     tried = slots.slot(name)
     if tried is None:
         raise ConfigError(f"{slots.name}: no release {name!r}")
-    began, unwatched = time.monotonic(), 0
+    began, looks, unwatched = time.monotonic(), 0, 0
     while (now := slots.trial) is not None and now.slot == name:
         step("watching", seconds=round(time.monotonic() - began), window_s=tried.manifest.window_s)
-        unwatched = 0 if services.is_watched() else unwatched + 1
-        if unwatched > _LOOKS_UNWATCHED:
-            raise DeviceError(f"{slots.name}: nobody watches it any more", remedy="deploy again")
+        looks += 1
+        if looks % _LOOKS_BETWEEN == 0:
+            unwatched = 0 if services.is_watched() else unwatched + 1
+            if unwatched == _UNWATCHED:
+                raise DeviceError(f"{slots.name}: nobody watches it any more", remedy="deploy again")
         time.sleep(_LOOK_S)
     ended, current = slots.slot(name) or tried, slots.current
     if ended.verdict == "new":
@@ -68,7 +80,15 @@ def watch(slots: Slots, services: systemd.Services) -> dict[str, Any]:
 
     Returns:
         What became of it; empty where there is nothing to watch, or somebody else switched.
+
+    Raises:
+        DeviceError: systemd refuses; called again, this goes on where it was.
     """
+    if slots.owes_start:
+        with _patiently(slots):
+            if slots.owes_start:
+                _take_over(slots, services)
+        return {}
     slot = slots.current
     if slot is None or (slots.trial is None and slot.verdict == "good"):
         return {}
@@ -82,11 +102,8 @@ def watch(slots: Slots, services: systemd.Services) -> dict[str, Any]:
             slots.prune()
             return {"verdict": "fine"}
         words = services.last_words()
-        back = slots.go_back(reason + (f": {words}" if words else ""))
-        if back is None:
-            services.stop()
-        else:
-            services.restart()
+        slots.go_back(reason + (f": {words}" if words else ""))
+        _take_over(slots, services)
     return {"verdict": "refused", "reason": reason}
 
 
@@ -94,11 +111,22 @@ def recover(slots: Slots, services: systemd.Services) -> dict[str, Any]:
     """At boot: settle what a power cut left, before the service starts."""
     with slots.locked():
         recovery = slots.recover()
-    if recovery.went_back:
-        systemd.reload()
-    if recovery.watch:
-        services.watch()
+    try:
+        if recovery.went_back:
+            systemd.reload()
+    finally:
+        if recovery.watch:
+            services.watch()
     return {"went_back": recovery.went_back, "watch": recovery.watch, "reason": recovery.reason}
+
+
+def _take_over(slots: Slots, services: systemd.Services) -> None:
+    """Have what was gone back to run; only then the trial has ended."""
+    if slots.current is None:
+        services.stop()
+    else:
+        services.restart()
+    slots.end_trial()
 
 
 def _judged(slots: Slots, slot: Slot, services: systemd.Services) -> str:

@@ -81,15 +81,13 @@ class Remote(Closing):
         manifest = base64.b64encode(release.data).decode()
         while True:  # the listing of a runtime tells what else is missing
             missing = set(self.call("needed", release.manifest.name, manifest=manifest)["missing"])
-            if not missing:
-                return total
             sizes = {entry.digest: entry.size for entry in release.entries if entry.digest in missing}
-            unknown = missing - set(sizes)
-            if unknown:
-                raise DeviceError(
-                    f"{self.address} wants contents that the release has not", found=len(unknown)
-                )
-            total += self._pour(sizes, store, on_bytes)
+            if len(sizes) < len(missing):
+                unknown = len(missing) - len(sizes)
+                raise DeviceError(f"{self.address} wants contents that the release has not", found=unknown)
+            total += self._pour(sizes, store, on_bytes) if sizes else 0
+            if release.manifest.runtime not in missing:
+                return total
 
     def lacks(self, release: Release) -> int:
         """Bytes that `send` would send; where the runtime is not known there yet, at most."""

@@ -5,7 +5,7 @@
     ROOT/apps/NAME/
         slots/SERIAL-DIGEST/  manifest.json, manifest.json.sig, app/, runtime -> a tree, verdict.json
         current -> slots/…    what the service runs: this link alone decides
-        trial.json            there while the current release is on trial, and says what to go back to
+        trial.json            there while a release is on trial, and says what to go back to
         highest               the highest serial that was ever found good
 
 Every step is one rename or one unlink that is on the disk before the next, in this order, so that a power cut
@@ -14,7 +14,8 @@ leaves either release whole and `recover` knows which one is to run:
     install   the slot is complete under its name, or is not there
     try_out   verdict.json goes, then trial.json, then current: cut before that, the trial never began
     confirm   verdict.json, then trial.json goes: cut between them, it was confirmed
-    go_back   verdict.json (refused), then current, then trial.json goes: cut between them, it is done again
+    go_back   verdict.json (refused), then current: cut between them, it is done again
+    end_trial trial.json goes, once what is current runs: until then the service still has to be told
 
 The first release of all has nothing to go back to: it is then left running rather than nothing at all.
 """
@@ -25,18 +26,29 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from edge_sdk.deploy import signature
-from edge_sdk.deploy.manifest import MOST_BYTES, Entry, Manifest, digest_of, read_listing
+from edge_sdk.deploy.manifest import MOST_BYTES, NAME, Entry, Manifest, digest_of, read_listing
 from edge_sdk.deploy.records import Recovery, Slot, Trial, Verdict
-from edge_sdk.deploy.store import Store, room, sync_folder, write_durably
+from edge_sdk.deploy.store import Store, compile_tree, room, sync_folder, write_durably
 from edge_sdk.errors import ConfigError, DeviceError, EdgeError, GateError
 
 _MANIFEST, _SIGNATURE, _VERDICT = "manifest.json", "manifest.json.sig", "verdict.json"
+_SLOT = re.compile(r"[0-9]+-[0-9a-f]{12}")
+
+
+def pipelines(root: Path) -> list[str]:
+    """Names of the pipelines on this device; whatever else lies there is none.
+
+    Args:
+        root: folder of them all.
+    """
+    return sorted(path.name for path in (root / "apps").glob("*") if NAME.fullmatch(path.name))
 
 
 class Slots:
@@ -46,9 +58,16 @@ class Slots:
         root: folder of all pipelines, ``/var/lib/edgeml``.
         name: of the pipeline.
         boot: id of this boot; default: the kernel's.
+
+    Raises:
+        ConfigError: the name is none that a pipeline can have.
     """
 
     def __init__(self, root: Path, name: str, boot: str | None = None) -> None:
+        if not NAME.fullmatch(name):
+            raise ConfigError(
+                "the pipeline's name", expected="small letters, digits and -", found=repr(name)[:100]
+            )
         self.root, self.name = root, name
         self.store = Store(root / "contents")
         self.folder = root / "apps" / name
@@ -109,6 +128,8 @@ class Slots:
 
     def slot(self, name: str) -> Slot | None:
         """The one of that name; None where there is none, or nothing that could be read."""
+        if not _SLOT.fullmatch(name):
+            return None
         folder = self._slots / name
         try:
             manifest = Manifest.from_bytes((folder / _MANIFEST).read_bytes())
@@ -205,16 +226,18 @@ class Slots:
         self._judge(slot.name, "good" if again else "proving", back_to=back_to)
         if slot.manifest.serial > self.highest:
             write_durably(self._highest, f"{slot.manifest.serial}\n".encode())
-        self._end_trial()
+        self.end_trial()
 
     def go_back(self, reason: str) -> Slot | None:
         """The current release does not work: what it took over from becomes the current one.
+
+        The trial goes on until that one was started, which is then said with `end_trial`.
 
         Args:
             reason: for people.
 
         Returns:
-            What runs now; None where a first release failed in its trial: the pipeline is then off.
+            What shall run now; None where a first release failed in its trial: the pipeline is then off.
         """
         slot, trial = self.current, self.trial
         if slot is not None:
@@ -225,8 +248,18 @@ class Slots:
             else:
                 self._current.unlink()
                 sync_folder(self.folder)
-        self._end_trial()
         return self.current
+
+    @property
+    def owes_start(self) -> bool:
+        """Whether the current release, or none, has taken over from one on trial and was not started yet."""
+        trial, current = self.trial, self.current
+        return trial is not None and (current is None or current.name != trial.slot)
+
+    def end_trial(self) -> None:
+        """What is current runs, and nothing is on trial any more."""
+        self._trial.unlink(missing_ok=True)
+        sync_folder(self.folder)
 
     def previous(self) -> Slot:
         """What `edgeml rollback` goes back to.
@@ -251,19 +284,20 @@ class Slots:
         for part in self._slots.glob(".*.part"):
             shutil.rmtree(part, ignore_errors=True)
         trial, current = self.trial, self.current
-        if current is None or (trial is not None and trial.slot != current.name):
-            self._end_trial()  # it never began, or had ended
+        if current is None or self.owes_start:
+            self.end_trial()  # it never began, or had ended
             trial = None
         if current is None:
             return Recovery()
         if trial is not None and current.verdict in ("proving", "good"):
-            self._end_trial()
+            self.end_trial()
             trial = None
         down = trial is not None and trial.boot != self.boot
         back_to = trial.back_to if trial is not None else current.back_to
         if (down or current.verdict == "refused") and self.slot(back_to) is not None:
             reason = current.reason or f"{current.manifest.version} was on trial when the device went down"
             back = self.go_back(reason)
+            self.end_trial()  # the service has not begun yet
             return Recovery(True, back is not None and back.verdict != "good", reason)
         return Recovery(watch=current.verdict != "good")
 
@@ -288,7 +322,7 @@ class Slots:
             return self._sweep_alone() if alone else 0
 
     def _sweep_alone(self) -> int:
-        others = [Slots(self.root, path.name, self.boot) for path in (self.root / "apps").glob("*")]
+        others = [Slots(self.root, name, self.boot) for name in pipelines(self.root)]
         manifests = [slot.manifest for app in others for slot in app.all()]
         used: list[Entry] = [entry for manifest in manifests for entry in manifest.files]
         for runtime in {manifest.runtime for manifest in manifests}:
@@ -320,6 +354,7 @@ class Slots:
         part = tree.with_name(f".{tree.name}.part")
         with _gone_unless_renamed(part):
             self.store.lay_out(self._listing(manifest), part)
+            compile_tree(part)
             part.rename(tree)
         sync_folder(tree.parent)
 
@@ -349,10 +384,6 @@ class Slots:
         if folder.is_dir():
             facts = {"verdict": verdict, "reason": reason, "boot": self.boot, "back_to": back_to}
             _write(folder / _VERDICT, facts)
-
-    def _end_trial(self) -> None:
-        self._trial.unlink(missing_ok=True)
-        sync_folder(self.folder)
 
     def _require(self, wanted: int) -> None:
         free = room(self.root)

@@ -174,6 +174,19 @@ def sync_tree(folder: Path) -> None:
         sync_folder(Path(path))
 
 
+def compile_tree(folder: Path) -> None:
+    """Put byte code beside the sources of a tree, so that nothing of it is compiled at each start.
+
+    Whoever runs it may not write here. What cannot be compiled stays as it is.
+    """
+    import compileall  # for this alone
+    from py_compile import PycInvalidationMode
+
+    unchecked = PycInvalidationMode.UNCHECKED_HASH
+    compileall.compile_dir(folder, quiet=2, invalidation_mode=unchecked)
+    os.sync()
+
+
 def write_durably(file: Path, data: bytes, mode: int = 0o644) -> None:
     """Replace a file: after a cut it is the old or the new one, whole.
 

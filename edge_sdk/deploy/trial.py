@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -95,6 +93,9 @@ def ask(url: str, *, ready: bool = False) -> str | None:
         url: of ``/health``.
         ready: it is unhealthy, too, as long as a source or sink of it was never there.
     """
+    import urllib.error  # what few commands of the agent need takes a small board its time
+    import urllib.request
+
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=_ASK_S) as answer:

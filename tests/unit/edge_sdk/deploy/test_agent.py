@@ -98,3 +98,25 @@ def test_a_key_of_another_kind_is_not_trusted(agent):
         with pytest.raises(ConfigError, match="not an ed25519 key"):
             agent.trust(line)
     assert not agent.trusted.exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "more"),
+    [
+        ("needed", {"manifest": base64.b64encode(manifest(1).to_bytes()).decode()}),
+        ("install", {"manifest": base64.b64encode(manifest(1).to_bytes()).decode(), "signed": ""}),
+        ("follow", {"slot": "1-000000000000"}),
+        ("watch", {}),
+        ("recover", {}),
+    ],
+)
+def test_a_name_that_leads_elsewhere_is_refused_before_anything_is_touched(agent, tmp_path, command, more):
+    with pytest.raises(ConfigError, match="the pipeline's name"):
+        getattr(agent, command)("../../etc", **more)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["status", "rollback", "stop", "files", "remove"])
+def test_a_pipeline_that_is_not_there_is_said_by_its_name(agent, command):
+    with pytest.raises(ConfigError, match="no pipeline '../../etc' here"):
+        getattr(agent, command)("../../etc")

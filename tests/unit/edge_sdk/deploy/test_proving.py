@@ -1,5 +1,6 @@
 """A release is started, watched and gone back from, whatever systemd says of it."""
 
+import contextlib
 import os
 
 import pytest
@@ -14,7 +15,7 @@ from tests.unit.edge_sdk.deploy.releases import installed
 class Scripted(systemd.Services):
     """Services of a systemd that says one thing after another, and remembers what it was told."""
 
-    def __init__(self, slots, looks=(), *, refuses=False, watched=True, meanwhile=lambda: None):
+    def __init__(self, slots, looks=(), *, refuses=0, watched=True, meanwhile=lambda: None):
         super().__init__(slots, "agent")
         self.looks, self.told = list(looks), []
         self.refuses, self.watched, self.meanwhile = refuses, watched, meanwhile
@@ -27,7 +28,7 @@ class Scripted(systemd.Services):
 
     def restart(self):
         self.told.append("restart")
-        if self.refuses and self.told.count("restart") == 1:
+        if self.told.count("restart") <= self.refuses:
             raise DeviceError("systemctl daemon-reload failed")
 
     def stop(self):
@@ -75,12 +76,39 @@ def test_one_that_ends_is_gone_back_from_with_its_last_words(slots):
     assert slots.all()[1].reason == "it ended (exit status 3): error: no such port"
 
 
-def test_when_systemd_refuses_to_go_back_that_is_told(slots):
-    services = Scripted(slots, [Look(0, "ended")], refuses=True)
+def test_when_systemd_refuses_to_go_back_it_is_asked_again(slots):
+    """The watcher ends with an error, and systemd starts it again after some seconds."""
+    services = Scripted(slots, [Look(0, "ended")], refuses=2)
+    for _ in range(2):
+        with pytest.raises(DeviceError, match="daemon-reload failed"):
+            proving.watch(slots, services)
+        assert slots.current.manifest.serial == 1
+        assert slots.owes_start
+    assert proving.watch(slots, services) == {}
+    assert services.told == ["restart"] * 3
+    assert not slots.owes_start
+
+
+def test_what_was_gone_back_to_and_not_started_yet_starts_with_the_next_boot(slots):
     with pytest.raises(DeviceError, match="daemon-reload failed"):
-        proving.watch(slots, services)
-    assert services.told == ["restart"]
-    assert slots.current.manifest.serial == 1
+        proving.watch(slots, Scripted(slots, [Look(0, "ended")], refuses=9))
+    later = Slots(slots.root, slots.name, boot="second")
+    services = Scripted(later)
+    assert not proving.recover(later, services)["went_back"]
+    assert (later.current.manifest.serial, later.trial) == (1, None)
+
+
+def test_whoever_follows_waits_until_what_was_gone_back_to_was_started(slots):
+    name, services = slots.current.name, Scripted(slots, [Look(0, "ended")], refuses=3)
+    tries = []
+
+    def step(doing, **figures):
+        tries.append(doing)
+        with contextlib.suppress(DeviceError):
+            proving.watch(slots, services)
+
+    assert proving.follow(slots, name, services, step)["running"]["version"] == "1.1"
+    assert len(tries) == 4
 
 
 def test_a_lock_that_is_held_is_waited_for(slots, monkeypatch):
@@ -117,12 +145,19 @@ def test_what_is_good_is_not_watched(slots):
 
 
 def test_when_systemd_refuses_what_ran_before_comes_back(slots):
-    services = Scripted(slots, refuses=True)
+    services = Scripted(slots, refuses=1)
     with pytest.raises(DeviceError, match="daemon-reload failed"):
         proving.start(slots, services)
     assert services.told == ["restart", "restart"]
-    assert slots.current.manifest.serial == 1
+    assert (slots.current.manifest.serial, slots.trial) == (1, None)
     assert "daemon-reload" in slots.all()[1].reason
+
+
+def test_when_systemd_refuses_everything_one_is_told_what_the_next_boot_brings(slots):
+    with pytest.raises(DeviceError, match="daemon-reload failed; 1.1 runs from the next boot on"):
+        proving.start(slots, Scripted(slots, refuses=9))
+    assert slots.current.manifest.serial == 1
+    assert slots.owes_start
 
 
 def test_whoever_follows_hears_how_it_ended(slots):
@@ -131,6 +166,7 @@ def test_whoever_follows_hears_how_it_ended(slots):
     def step(doing, **figures):
         told.append((doing, figures["window_s"]))
         slots.go_back("it ended")
+        slots.end_trial()
 
     ended = proving.follow(slots, name, services, step)
     assert (ended["verdict"], ended["reason"], ended["running"]["version"]) == ("refused", "it ended", "1.1")
@@ -165,3 +201,16 @@ def test_after_a_power_cut_the_old_one_runs_and_is_watched_until_it_is_good(slot
     assert "was on trial when the device went down" in told["reason"]
     assert services.told == ["reload", "watch"]
     assert later.current.manifest.serial == 1
+
+
+def test_at_boot_it_is_watched_even_if_systemd_does_not_read_its_units_again(slots, monkeypatch):
+    later = Slots(slots.root, slots.name, boot="second")
+    services = Scripted(later)
+
+    def refuse():
+        raise DeviceError("systemctl daemon-reload failed")
+
+    monkeypatch.setattr(systemd, "reload", refuse)
+    with pytest.raises(DeviceError, match="daemon-reload failed"):
+        proving.recover(later, services)
+    assert services.told == ["watch"]

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from edge_sdk.deploy.slots import Slots
+from edge_sdk.deploy.slots import Slots, pipelines
 from edge_sdk.errors import ConfigError, DeviceError
 from tests.unit.edge_sdk.deploy.releases import content, installed, is_whole, manifest, send
 
@@ -297,3 +297,27 @@ def test_nothing_is_swept_away_while_another_is_installed(slots):
         assert not slots.needed(manifest(9))
     assert slots.prune() > 0
     assert slots.needed(manifest(9))
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../press-7", "/etc", "a/b", "a\0", "Press", "-x", "x" * 64]
+)
+def test_a_name_leads_nowhere_else(tmp_path, name):
+    with pytest.raises(ConfigError, match="the pipeline's name: expected small letters"):
+        Slots(tmp_path, name, boot="first")
+
+
+def test_the_name_of_a_slot_leads_nowhere_else(slots):
+    slot = installed(slots, 1)
+    assert slots.slot(slot.name) == slot
+    for name in ("", ".", f"../slots/{slot.name}", f"{slot.name}/.", "1-x"):
+        assert slots.slot(name) is None
+
+
+def test_what_is_no_pipeline_is_left_alone(slots):
+    installed(slots, 1)
+    for other in ("lost+found", ".hidden", "notes.txt"):
+        (slots.root / "apps" / other).mkdir()
+    assert pipelines(slots.root) == ["press-7"]
+    slots.remove()
+    assert pipelines(slots.root) == []

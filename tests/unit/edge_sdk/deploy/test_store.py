@@ -2,11 +2,13 @@
 
 import io
 import os
+import subprocess
+import sys
 
 import pytest
 
 from edge_sdk.deploy.manifest import digest_of
-from edge_sdk.deploy.store import Store, write_durably
+from edge_sdk.deploy.store import Store, compile_tree, write_durably
 from edge_sdk.errors import DeviceError, GateError
 from tests.unit.edge_sdk.deploy.releases import entry
 
@@ -85,3 +87,16 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path, monkeypatch):
         write_durably(file, b"2")
     assert file.read_bytes() == b"1"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_tree_is_compiled_once_and_what_cannot_be_is_left_alone(store, tmp_path):
+    files = {"package/__init__.py": b"VALUE = 7\n", "wrong.py": b"def\n", "data.txt": b"def\n"}
+    tree = tmp_path / "tree"
+    store.lay_out([entry(path, data) for path, data in files.items() if store.add_bytes(data)], tree)
+    compile_tree(tree)
+    made = {path.relative_to(tree).as_posix() for path in tree.rglob("*.pyc")}
+    assert made == {f"package/__pycache__/__init__.{sys.implementation.cache_tag}.pyc"}
+    (tree / "package/__init__.py").write_text("VALUE = 8\n")  # it is not even looked at
+    code = f"import sys; sys.path.insert(0, {str(tree)!r}); import package; print(package.VALUE)"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, check=True)
+    assert done.stdout == b"7\n"
