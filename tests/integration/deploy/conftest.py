@@ -1,4 +1,8 @@
-"""One machine for all tests of deployments, and pipelines to deploy."""
+"""One machine for all tests of deployments, and pipelines to deploy.
+
+It is a container, which boots in a second. EDGEML_MACHINE=vm takes a virtual Raspberry Pi for the same tests:
+another processor, a kernel of its own, a memory that a power cut empties, and an hour.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +22,45 @@ import pytest
 from edge_sdk.deploy import signature
 from edge_sdk.deploy.push import Remote
 from edge_sdk.ssh import Address
-from tests.integration.deploy.container import CACHE, USERS_CACHE, Container, booted
+from tests.integration.deploy import container, emulated
+from tests.integration.deploy.machine import CACHE, USERS_CACHE, Machine
 from tests.models import Linear, contract, write_model
 
+APPS = "/var/lib/edgeml/apps"
 SINE = 'url = "synthetic:sine"\nspeed = 1'
 
 
 @pytest.fixture(scope="session")
-def machine(tmp_path_factory):
-    with booted(tmp_path_factory.mktemp("machine") / "container") as container:
-        yield container
+def machine(request):
+    """What is deployed to."""
+    kind = os.environ.get("EDGEML_MACHINE", "container")
+    return request.getfixturevalue({"container": "contained", "vm": "virtual"}[kind])
+
+
+@pytest.fixture(scope="session")
+def contained(tmp_path_factory):
+    """A container that is up."""
+    _require_root()
+    with container.booted(tmp_path_factory.mktemp("machine") / "container") as machine:
+        yield machine
+
+
+@pytest.fixture(scope="session")
+def virtual(tmp_path_factory, request):
+    """A virtual Raspberry Pi that is up; how long it took to make is told."""
+    _require_root()
+
+    def say(text: str) -> None:
+        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            print(f"\n{text}", flush=True)
+
+    with emulated.resumed(tmp_path_factory.mktemp("machine") / "virtual", say) as machine:
+        yield machine
+
+
+def _require_root() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root and systemd-nspawn: run as root, outside a restricted container")
 
 
 @dataclass
@@ -43,7 +76,7 @@ class Desk:
 
     folder: Path
     key: Path
-    machine: Container
+    machine: Machine
     name: str
 
     @property
@@ -54,14 +87,16 @@ class Desk:
     def unit(self) -> str:
         return f"edgeml-{self.name}"
 
-    def write(self, source: str = SINE, *, version: str = "1", more: str = "") -> None:
+    def write(
+        self, source: str = SINE, *, sink: str = "sqlite:events.db", version: str = "1", more: str = ""
+    ) -> None:
         """A pipeline with a model of that version."""
         spec = Linear(window=20)
         facts = replace(contract(spec).input, rate_hz=50.0, hop=10)
         write_model(self.folder / "m.tflite", spec, input=facts, version=version)
         self.config.write_text(
             f'device = "press-7"\n{more}\n[model]\nfile = "m.tflite"\n[[source]]\n{source}\n'
-            '[[sink]]\nurl = "sqlite:events.db"\n'
+            f'[[sink]]\nurl = "{sink}"\n'
         )
 
     def environment(self) -> dict[str, str]:
@@ -87,7 +122,7 @@ class Desk:
         """A command line."""
         with self.start(*words) as process:
             try:
-                out, err = process.communicate(timeout=600)
+                out, err = process.communicate(timeout=1200)
             except BaseException:
                 process.kill()
                 raise
@@ -95,12 +130,13 @@ class Desk:
         assert "Traceback" not in err
         return subprocess.CompletedProcess(words, status, out, err)
 
-    def words(self, *words: object, window: int = 2) -> list[object]:
+    def words(self, *words: object, window: int | None = 2) -> list[object]:
         """Of an `edgeml deploy`."""
-        given = ["--to", self.machine.url, "--key", self.key, "--window", window, "--name", self.name]
+        given = ["--to", self.machine.url, "--key", self.key, "--name", self.name]
+        given += ["--window", window] if window is not None else []
         return ["deploy", self.config, *given, *words, "--json"]
 
-    def deploy(self, *words: object, status: int = 0, window: int = 2) -> dict[str, Any]:
+    def deploy(self, *words: object, status: int = 0, window: int | None = 2) -> dict[str, Any]:
         """`edgeml deploy`; the object that it printed."""
         said = self.edgeml(*self.words(*words, window=window), status=status)
         told = dict(json.loads(said.stdout))
@@ -120,7 +156,7 @@ class Desk:
 
     def serves(self, version: str) -> bool:
         """Whether the service is up with that version, or comes up with it, seen from inside the device."""
-        here = f"/var/lib/edgeml/apps/{self.name}/current/manifest.json"
+        here = f"{APPS}/{self.name}/current/manifest.json"
         if json.loads(self.machine.ask(f"cat {here}"))["version"] != version:
             return False
         command = f"for i in $(seq 300); do systemctl is-active {self.unit} && break; sleep 0.2; done"
@@ -136,6 +172,27 @@ class Desk:
                 yield remote
 
 
+_IS_WHOLE = """
+import hashlib, json, sys
+from pathlib import Path
+root, name = Path("/var/lib/edgeml"), sys.argv[1]
+slot = (root / "apps" / name / "current").resolve(strict=True)
+facts = json.loads((slot / "manifest.json").read_bytes())
+runtime = facts["runtime"]
+listing = json.loads((root / "contents" / runtime[:2] / runtime).read_bytes())
+files = [(slot / "app", *entry[:2]) for entry in facts["files"]]
+files += [(root / "trees" / runtime, *entry[:2]) for entry in listing]
+for folder, path, digest in files:
+    assert hashlib.sha256((folder / path).read_bytes()).hexdigest() == digest, path
+"""
+
+
+def is_whole(desk: Desk) -> bool:
+    """Whether every file of what runs is as its manifest says."""
+    done = desk.machine.run(f"python3 - {desk.name}", _IS_WHOLE.encode())
+    return done.returncode == 0 or pytest.fail(done.stderr.decode())
+
+
 @pytest.fixture(scope="session")
 def signing_key(tmp_path_factory):
     key = tmp_path_factory.mktemp("keys") / "signing"
@@ -144,13 +201,13 @@ def signing_key(tmp_path_factory):
 
 
 @contextmanager
-def sitting(machine: Container, key: Path, folder: Path, name: str) -> Iterator[Desk]:
+def sitting(machine: Machine, key: Path, folder: Path, name: str) -> Iterator[Desk]:
     """A desk, and afterwards nothing of it on the machine."""
     folder.mkdir()
     desk = Desk(folder, key, machine, name)
     desk.write()
     yield desk
-    if (machine.root / "var/lib/edgeml/apps" / name).exists():
+    if machine.has(f"{APPS}/{name}"):
         desk.edgeml("remove", machine.url, name)
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 
 from edge_sdk import modelfile
 from edge_sdk.modelfile import CONTRACT, GOLDEN, LABELS, Golden
+from tests.integration.deploy.waiting import read_until, wait_for
 from tests.models import Linear, contract, flatbuffer
 
 pytestmark = pytest.mark.integration
@@ -75,13 +75,42 @@ def test_one_that_works_only_until_the_next_reboot(serving):
     machine.ask("systemctl enable taken.service")
     machine.cut_power()
     machine.boot()
-    deadline = time.monotonic() + 300
-    while not serving.serves("old"):
-        assert time.monotonic() < deadline, serving.status()
-        time.sleep(0.5)
+    wait_for(lambda: serving.serves("old"))
     refused = next(each for each in serving.status()["releases"] if each["version"] == "later")
     assert "127.0.0.1:9700" in refused["reason"]
     machine.ask("systemctl disable --now taken.service")
+
+
+#: Where results go: it answers for so long after the first of them, and is gone.
+DESTINATION = """
+import sys, time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Taker(BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(204)
+        self.end_headers()
+server = HTTPServer(("127.0.0.1", 7000), Taker)
+server.handle_request()
+server.timeout = 0.1
+end_s = time.monotonic() + float(sys.argv[1])
+while time.monotonic() < end_s:
+    server.handle_request()
+"""
+
+
+@pytest.mark.parametrize(("well_s", "window"), [(2, 6), pytest.param(60, None, marks=full)])
+def test_one_that_turns_unhealthy_is_gone_back_from(serving, well_s, window):
+    """Well for some seconds; with the window that one has who says nothing, for a minute."""
+    machine = serving.machine
+    machine.put("/root/destination.py", DESTINATION)
+    machine.ask(f"systemd-run --quiet --unit=destination python3 /root/destination.py {well_s}")
+    serving.write(sink="http://127.0.0.1:7000/results")
+    told = serving.deploy("--version", "tired", status=1, window=window)
+    assert told["found"].startswith("it is unhealthy: http://127.0.0.1:7000/results: ")
+    assert told["remedy"] == "old runs again"
+    assert machine.ask("systemctl is-active destination", check=False).strip() == "inactive"
+    assert serving.serves("old")
 
 
 @full
@@ -91,13 +120,11 @@ def test_one_that_hangs_is_gone_back_from(serving, more, said):
     machine = serving.machine
     serving.write(more=more)
     with serving.start(*serving.words("--version", "stuck", window=120)) as process:
-        assert process.stderr is not None
-        while "watching" not in process.stderr.readline():
-            assert process.poll() is None
+        read_until(process, "watching")
         assert serving.serves("stuck")
         pid = machine.ask(f"systemctl show -P MainPID {serving.unit}").strip()
         machine.ask(f"kill -{signal.SIGSTOP.value} {pid}")
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=600)
     assert process.returncode == 1, err
     assert said in json.loads(out)["found"]
     assert serving.serves("old")

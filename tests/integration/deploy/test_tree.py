@@ -7,7 +7,7 @@ import pytest
 from edge_sdk.deploy import tree
 from edge_sdk.deploy.manifest import Platform, digest_of, read_listing
 from edge_sdk.deploy.store import Store
-from tests.integration.deploy.container import CACHE, USERS_CACHE
+from tests.integration.deploy.machine import CACHE, USERS_CACHE
 
 pytestmark = pytest.mark.integration
 _AARCH64 = 0xB7  # EM_AARCH64 of the ELF specification

@@ -11,7 +11,7 @@ from edge_sdk.deploy.manifest import Platform
 from edge_sdk.errors import GateError, ModelError
 
 pytestmark = pytest.mark.integration
-TRUSTED = "etc/edgeml/trusted_signers"
+TRUSTED = "/etc/edgeml/trusted_signers"
 
 
 @pytest.fixture
@@ -98,23 +98,23 @@ def test_the_first_key_comes_with_the_first_deployment_and_no_other_does(serving
     said = serving.edgeml(*serving.words("--key", other_key), status=1)
     assert "the release's signature" in said.stderr
     assert "trusts releases signed with" not in said.stderr
-    assert (serving.machine.root / TRUSTED).read_text().count("ssh-ed25519") == 1
+    assert serving.machine.ask(f"cat {TRUSTED}").count("ssh-ed25519") == 1
 
 
 def test_a_key_is_trusted_until_it_is_not(serving, other_key):
     url = serving.machine.url
     assert "somebody else" in serving.edgeml("keys", "trust", url, "--key", other_key).stdout
-    assert (serving.machine.root / TRUSTED).read_text().count("ssh-ed25519") == 2
+    assert serving.machine.ask(f"cat {TRUSTED}").count("ssh-ed25519") == 2
     serving.edgeml("keys", "distrust", url, "--key", other_key.with_suffix(".pub"))
     serving.edgeml("keys", "distrust", url, "--key", other_key.with_suffix(".pub"), status=2)
     assert serving.deploy("--key", other_key, status=1)["error"].endswith("the release's signature")
     # Without any key nothing is taken: the next one who deploys is not the first.
-    before = (serving.machine.root / TRUSTED).read_text()
+    before = serving.machine.ask(f"cat {TRUSTED}")
     serving.edgeml("keys", "distrust", url, "--key", serving.key)
     try:
         assert serving.deploy(status=1)["error"].endswith("the release's signature")
     finally:
-        (serving.machine.root / TRUSTED).write_text(before)
+        serving.machine.put(TRUSTED, before)
     assert serving.serves("old")
 
 

@@ -1,0 +1,189 @@
+"""A whole computer for tests: QEMU's arm64 board with Debian's kernel, its systemd and sshd, and a disk.
+
+Nothing but its disk is behind it: no network, except for the port of ssh, which this machine forwards. Where
+the container's power cut ends processes, this one takes the memory away, too, and what was not on the disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.integration.deploy import image
+from tests.integration.deploy.image import Image
+from tests.integration.deploy.machine import Machine, cache_to_oneself, need
+
+_PROGRAM = "qemu-system-aarch64"
+_BOARD = ("-machine", "virt-7.2", "-cpu", "cortex-a53", "-smp", "2", "-m", "1024")
+_KERNEL = "console=ttyAMA0 net.ifnames=0 quiet panic=-1 systemd.show_status=0"
+#: The state of the image's disk in which it is up and idle.
+BOOTED = "booted"
+_MONITOR_S = 120
+
+
+class VirtualMachine(Machine):
+    """A virtual Raspberry Pi.
+
+    Args:
+        folder: for its files; its disk is a copy.
+        image: that it is made of.
+    """
+
+    suite = "bookworm-arm64"
+    boot_s = 600
+
+    def __init__(self, folder: Path, made: Image) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(folder, made.key, made.host_key)
+        self._image, self.disk = made, folder / "disk.qcow2"
+        _copy(made.disk, self.disk)
+        # Sockets have short names, wherever the tests' folder lies.
+        self._near = Path(tempfile.mkdtemp(prefix="edgeml-vm-"))
+        self._port, self._state = _free_port(), ""
+
+    def resume(self, state: str) -> None:
+        """Switch it on as it was when a state was saved: memory, disk, running services and all."""
+        self.cut_power()
+        self._state = state
+        try:
+            self.boot()
+        finally:
+            self._state = ""
+
+    def save(self, state: str) -> None:
+        """Keep the state that it is in, to `resume` it any number of times."""
+        self._log_out()
+        said = self._monitor(f"savevm {state}")
+        assert not said, said
+
+    def run(self, command: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        words = ["ssh", "-F", str(self.config), "-S", str(self._near / "ssh"), "-l", "root"]
+        words += ["-o", "BatchMode=yes", "-o", "ControlMaster=auto", "-o", "ControlPersist=60"]
+        words += ["device", command]
+        return subprocess.run(words, input=given, capture_output=True, check=False, timeout=600)
+
+    def cut_power(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(60)
+        self._log_out()
+
+    def close(self) -> None:
+        super().close()
+        shutil.rmtree(self._near, ignore_errors=True)
+        self.disk.unlink(missing_ok=True)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [_PROGRAM, *_BOARD, "-nodefaults", "-display", "none"]
+        command += ["-kernel", str(self._image.kernel), "-initrd", str(self._image.initrd)]
+        command += ["-append", _KERNEL]
+        command += ["-drive", f"file={self.disk},if=virtio,format=qcow2,cache=writeback"]
+        command += ["-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self._port}-:22"]
+        command += ["-device", "virtio-net-pci,netdev=net,romfile="]
+        command += ["-serial", f"file:{self.console}"]
+        command += ["-monitor", f"unix:{self._near / 'monitor'},server=on,wait=off"]
+        command += ["-loadvm", self._state] if self._state else []
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+
+    def _reached(self) -> str:
+        return f"HostName 127.0.0.1\n  Port {self._port}"
+
+    def _log_out(self) -> None:
+        """End the connection of `run`."""
+        path = self._near / "ssh"
+        if path.exists():
+            command = ["ssh", "-o", f"ControlPath={path}", "-O", "exit", "device"]
+            subprocess.run(command, capture_output=True, check=False, timeout=60)
+            path.unlink(missing_ok=True)
+
+    def _monitor(self, command: str) -> str:
+        """What QEMU answers to a command."""
+        prompt = b"(qemu) "
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.settimeout(_MONITOR_S)
+            monitor.connect(os.fspath(self._near / "monitor"))
+            said = b""
+            for words in (b"", command.encode() + b"\n"):
+                monitor.sendall(words)
+                said = b""
+                while not said.endswith(prompt):
+                    more = monitor.recv(4096)
+                    assert more, "QEMU has gone"
+                    said += more
+        # It echoes what is typed, as on a terminal.
+        return said.decode(errors="replace").removesuffix("(qemu) ").rpartition("\x1b[K")[2].strip()
+
+
+def image_of_today(say: Callable[[str], None]) -> Image:
+    """The image that machines start from, booted; made when it is not in the cache.
+
+    Args:
+        say: is told how long that took.
+    """
+    need(_PROGRAM, "qemu-system-arm")
+    version = subprocess.run([_PROGRAM, "--version"], capture_output=True, check=True).stdout
+    recipe = [version, Path(image.__file__).read_bytes(), Path(__file__).read_bytes()]
+    name = f"vm-{hashlib.sha256(b''.join(recipe)).hexdigest()[:16]}"
+    with cache_to_oneself() as cache:
+        folder = cache / name
+        if not folder.exists():
+            began = time.monotonic()
+            for old in cache.glob("vm-*"):
+                shutil.rmtree(old)
+            part = cache / f"{name}.part"
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir()
+            made = image.build(part)
+            packed = time.monotonic()
+            _boot_once(made)
+            part.rename(folder)
+            seconds = packed - began, time.monotonic() - packed
+            say("virtual machine: {:.0f} s to make its disk, {:.0f} s to boot it".format(*seconds))
+    return Image(folder)
+
+
+def _boot_once(made: Image) -> None:
+    """Leave the image's disk with a state in which the machine is up and idle."""
+    machine = VirtualMachine(made.folder / "first", made)
+    try:
+        machine.boot()
+        said = machine.ask("systemctl is-system-running --wait", check=False).strip()
+        failed = machine.ask("systemctl --failed --no-legend --plain")
+        assert said == "running", failed
+        machine.ask("sync; echo 3 >/proc/sys/vm/drop_caches")
+        machine.save(BOOTED)
+        machine.cut_power()
+        machine.disk.replace(made.disk)
+    finally:
+        machine.close()
+        shutil.rmtree(machine.folder)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A copy that keeps holes, and shares what it can."""
+    subprocess.run(["cp", "--reflink=auto", "--sparse=auto", str(source), str(target)], check=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def resumed(folder: Path, say: Callable[[str], None]) -> Iterator[VirtualMachine]:
+    """A virtual machine that is up."""
+    machine = VirtualMachine(folder, image_of_today(say))
+    try:
+        machine.resume(BOOTED)
+        yield machine
+    finally:
+        machine.close()
