@@ -1,8 +1,9 @@
-"""Training against bare Keras: an epoch, in child processes."""
+"""Training against bare Keras: an epoch, in child processes; and windows from the disk against the memory."""
 
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -12,53 +13,122 @@ import numpy as np
 from benchmarks.measure import Row, ratio
 from edge_sdk import child
 
-ROUNDS, EPOCHS = 3, 6
+ROUNDS, EPOCHS = 5, 8
+#: Samples between two windows of the large set: 25 windows where the small one has one.
+CLOSE = 2
 
 
 def rows(scratch: Path) -> list[Row]:
-    """The one row there is."""
-    return [_training(scratch)]
-
-
-def _training(scratch: Path) -> Row:
+    """One row a comparison."""
     from edge_sdk.dataset import write
     from train_host import watch
 
-    folder = write(scratch / "watch", watch.facts(), watch.recordings()).folder
-    times: dict[str, list[float]] = {"fit_here": [], "bare_fit_here": []}
-    for _ in range(ROUNDS):
-        for function, epochs in times.items():
-            epochs.append(child.call(f"benchmarks.training:{function}", timeout_s=300, dataset=str(folder)))
-    ours, bare = times["fit_here"], times["bare_fit_here"]
-    slower = ratio(ours, bare)
-    return Row(
-        "an epoch of edgeml train, no augmentation, over bare model.fit",
-        f"{statistics.median(ours):.2f} s",
-        f"{statistics.median(bare):.2f} s",
-        f"{slower:.2f}×",
-        "≤ 1.1×",
-        slower <= 1.1,
+    folder = str(write(scratch / "watch", watch.facts(), watch.recordings()).folder)
+    return [*_epochs(folder), *_streaming(folder)]
+
+
+def _epochs(folder: str) -> list[Row]:
+    times = _in_turn(
+        ROUNDS,
+        {
+            "ours": ("fit_here", {"dataset": folder}),
+            "turned": ("fit_here", {"dataset": folder, "augment": ["rotation"]}),
+            "bare": ("bare_fit_here", {"dataset": folder}),
+        },
     )
+    bare = [epoch_s for epoch_s, _ in times["bare"]]
+    made = []
+    for name, what, budget in (
+        ("ours", "an epoch of edgeml train, with checkpoints, over bare model.fit", 1.1),
+        ("turned", "the same with rotation", None),
+    ):
+        ours = [epoch_s for epoch_s, _ in times[name]]
+        slower = ratio(ours, bare)
+        made.append(
+            Row(
+                what,
+                f"{statistics.median(ours):.2f} s",
+                f"{statistics.median(bare):.2f} s",
+                f"{slower:.2f}×",
+                f"≤ {budget}×" if budget else "",
+                slower <= budget if budget else None,
+            )
+        )
+    return made
 
 
-def fit_here(dataset: str) -> float:
-    """Median seconds of an epoch of ours."""
+def _streaming(folder: str) -> list[Row]:
+    times = _in_turn(
+        3,
+        {
+            "disk": ("fit_here", {"dataset": folder, "hop": CLOSE, "memory_mb": 16, "epochs": 3}),
+            "memory": ("fit_here", {"dataset": folder, "hop": CLOSE, "memory_mb": 4096, "epochs": 3}),
+        },
+    )
+    disk, disk_mb = (list(column) for column in zip(*times["disk"], strict=True))
+    memory, memory_mb = (list(column) for column in zip(*times["memory"], strict=True))
+    return [
+        Row(
+            "an epoch of windows read from the disk, over the same in memory",
+            f"{statistics.median(disk):.2f} s",
+            f"{statistics.median(memory):.2f} s",
+            f"{ratio(disk, memory):.2f}×",
+        ),
+        Row(
+            "peak memory of the same",
+            f"{statistics.median(disk_mb):.0f} MB",
+            f"{statistics.median(memory_mb):.0f} MB",
+            f"{statistics.median(memory_mb) - statistics.median(disk_mb):+.0f} MB",
+        ),
+    ]
+
+
+def _in_turn(
+    rounds: int, calls: dict[str, tuple[str, dict[str, Any]]]
+) -> dict[str, list[tuple[float, float]]]:
+    """Seconds of an epoch and peak memory, MB, of each, in fresh processes, round by round."""
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, (function, arguments) in calls.items():
+            found[name].append(
+                tuple(child.call(f"benchmarks.training:{function}", timeout_s=900, **arguments))
+            )
+    return found
+
+
+def fit_here(dataset: str, **options: Any) -> tuple[float, float]:
+    """Median seconds of an epoch of ours, and peak memory, MB."""
+    from train_host import samples
+    from train_host.checkpoints import Checkpoints
     from train_host.fit import fit
+    from train_host.prepare import prepare
+    from train_host.session import Session
 
-    loaded, prepared, config = _prepared(dataset)
+    loaded, config = _loaded(dataset, **options)
     ends: list[float] = []
-    fit(loaded, prepared, config, report=lambda facts: ends.append(time.perf_counter()))
-    return statistics.median(np.diff(ends))
+
+    def report(facts: dict[str, Any]) -> None:
+        if "step" not in facts:
+            ends.append(time.perf_counter())
+
+    with tempfile.TemporaryDirectory() as folder:
+        windows = samples.collect(loaded, config, Path(folder))
+        prepared = prepare(loaded, windows, config.divide(loaded))
+        fit(loaded, prepared, config, Session(report, Checkpoints(Path(folder) / "checkpoints", {}, 1)))
+    return statistics.median(np.diff(ends)), _peak_mb()
 
 
-def bare_fit_here(dataset: str) -> float:
-    """Median seconds of an epoch of the same network on the same arrays, with Keras alone."""
+def bare_fit_here(dataset: str) -> tuple[float, float]:
+    """The same of the same network on the same arrays, with Keras alone."""
     import keras
 
     from train_host import architectures
     from train_host.architectures.head import Head
+    from train_host.prepare import prepare
 
-    loaded, prepared, config = _prepared(dataset)
+    loaded, config = _loaded(dataset)
+    windows = loaded.windows(loaded.groups, config.window or 1, config.hop or 1)
+    prepared = prepare(loaded, windows, config.divide(loaded))
     x, y = prepared.train.x, prepared.train.y
     model = architectures.build(
         "cnn1d", x.shape[1:], Head(len(loaded.labels)), prepared.statistics, config.model
@@ -71,17 +141,18 @@ def bare_fit_here(dataset: str) -> float:
         x, y, batch_size=config.batch, epochs=EPOCHS, validation_data=validation, validation_batch_size=512,
         verbose=0, callbacks=[clock],
     )  # fmt: skip
-    return statistics.median(np.diff(ends))
+    return statistics.median(np.diff(ends)), _peak_mb()
 
 
-def _prepared(folder: str) -> tuple[Any, Any, Any]:
+def _loaded(folder: str, **options: Any) -> tuple[Any, Any]:
     from edge_sdk.dataset import Dataset
     from train_host.config import load
-    from train_host.prepare import prepare
 
     dataset = Dataset.load(Path(folder))
-    config = load(None, window=100, hop=50, epochs=EPOCHS, patience=0, augment=[]).for_dataset(dataset)
-    split = dataset.split(config.seed)
-    every = (*split.train, *split.validation, *split.test)
-    windows = dataset.windows(every, config.window, config.hop)
-    return dataset, prepare(dataset, windows, split), config
+    options = {"hop": 50, "epochs": EPOCHS, "augment": [], **options}
+    return dataset, load(None, arch="cnn1d", window=100, patience=0, **options).for_dataset(dataset)
+
+
+def _peak_mb() -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024

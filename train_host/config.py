@@ -53,7 +53,7 @@ class Config(Strengths, frozen=True, kw_only=True, forbid_unknown_fields=True):
         decision: what the contract says about turning predictions into events.
         class_weights: how much a window of each label counts: ``balanced``, or a table by label.
         init_from: a .keras file of edgeml's, whose weights are where training starts.
-        precision: ``float32``, ``mixed_float16`` or ``mixed_bfloat16``; ``auto``: half on a GPU that is made for
+        precision: ``float32``, ``mixed_float16``, ``mixed_bfloat16``; ``auto``: half where a GPU is made for
             it. What is saved is float32.
         jit: compile with XLA; None: on a GPU.
         distribute: ``mirrored``: on all GPUs, or on ``mirrored:N`` of them; ``multi-worker``: together with

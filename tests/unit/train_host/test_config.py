@@ -29,6 +29,21 @@ def test_flags_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> N
     assert config.decision.threshold == 0.5
 
 
+def test_the_documented_config_is_one(tmp_path: Path) -> None:
+    document = (Path(__file__).parents[3] / "docs/training.md").read_text()
+    text = document.partition("```toml\n")[2].partition("```")[0]
+    config = load(toml(tmp_path, text))
+    assert config.class_weights == "balanced"
+    assert config.decision.hold_s == 1.0
+
+
+def test_keys_and_values_are_a_config(tmp_path: Path) -> None:
+    plain = load(None, epochs=3, class_weights={"shake": 2.0}).as_dict()
+    assert load(plain, seed=4) == load(None, epochs=3, class_weights={"shake": 2.0}, seed=4)
+    with pytest.raises(ConfigError, match="train: unknown key 'epoch'"):
+        load({"epoch": 3})
+
+
 def test_a_run_record_gives_its_config_back(tmp_path: Path) -> None:
     config = load(None, seed=4, window=80, augment=["rotation"])
     path = tmp_path / "run.json"
@@ -48,6 +63,9 @@ def test_a_run_record_gives_its_config_back(tmp_path: Path) -> None:
         ("validation = 1", "validation: expected 0 to 1"),
         ("seed = -1", "seed: expected 0 to"),
         ("hop = 0", "hop: expected at least 1"),
+        ("memory_mb = 0", "memory_mb: expected at least 1, found 0"),
+        ('class_weights = "even"', "class_weights"),
+        ('precision = "float8"', "precision"),
         ("shift = 1.5", "shift: expected 0 to 1"),
         ("speed = 1", "speed: expected 0 to 0.99"),
         ('triplets = [["ax"]]', "triplets"),
