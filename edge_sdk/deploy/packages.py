@@ -20,6 +20,8 @@ from pathlib import Path
 
 from edge_sdk.deploy.manifest import Platform, digest_of
 from edge_sdk.errors import ConfigError, DeviceError, MissingExtraError
+from edge_sdk.registry import Url
+from edge_sdk.targets.host import DEFAULT_RUNTIME
 
 _DISTRIBUTION = "edgeml-kit"
 #: uv's names of platforms, oldest first; the newest that the device's glibc reaches is taken.
@@ -115,6 +117,28 @@ def check(platform: Platform) -> None:
     elif _newest_glibc(platform) is None:
         raise ConfigError(
             "the device's system is too old", expected=f"glibc {_GLIBCS[0]}", found=platform.glibc
+        )
+
+
+def check_target(target: str, platform: Platform) -> None:
+    """Find out whether a model's target is what such a device has a runtime for.
+
+    Args:
+        target: URL, as an edgeml.toml names it.
+        platform: of the device.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    url = Url.parse(target)
+    there = "tflite_runtime" if platform.machine == _ARM else DEFAULT_RUNTIME
+    if url.scheme == "host" and url.options.get("runtime", DEFAULT_RUNTIME) != there:
+        right = "host:" if there == DEFAULT_RUNTIME else f"host:?runtime={there}"
+        raise ConfigError(
+            f"model: target on {platform.machine}",
+            expected=f"{right}, the runtime that is sent there",
+            found=target,
+            remedy=f'write target = "{right}" into the edgeml.toml',
         )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge_sdk.deploy import signature, tree
+from edge_sdk.deploy import packages, signature, tree
 from edge_sdk.deploy.health import ANY
 from edge_sdk.deploy.manifest import Entry, Manifest, Platform, digest_of, read_listing
 from edge_sdk.deploy.store import Store
@@ -84,6 +84,8 @@ def make(wish: Wish, platform: Platform, store: Store, say: Callable[[str], None
     extras = {
         tree.EXTRAS[scheme] for scheme in (Url.parse(url).scheme for url in urls) if scheme in tree.EXTRAS
     }
+    for model in pipeline.models:
+        packages.check_target(model.target, platform)
     listed = tree.build(platform, extras, store, say)
     files = []
     for path, file in sorted(files_of(pipeline, wish.config).items()):

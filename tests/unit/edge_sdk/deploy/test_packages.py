@@ -50,6 +50,36 @@ def test_a_device_that_there_is_no_runtime_for(platform, said, tmp_path):
     assert not list(tmp_path.rglob("runtimes/*"))
 
 
+@pytest.mark.parametrize(
+    ("target", "platform"),
+    [
+        ("host:", PI),
+        ("host:?threads=4", PI),
+        ("host:?runtime=litert", PI),
+        ("source:", PI_32),
+        ("host:?runtime=tflite_runtime&threads=2", PI_32),
+    ],
+    ids=str,
+)
+def test_a_target_that_the_device_has_a_runtime_for(target, platform):
+    packages.check_target(target, platform)
+
+
+@pytest.mark.parametrize(
+    ("target", "platform", "right"),
+    [
+        ("host:", PI_32, r"host:\?runtime=tflite_runtime"),
+        ("host:?threads=4", PI_32, r"host:\?runtime=tflite_runtime"),
+        ("host:?runtime=tflite_runtime", PI, "host:"),
+        ("host:?runtime=c", PI, "host:"),
+    ],
+    ids=str,
+)
+def test_a_target_that_it_has_none_for_is_told_before_anything_is_sent(target, platform, right):
+    with pytest.raises(ConfigError, match=f'expected {right}, the runtime .*write target = "{right}"'):
+        packages.check_target(target, platform)
+
+
 def test_without_uv_one_is_told_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "which", lambda _: None)
     monkeypatch.delenv("UV", raising=False)
