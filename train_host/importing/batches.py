@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk.errors import ConfigError, DatasetError, MissingExtraError, first_of, one_line, suggestion
-from edge_sdk.recordings.clock import TIME_COLUMNS
-from edge_sdk.recordings.signal import check_names, float32
+from edge_sdk.contract import Channel
+from edge_sdk.errors import DatasetError, one_line
+from edge_sdk.recordings.signal import float32
 from edge_sdk.splits import SIDES
-from train_host.importing.request import Advance, Columns, Request
+from train_host.importing.request import Advance, Columns
 
 #: Rows of a batch of Parquet, and bytes of a block of CSV.
 _ROWS, _BYTES = 1 << 16, 4 << 20
-_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+#: Units of time, and how many of each make a second.
+UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 #: What others call the sides.
 _SIDES = {**{side: side for side in SIDES}, "training": "train", "val": "validation", "testing": "test"}
 
@@ -31,6 +32,7 @@ class Batch:
     Attributes:
         samples: float32 [n, channels].
         time_s: float64 [n], s, or None.
+        targets: float64 [n, targets], what is to be learned of a regression.
         owner: int64 [n], whose row it is, as a place in `owners`.
         owners: group and recording; empty text where no column names them.
         shown: int64 [n], what it shows, as a place in `showing`.
@@ -39,6 +41,7 @@ class Batch:
 
     samples: NDArray[np.float32]
     time_s: NDArray[np.float64] | None
+    targets: NDArray[np.float64]
     owner: NDArray[np.int64]
     owners: list[tuple[str, str]]
     shown: NDArray[np.int64]
@@ -51,11 +54,13 @@ class Table:
 
     Attributes:
         names: of the channels.
+        targets: columns to learn.
         clock: name of the time column, and its unit; None: it holds points in time.
     """
 
     path: Path
     names: tuple[str, ...]
+    targets: tuple[Channel, ...]
     columns: Columns
     clock: tuple[str, str | None] | None
     is_csv: bool
@@ -84,7 +89,7 @@ class Table:
         from pyarrow import csv
 
         clock = self.clock[0] if self.clock else None
-        kinds = {name: pyarrow.float64() for name in self.names}
+        kinds = {name: pyarrow.float64() for name in self._numeric()}
         kinds |= {name: pyarrow.string() for name in self._texts()}
         if self.clock and self.clock[1] is not None:
             kinds[self.clock[0]] = pyarrow.float64()
@@ -93,7 +98,7 @@ class Table:
         reader = csv.open_csv(
             self.path,
             read_options=csv.ReadOptions(block_size=_BYTES, use_threads=False),  # only then rows have numbers
-            parse_options=csv.ParseOptions(delimiter=_separator(self.path)),
+            parse_options=csv.ParseOptions(delimiter=separator(self.path)),
             convert_options=wanted,
         )
         left = self.path.stat().st_size
@@ -110,17 +115,21 @@ class Table:
         clock = [self.clock[0]] if self.clock else []
         share = self.path.stat().st_size / max(file.metadata.num_rows, 1)
         for record in file.iter_batches(
-            _ROWS, columns=[*self.names, *self._texts(), *clock], use_threads=False
+            _ROWS, columns=[*self._numeric(), *self._texts(), *clock], use_threads=False
         ):
             yield record
             advance(round(share * record.num_rows))
+
+    def _numeric(self) -> list[str]:
+        return [*self.names, *(target.name for target in self.targets)]
 
     def _texts(self) -> list[str]:
         given = self.columns
         return [name for name in (given.label, given.group, given.recording, given.split) if name]
 
     def _batch(self, record: Any, first: int) -> Batch:
-        samples = np.stack([_numbers(record.column(name)) for name in self.names], axis=1)
+        values = np.stack([_numbers(record.column(name)) for name in self._numeric()], axis=1)
+        samples, targets = float32(values[:, : len(self.names)]), values[:, len(self.names) :]
         columns = self.columns
         owner, owners = _coded(record, columns.group, columns.recording)
         shown, showing = _coded(record, columns.label, columns.split)
@@ -133,7 +142,8 @@ class Table:
                     expected=f"a group in column {columns.group!r}",
                     found="nothing",
                 )
-        return Batch(float32(samples), self._time(record), owner, owners, shown, self._sided(showing))
+        time_s = self._time(record, first)
+        return Batch(samples, time_s, targets, owner, owners, shown, self._sided(showing))
 
     def _sided(self, showing: list[tuple[str, str]]) -> list[tuple[str, str]]:
         for _, side in showing:
@@ -142,16 +152,21 @@ class Table:
                 raise DatasetError(f"{self.path}: column {self.columns.split!r}", expected=known, found=side)
         return [(label, _SIDES[side.lower()] if side else "") for label, side in showing]
 
-    def _time(self, record: Any) -> NDArray[np.float64] | None:
+    def _time(self, record: Any, first: int) -> NDArray[np.float64] | None:
         if self.clock is None:
             return None
         name, unit = self.clock
         column = record.column(name)
+        if column.null_count:
+            row = first + column.is_null().to_pylist().index(True)
+            raise DatasetError(
+                f"{self.path}: row {row}", expected=f"a time in column {name!r}", found="nothing"
+            )
         if unit is not None:
-            return _numbers(column) / _UNITS[unit]
+            return _numbers(column) / UNITS[unit]
         import pyarrow
 
-        scale = _UNITS[column.type.unit]
+        scale = UNITS[column.type.unit]
         return np.asarray(column.cast(pyarrow.int64()).to_numpy(zero_copy_only=False) / scale, np.float64)
 
     def _explained(self, error: Exception) -> DatasetError:
@@ -160,7 +175,7 @@ class Table:
         if place is None or not self.is_csv:
             return DatasetError(f"{self.path}: malformed {self.path.suffix}", found=text)
         column, row, what = int(place[1]), place[2], place[3]
-        names = _header(self.path)
+        names = header(self.path)
         name = names[column] if column < len(names) else f"#{column}"
         where = f"line {row}, column {name!r}" if row else f"column {name!r}"
         value = re.search(r"invalid value '(.*)'", what)
@@ -170,81 +185,6 @@ class Table:
             found=repr(value[1][:40]) if value else what,
             remedy="leave it empty where a value is missing, or choose other --channels" if value else None,
         )
-
-
-def open_table(path: Path, request: Request) -> Table:
-    """Look at the columns.
-
-    Raises:
-        ConfigError: an option names a column that there is not, or a time column without its unit.
-        DatasetError: no column of numbers is left for channels, or the file is damaged.
-        MissingExtraError: pyarrow is not installed.
-    """
-    is_csv = path.suffix.lower() == ".csv"
-    schema = _schema(path, is_csv=is_csv)
-    known = list(schema.names)
-    time = request.columns.time
-    name, _, unit = time.rpartition(":") if time and time not in known and ":" in time else (time, "", "")
-    given = {
-        "--label-column": request.columns.label,
-        "--group-column": request.columns.group,
-        "--recording-column": request.columns.recording,
-        "--split-column": request.columns.split,
-        "--time-column": name,
-        **{f"--channels {channel.name}": channel.name for channel in request.channels},
-    }
-    for option, column in given.items():
-        if column and column not in known:
-            raise ConfigError(
-                f"{path}: {option.split()[0]}",
-                expected="one of " + ", ".join(known),
-                found=column,
-                remedy=suggestion(column, known),
-            )
-    clock = None if not name else (name, _unit(path, name, unit, schema))
-    used = {column for column in given.values() if column}
-    names = tuple(channel.name for channel in request.channels) or tuple(
-        field.name for field in schema if field.name not in used and _is_numeric(field.type)
-    )
-    if not names:
-        raise DatasetError(f"{path}: channels", expected="columns of numbers", found=first_of(known))
-    check_names(path, names)
-    return Table(path, names, request.columns, clock, is_csv)
-
-
-def _schema(path: Path, *, is_csv: bool) -> Any:
-    try:
-        from pyarrow import csv, parquet
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("reading long tables", "data", error.name) from error
-    try:
-        if not is_csv:
-            return parquet.ParquetFile(path).schema_arrow
-        options = csv.ParseOptions(delimiter=_separator(path))
-        with csv.open_csv(path, parse_options=options) as reader:
-            return reader.schema
-    except DatasetError:
-        raise
-    except Exception as error:
-        raise DatasetError(f"{path}: malformed {path.suffix}", found=one_line(error)) from error
-
-
-def _unit(path: Path, name: str, unit: str, schema: Any) -> str | None:
-    import pyarrow
-
-    kind = schema.field(name).type
-    if pyarrow.types.is_timestamp(kind):
-        return None
-    if not unit and name in TIME_COLUMNS:
-        unit = name.removeprefix("time_")
-    if unit not in _UNITS:
-        expected = " or ".join(f"{name}:{known}" for known in _UNITS)
-        raise ConfigError(
-            f"{path}: --time-column", expected=expected, found=f"{name}:{unit}" if unit else name
-        )
-    if not _is_numeric(kind):
-        raise DatasetError(f"{path}: column {name!r}", expected="numbers or points in time", found=kind)
-    return unit
 
 
 def _coded(
@@ -280,20 +220,15 @@ def _numbers(column: Any) -> NDArray[np.float64]:
     return np.asarray(column.cast(pyarrow.float64()).to_numpy(zero_copy_only=False), np.float64)
 
 
-def _is_numeric(kind: Any) -> bool:
-    import pyarrow
-
-    numeric = pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)
-    return bool(numeric or pyarrow.types.is_boolean(kind) or pyarrow.types.is_null(kind))
-
-
-def _separator(path: Path) -> str:
+def separator(path: Path) -> str:
+    """What stands between the cells of a CSV."""
     line = _first_line(path)
     return max(",;\t", key=line.count)
 
 
-def _header(path: Path) -> list[str]:
-    return [cell.strip().strip('"') for cell in _first_line(path).split(_separator(path))]
+def header(path: Path) -> list[str]:
+    """The names of its columns."""
+    return [cell.strip().strip('"') for cell in _first_line(path).split(separator(path))]
 
 
 def _first_line(path: Path) -> str:

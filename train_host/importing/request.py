@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from edge_sdk.channels import parse_channels
 from edge_sdk.contract import Channel
+from edge_sdk.errors import ConfigError
 from edge_sdk.recordings import Signal
 
 #: Called with bytes of the sources that have been read since the last call.
@@ -24,6 +26,7 @@ class Columns:
         recording: which recording of the group a row belongs to.
         time: when, as ``NAME`` or ``NAME:UNIT`` with unit s, ms, us or ns.
         split: train, validation or test.
+        targets: values to learn, as ``NAME`` or ``NAME:UNIT``; a recording gets the mean of its rows.
     """
 
     label: str | None = None
@@ -31,9 +34,23 @@ class Columns:
     recording: str | None = None
     time: str | None = None
     split: str | None = None
+    targets: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return any((self.label, self.group, self.recording, self.time, self.split))
+        return any((self.label, self.group, self.recording, self.time, self.split, self.targets))
+
+    def target_channels(self) -> tuple[Channel, ...]:
+        """Names and units of what is to be learned.
+
+        Raises:
+            ConfigError: a target that is no ``NAME[:UNIT[:LOWEST:HIGHEST]]``.
+        """
+        if not self.targets:
+            return ()
+        try:
+            return parse_channels(",".join(self.targets))
+        except ConfigError as error:
+            raise ConfigError("--target-column", expected=error.expected, found=error.found) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +66,7 @@ class Request:
         group: of all recordings; None means as the source says, else as the file's name does.
         pattern: a regular expression with groups named label, group, id, searched in the path without suffix.
         group_is: what a group is.
+        task: what is learned from it; with columns of targets always a regression.
         pad_s: what is shorter is filled up to so many seconds, with zeros at both ends; None: nothing is.
         replace: an existing dataset folder may be replaced.
         columns: of CSV and Parquet files that are long tables; empty means that a file is a recording.
@@ -68,6 +86,7 @@ class Request:
     pattern: str | None = None
     name: str | None = None
     group_is: str = "group"
+    task: Literal["classification", "multilabel", "regression", "anomaly"] = "classification"
     licence: str = ""
     replace: bool = False
     pad_s: float | None = None
@@ -91,6 +110,7 @@ class Piece:
         group: as the source says; None where it does not.
         id: what tells it from the others of its label and group; None: the file's name does.
         split: side that the source puts it on.
+        target: values to learn.
         units: of channels, by name.
         whole: whether it is a whole file that a dataset folder can hold as it is.
     """
@@ -102,5 +122,6 @@ class Piece:
     group: str | None = None
     id: str | None = None
     split: str | None = None
+    target: tuple[float, ...] | None = None
     units: Mapping[str, str] = field(default_factory=dict)
     whole: bool = False

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_sdk.recordings import Signal
-from train_host.importing import batches
+from train_host.importing import columns
 from train_host.importing.batches import Batch
 from train_host.importing.request import Advance, Piece, Request
 
@@ -28,7 +28,7 @@ _TELLING = 32
 
 def read(path: Path, request: Request, advance: Advance) -> Iterator[Piece]:
     """The recordings of one table, each as soon as it is complete."""
-    table = batches.open_table(path, request)
+    table = columns.open_table(path, request)
     collector = _Collector(path, request, table.names)
     for batch in table.batches(advance):
         yield from collector.take(batch)
@@ -42,13 +42,23 @@ class _Open:
         self.owner, self.label, self.side = owner, label, side
         self.samples: list[NDArray[np.float32]] = []
         self.time_s: list[NDArray[np.float64]] = []
+        self.targets: list[NDArray[np.float64]] = []
         self.values = 0
 
-    def add(self, samples: NDArray[np.float32], time_s: NDArray[np.float64] | None) -> None:
-        self.samples.append(samples)
-        self.values += samples.size
-        if time_s is not None:
-            self.time_s.append(time_s)
+    def add(self, batch: Batch, rows: NDArray[np.int64]) -> int:
+        """Take these rows; gives how many values they hold."""
+        self.samples.append(batch.samples[rows])
+        if batch.time_s is not None:
+            self.time_s.append(batch.time_s[rows])
+        self.targets.append(batch.targets[rows])
+        self.values += self.samples[-1].size
+        return self.samples[-1].size
+
+    @property
+    def target(self) -> tuple[float, ...] | None:
+        """The mean of what is to be learned over all rows; None where a row does not say."""
+        means = np.concatenate(self.targets).mean(axis=0)
+        return tuple(means.tolist()) if len(means) and np.isfinite(means).all() else None
 
 
 class _Collector:
@@ -94,9 +104,7 @@ class _Collector:
                 going = None
             recording = self._open.pop(owner, None) or _Open(owner, label, side)
             self._open[owner] = recording
-            samples = batch.samples[part]
-            recording.add(samples, None if batch.time_s is None else batch.time_s[part])
-            self._values += samples.size
+            self._values += recording.add(batch, part)
             if recording.values >= _MOST_IN_ONE:
                 yield self._closed(owner)
 
@@ -119,10 +127,11 @@ class _Collector:
             path=self._path,
             signal=Signal(samples, self._rate(time_s), self._names, time_s),
             label=recording.label or None,
-            knows_label=self._request.columns.label is not None,
+            knows_label=bool(self._request.columns.label or self._request.columns.targets),
             group=group or None,
             id=(name if count == 1 else f"{name}-{count}") if name else self._numbered(count),
             split=recording.side or None,
+            target=recording.target,
         )
 
     def _numbered(self, count: int) -> str | None:

@@ -75,11 +75,11 @@ def _recording(
     # as it is where nothing changes: the file keeps its time column, coding and digest
     kept = piece.whole and signal is piece.signal and (signal.is_image or not request.kind)
     if kept or (piece.whole and signal is piece.signal and piece.path.suffix.lower() == suffix):
-        return NewRecording(piece.path, label, group, name, piece.split)
-    if signal.is_image:
-        return NewRecording(signal, label, group, name, piece.split, ".png")
-    written = Signal(signal.samples, facts.rate_hz, tuple(channel.name for channel in facts.channels))
-    return NewRecording(written, label, group, name, piece.split, suffix)
+        return NewRecording(piece.path, label, group, name, piece.split, target=piece.target)
+    if not signal.is_image:
+        signal = Signal(signal.samples, facts.rate_hz, tuple(channel.name for channel in facts.channels))
+    written = ".png" if signal.is_image else suffix
+    return NewRecording(signal, label, group, name, piece.split, written, piece.target)
 
 
 def _facts(request: Request, first: Piece) -> Facts:
@@ -89,6 +89,7 @@ def _facts(request: Request, first: Piece) -> Facts:
         raise DatasetError(
             f"{first.path}: no rate", expected="a time_s column", found="none", remedy="give --rate-hz"
         )
+    targets = request.columns.target_channels()
     # four digits: a clock's last digits are no news
     rounded = None if rate is None else float(f"{rate:.4g}") if request.rate_hz is None else rate
     return Facts(
@@ -96,6 +97,8 @@ def _facts(request: Request, first: Piece) -> Facts:
         channels=request.channels or _channels(signal, first),
         rate_hz=rounded,
         group=request.group_is,
+        task="regression" if targets else request.task,
+        targets=targets,
         licence=request.licence,
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_sdk.contract import Channel
 from edge_sdk.dataset import Dataset
 from edge_sdk.errors import ConfigError, DatasetError
 from train_host.importing import Columns, Request, find, run, tables
@@ -150,6 +151,40 @@ def test_a_split_column_is_taken_over_whatever_it_calls_the_sides(tmp_path: Path
     assert {(r.group, r.split) for r in dataset.recordings} == {("anna", "train"), ("bob", "test")}
     with pytest.raises(DatasetError, match="column 'side': expected one of train.*found maybe"):
         import_(put(tmp_path / "all.parquet", table(side=["maybe"] * 160)), given)
+
+
+def test_targets_of_a_regression_are_means_over_a_recording(tmp_path: Path) -> None:
+    flow = np.repeat([5.0, 9.0], 80) + np.tile([-1.0, 1.0], 80)
+    level = [None if n == 150 else 2.0 for n in range(160)]
+    given = Columns(group="who", time="t:ms", targets=("flow:l/min:0:40", "level"))
+    for suffix in (".csv", ".parquet"):
+        dataset = import_(put(tmp_path / f"all{suffix}", table(activity=None, flow=flow, level=level)), given)
+        assert dataset.task == "regression"
+        assert dataset.targets == (Channel("flow", "l/min", (0.0, 40.0)), Channel("level"))
+        assert [channel.name for channel in dataset.channels] == ["x", "y"]
+        assert {(r.group, r.label, r.target) for r in dataset.recordings} == {
+            ("anna", None, (5.0, 2.0)),
+            ("bob", None, None),  # a row does not say
+        }
+    with pytest.raises(ConfigError, match="--target-column: expected NAME"):
+        import_(tmp_path / "all.csv", Columns(group="who", time="t:ms", targets=("flow:l/min:0",)))
+    with pytest.raises(ConfigError, match="--target-column: expected one of t, who.*found speed"):
+        import_(tmp_path / "all.csv", Columns(group="who", time="t:ms", targets=("speed",)))
+
+
+def test_several_labels_at_once_and_anomalies_are_said_in_advance(tmp_path: Path) -> None:
+    path = put(tmp_path / "all.csv", table(activity=["fan+mixer"] * 80 + ["none"] * 80))
+    dataset = import_(path, task="multilabel")
+    assert (dataset.task, dataset.labels) == ("multilabel", ("fan", "mixer"))
+    with pytest.raises(DatasetError, match="what is normal is not known"):
+        import_(path, task="anomaly")
+
+
+def test_a_row_without_a_time_is_refused(tmp_path: Path) -> None:
+    t = [None if n == 70 else n * 20 for n in range(160)]
+    for suffix in (".csv", ".parquet"):
+        with pytest.raises(DatasetError, match="row 71: expected a time in column 't', found nothing"):
+            import_(put(tmp_path / f"all{suffix}", table(t=t)))
 
 
 def test_files_of_a_tree_may_need_their_clock_named_only(tmp_path: Path) -> None:

@@ -43,6 +43,12 @@ _LONGEST_S, _LARGEST = 3600.0, 8192
 @click.option("--group-column", help="Of long tables: the column that says who or what was recorded.")
 @click.option("--recording-column", help="Of long tables: the column that tells recordings of a group apart.")
 @click.option("--time-column", help="Of long tables: the clock, as NAME or NAME:UNIT (s, ms, us, ns).")
+@click.option(
+    "--target-column",
+    "targets",
+    multiple=True,
+    help="Of long tables: a value to learn, as NAME[:UNIT]; the mean over a recording. Repeat for more.",
+)
 @click.option("--split-column", help="Of long tables: the column with train, validation or test.")
 @click.option(
     "--pad-s", type=float, help="Fill shorter recordings up to so many seconds, with zeros at both ends."
@@ -60,6 +66,13 @@ _LONGEST_S, _LARGEST = 3600.0, 8192
 )
 @click.option("--name", help="Name of the dataset. Default: the folder's.")
 @click.option("--group-is", default="group", show_default=True, help="What a group is: person, machine, day.")
+@click.option(
+    "--task",
+    type=click.Choice(["classification", "multilabel", "regression", "anomaly"]),
+    default="classification",
+    show_default=True,
+    help="What is learned from it; with --target-column a regression.",
+)
 @click.option("--licence", default="", help="Licence of the data, and whoever must be named.")
 @click.option("--force", is_flag=True, help="Replace an existing dataset folder.")
 @json_option
@@ -80,7 +93,8 @@ def command(
     from train_host import importing
 
     columns = importing.Columns(
-        **{key: facts.pop(f"{key}_column") for key in ("label", "group", "recording", "time", "split")}
+        targets=facts.pop("targets"),
+        **{key: facts.pop(f"{key}_column") for key in ("label", "group", "recording", "time", "split")},
     )
     _check(facts["rate_hz"], facts["pad_s"])
     request = importing.Request(
