@@ -35,13 +35,16 @@ _FOLDED = (keras.activations.linear, keras.activations.relu, keras.activations.r
 _MOVES = (
     *(_layers.Reshape, _layers.Flatten, _layers.Permute, _layers.Cropping1D, _layers.Cropping2D),
     *(_layers.ZeroPadding1D, _layers.ZeroPadding2D, _layers.MaxPooling1D, _layers.MaxPooling2D),
-    *(_layers.GlobalMaxPooling1D, _layers.GlobalMaxPooling2D, _layers.Dropout, _layers.SpatialDropout1D),
-    *(_layers.SpatialDropout2D, _layers.UpSampling1D, _layers.UpSampling2D),
+    *(_layers.GlobalMaxPooling1D, _layers.GlobalMaxPooling2D),
+    *(_layers.UpSampling1D, _layers.UpSampling2D),
 )
 #: They round to the scale of what goes in.
 _AVERAGES = (_layers.AveragePooling1D, _layers.AveragePooling2D)
-#: They behave otherwise in training; here they do as on the device.
-_LEARNING = (_layers.BatchNormalization, _layers.Dropout, _layers.SpatialDropout1D, _layers.SpatialDropout2D)
+#: They do nothing on the device.
+_ABSENT = (
+    *(_layers.Dropout, _layers.SpatialDropout1D, _layers.SpatialDropout2D, _layers.GaussianNoise),
+    *(_layers.GaussianDropout, _layers.AlphaDropout),
+)
 
 
 def _rounded(x: Any) -> Any:
@@ -122,6 +125,22 @@ class _RoundedWeights(keras.layers.Layer):  # type: ignore[misc]
         return said
 
 
+class _Settled(keras.layers.Layer):  # type: ignore[misc]
+    """A normalisation whose statistics do not change any more; its scales and offsets do."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__(dtype="float32", name=f"settled_{layer.name}")
+        self.layer = layer
+
+    def build(self, shape: Any) -> None:
+        """The weights of the layer."""
+        self.layer.build(shape)
+
+    def call(self, x: Any) -> Any:
+        """What the layer says on the device."""
+        return self.layer(x, training=False)
+
+
 class Quantized:
     """A copy of a model that rounds as int8 does. A model within a model keeps its own precision.
 
@@ -173,17 +192,20 @@ class Quantized:
         copy = type(layer).from_config(config)
         self._pairs.append((layer, copy))
         made = copy if axes is None else _RoundedWeights(copy, axes)
+        if isinstance(layer, keras.layers.BatchNormalization):
+            made = _Settled(copy)
         self._original[id(made)] = layer
         return made
 
     def _call(self, made: Any, *given: Any, **options: Any) -> Any:
         layer = self._original[id(made)]
-        if isinstance(layer, _LEARNING):
-            options["training"] = False
+        if isinstance(layer, _ABSENT):
+            return given[0]
         weighted = type(layer) in _WEIGHTED
         if weighted:
             given = (self._stepped(given[0]), *given[1:])
-        said = made(*given, **options)
+        wrapped = isinstance(made, _RoundedWeights | _Settled)
+        said = made(given[0]) if wrapped else made(*given, **options)
         self._alive.append(said)
         inputs = [id(tensor) for tensor in keras.tree.flatten(given)]
         if not (weighted or self._learned.intersection(inputs) or _is_learned(layer)):

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from converters import compare, recipes
+from converters import compare
 from edge_sdk.child import Worker
 from edge_sdk.dataset import Dataset, Split
 from edge_sdk.errors import ConfigError
@@ -65,12 +65,9 @@ class Plan:
 
         Raises:
             DatasetError: fewer groups than folds.
-            UnknownNameError: no such recipe.
             ConfigError: less than one worker.
         """
         self.splits(dataset, config)
-        if self.recipe is not None:
-            recipes.find(self.recipe)
         if self.workers is not None and self.workers < 1:
             raise ConfigError("workers", expected="at least 1", found=self.workers)
 
@@ -196,7 +193,7 @@ class _Teller:
             if self._done:
                 spent_s = time.monotonic() - self._began_s
                 known["left_s"] = round(spent_s / self._done * (self._folds - self._done), 1)
-            self._say({**known, "fold": fold, "folds": self._folds, "folds_done": self._done})
+            self._say({**known, "fold": fold, "folds": self._folds})
 
     def done(self) -> None:
         with self._lock:

@@ -61,14 +61,13 @@ def test_bands_are_triangles_beside_each_other() -> None:
     ("shape", "options", "complaint"),
     [
         ((8000, 3), {}, "one channel, found 3"),
-        ((8000, 1), {"rate_hz": None}, "rate_hz: expected the rate"),
         ((8000, 1), {"highest_hz": 5000.0}, "0 <= lowest < highest <= 4000"),
         ((8000, 1), {"frame_ms": 2000.0}, "frame_ms: .* at most 8000 .* found 16000 and 16384"),
         ((8000, 1), {"hop_ms": 0.0}, "hop_ms: expected at least one sample"),
         ((8000, 1), {"floor": 0.0}, "floor: expected more than 0"),
         ((8000, 1), {"mels": 300}, "band 1 lies between two bins of 31.25 Hz"),
         ((8000, 1), {"mel": 40}, "did you mean 'mels'"),
-        ((8000, 1), {"pool": "median"}, "pool: expected max or mean, found median"),
+        ((8000, 1), {"pool": "median"}, "pool: expected time, max, mean, found median"),
     ],
 )
 def test_what_cannot_be_computed_is_one_error(
@@ -77,3 +76,15 @@ def test_what_cannot_be_computed_is_one_error(
     with pytest.raises(ConfigError, match=complaint) as raised:
         architectures.build("ds_cnn", shape, Head(10), NOTHING, options, rate_hz=8000.0)
     assert "\n" not in str(raised.value)
+
+
+def test_sound_without_a_rate_has_no_spectrogram() -> None:
+    with pytest.raises(ConfigError, match="rate_hz: expected the rate of sound in dataset.toml, found none"):
+        architectures.build("ds_cnn", (8000, 1), Head(10), NOTHING, {}, rate_hz=None)
+
+
+@pytest.mark.parametrize(("pool", "features"), [("time", 13 * 8), ("max", 8), ("mean", 8)])
+def test_what_is_left_of_time(pool: str, features: int) -> None:
+    options = {"filters": 8, "pool": pool}
+    model = architectures.build("ds_cnn", (8000, 1), Head(10), NOTHING, options, rate_hz=8000.0)
+    assert model.layers[-1].kernel.shape == (features, 10)

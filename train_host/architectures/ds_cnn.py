@@ -1,8 +1,8 @@
 """Keyword spotting: depthwise separable convolutions over a log-mel spectrogram, which is part of the model.
 
 After "Hello Edge: Keyword Spotting on Microcontrollers" (Zhang et al., 2017), which ends in a mean over the
-window. What comes when tells words apart: so the mean is over bands only, and the last layer sees the course of
-time. That keeps more in int8, too: in a mean over time adds up what is rounded the same way throughout the
+window. What comes when tells words apart: so the mean is over bands only, and the last layer sees the course
+of time. That keeps more in int8, too: a mean over time adds up what is rounded the same way throughout the
 silence around a word.
 """
 
@@ -39,8 +39,10 @@ def build(  # noqa: PLR0913 - the options of the family are its parameters
     """
     if pool not in _POOLS:
         raise ValueError(f"pool: expected {', '.join(_POOLS)}, found {pool}")
+    if len(shape) != 2 or shape[1] != 1:
+        raise ValueError(f"sound: expected one channel, found {shape[-1]}")
     if sound is None:
-        raise ValueError("rate_hz: expected the rate of sound, found none in dataset.toml")
+        raise ValueError("rate_hz: expected the rate of sound in dataset.toml, found none, or too low a one")
     inputs, x = begin(shape, statistics, sound)
     x = convolution_relu(as_image(x), filters, (10, 4), 2)
     for stride in strides:
