@@ -154,7 +154,7 @@ def layers_of(graph: Graph) -> list[Layer]:
 
 
 def macs_of(graph: Graph) -> int:
-    """Multiply-accumulates of one inference in convolutions and dense layers; dynamic axes count as 1."""
+    """Multiply-accumulates of one inference in convolutions, dense layers and fused LSTMs; dynamic axes count as 1."""
     return sum(_macs(graph, op) for op in graph.ops)
 
 
@@ -228,6 +228,11 @@ def _widened(graph: Graph) -> dict[int, int]:
 
 
 def _macs(graph: Graph, op: Op) -> int:
+    if op.name == "UNIDIRECTIONAL_SEQUENCE_LSTM":
+        # Behind the input four matrices for it, then four for what the layer said last: once a step.
+        matrices = [graph.tensors[index] for index in op.inputs[1:9] if index >= 0]
+        steps = graph.tensors[op.inputs[0]].elements // max(1, graph.tensors[op.inputs[2]].shape[-1])
+        return steps * sum(tensor.elements for tensor in matrices)
     if op.name not in _COUNTED or len(op.inputs) < 2:
         return 0
     weights, output = graph.tensors[op.inputs[1]], graph.tensors[op.outputs[0]]

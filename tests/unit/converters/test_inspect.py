@@ -165,6 +165,14 @@ def test_macs_of_each_kind_of_layer_by_hand() -> None:
     assert parameters_of(graph) == 8 * 36 + 72 + 64 + 5 * 288
 
 
+def test_macs_of_a_fused_lstm_are_those_of_every_step() -> None:
+    b = Builder((1, 10, 6))
+    ahead = [b.constant((8, 6)) for _ in range(4)]
+    again = [b.constant((8, 8)) for _ in range(4)]
+    graph = b.graph(b.op("UNIDIRECTIONAL_SEQUENCE_LSTM", [0, *ahead, *again], (1, 10, 8)))
+    assert macs_of(graph) == 10 * 4 * (8 * 6 + 8 * 8)
+
+
 def cost(**changes: object) -> Cost:
     facts = {
         "flash_bytes": 50_000,
