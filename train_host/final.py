@@ -15,6 +15,7 @@ from edge_sdk import child
 from edge_sdk.dataset import Dataset, Split, Windowed
 from edge_sdk.modelfile import add_members
 from train_host import (
+    architectures,
     calibration,
     confidence,
     fit,
@@ -82,7 +83,12 @@ def train(
     verdict = _challenge(config, split, test, said)
     if verdict is not None:
         figures["challenge"] = verdict.as_dict()
-    more = {**figures, "seconds": round(fitted.seconds, 2), "history": fitted.history}
+    more = {
+        "architecture": architectures.origin(config.arch, dataset, config.model),
+        **figures,
+        "seconds": round(fitted.seconds, 2),
+        "history": fitted.history,
+    }
     run = record.run(dataset, split, msgspec.structs.replace(config, compare_to=None), result, more)
     model.save(output)
     add_members(output, record.members(contract, record.golden(prepared.test, said), run))

@@ -52,7 +52,7 @@ TABLE = {
     "ds_cnn": Architecture(
         (SOUND,), "keyword spotting: separable convolutions over a log-mel spectrogram in the graph"
     ),
-    "cnn2d": Architecture((IMAGES, SOUND), "2-D convolutions, more of them for larger images, or over a spectrogram"),
+    "cnn2d": Architecture((IMAGES, SOUND), "2-D convolutions over images of any size, or over a spectrogram"),
     "resnet8": Architecture((IMAGES, SOUND), "MLPerf Tiny's residual network: small images, audio events"),
     "mobilenet": Architecture(
         (IMAGES, SOUND), "separable convolutions, as wide as alpha says: images of any size, audio events"

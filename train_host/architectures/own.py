@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from edge_sdk.errors import ConfigError, EdgeError, one_line
+from train_host.architectures import sources
 from train_host.architectures.head import Head
 
 
@@ -28,7 +29,7 @@ def load(name: str) -> Callable[..., Any]:
     try:
         found = getattr(importlib.import_module(module), function, None)
     except Exception as error:  # whatever the user's code raises
-        raise ConfigError(f"architecture {name!r}: its module fails", found=_where(error, module)) from error
+        raise ConfigError(f"architecture {name!r}: its module fails", found=_where(error, name)) from error
     if not callable(found):
         raise ConfigError(f"architecture {name!r}", expected="a function", found=type(found).__name__)
     return found  # type: ignore[no-any-return]
@@ -53,7 +54,7 @@ def call(function: Callable[..., Any], name: str, shape: tuple[int, ...], head: 
     except EdgeError:
         raise
     except Exception as error:  # whatever the user's code raises
-        raise ConfigError(f"architecture {name!r} fails", found=_where(error, function.__module__)) from error
+        raise ConfigError(f"architecture {name!r} fails", found=_where(error, name)) from error
     _check(model, name, shape, head)
     return model
 
@@ -97,10 +98,10 @@ def _layers(model: Any) -> Any:
     return model._flatten_layers(include_self=False)
 
 
-def _where(error: Exception, module: str) -> str:
+def _where(error: Exception, name: str) -> str:
     """An error in one line, with the line of the user's file that it came from."""
+    source = sources.of(name, {})
     frames = traceback.extract_tb(error.__traceback__)
-    own = getattr(sys.modules.get(module), "__file__", None)
-    line = next((frame.lineno for frame in reversed(frames) if own and frame.filename == own), None)
-    place = f" (line {line})" if line else ""
+    lines = [frame.lineno for frame in frames if source and Path(frame.filename).resolve() == source.file]
+    place = f" (line {lines[-1]})" if lines else ""
     return f"{type(error).__name__}: {one_line(error)[:300]}{place}"

@@ -23,16 +23,17 @@ def build(  # noqa: PLR0913 - the options of the family are its parameters
     *,
     sound: LogMel | None = None,
     filters: Sequence[int] = (16, 32, 64),
-    first_stride: int = 1,
+    first_stride: int | None = None,
     dropout: float = 0.2,
 ) -> Any:
     """float32 [height, width, channels], 0..255, or sound -> float32 [units], what the head says.
 
-    Each block but the first halves height and width; `first_stride` 2 or 4 does so ahead of all, for images
-    larger than about 48.
+    Each block but the first halves height and width; `first_stride` does so ahead of all. By default it
+    leaves 24 to 48 pixels of the shorter side of an image.
     """
     inputs, x = begin(shape, statistics, sound)
-    x = convolution_relu(as_image(x), filters[0], 3, first_stride)
+    x = as_image(x)
+    x = convolution_relu(x, filters[0], 3, first_stride or max(1, -(-min(x.shape[1:3]) // 48)))
     for number, width in enumerate(filters):
         stride = 1 if number == 0 else 2
         y = convolution(convolution_relu(x, width, 3, stride), width, 3)

@@ -83,7 +83,7 @@ def _cut(model: Any, base: str, cut: str | None) -> Any:
                 remedy="name the last layer to keep: cut",
             )
         end = learned[-1].input
-    return keras.Model(model.inputs, end)
+    return keras.Model(model.inputs[0], end)
 
 
 def _freeze(body: Any, freeze: float | str | Sequence[str]) -> None:
