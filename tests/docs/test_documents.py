@@ -16,6 +16,8 @@ NEEDED = {
     "dataset",
     "recording",
     "training",
+    "calibration",
+    "challenger",
     "tuning",
     "conversion",
     "report",
