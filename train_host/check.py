@@ -3,58 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk import recordings as files
 from edge_sdk import truth
 from edge_sdk.contract import Channel
 from edge_sdk.dataset import Dataset, Signal
 from edge_sdk.errors import DatasetError, first_of
-from train_host import leakage, portrait
+from train_host import census, leakage, portrait
+from train_host.finding import Finding, Severity
 from train_host.portrait import Portrait
 
-#: The most frequent label may have so many times the recorded time of the rarest.
-IMBALANCE = 5.0
 #: A channel that shows the same value for so long is stuck, s; and for at least so many samples.
 STUCK_S, STUCK_SAMPLES = 1.0, 25
 #: A run of so many equal extremes is a clipped peak; with less than so many values a channel is a switch.
 CLIP_RUN, CLIP_SHARE, CLIP_VALUES = 3, 0.005, 16
 #: A step between two times that is so many periods long is a gap.
 GAP = 1.5
-
-
-Severity = Literal["error", "warning", "hint"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong, or looks so.
-
-    Attributes:
-        severity: an ``error`` makes training wrong or impossible, a ``warning`` wants a look, a ``hint`` may
-            be nothing.
-        file: relative to the folder; empty where it concerns the whole dataset.
-        what: what was found.
-        remedy: what to do about it.
-    """
-
-    severity: Severity
-    file: str
-    what: str
-    remedy: str
-
-    def as_dict(self) -> dict[str, str]:
-        """For ``--json``."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        where = f"{self.file}: " if self.file else ""
-        return f"{self.severity:8} {where}{self.what}; {self.remedy}"
 
 
 @dataclass(frozen=True)
@@ -121,10 +89,8 @@ def check(
                 amount[label] += 1.0 if signal.is_image else signal.duration_s or float(len(signal.samples))
         on_file(recording.file)
     findings += [
-        *(Finding(*told) for told in copies.findings()),
-        *_of_labels(dataset, amount),
-        *_of_groups(dataset),
-        *_unlisted(dataset),
+        *copies.findings(),
+        *census.findings(dataset, amount),
         *(
             Finding(
                 "hint", dataset.recordings[doubt.index].file, doubt.what, "look at it: is its label right?"
@@ -201,59 +167,6 @@ def _runs(column: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.in
     """Where runs of equal values start, and how long they are."""
     starts = np.concatenate([[0], np.flatnonzero(column[1:] != column[:-1]) + 1])
     return starts, np.diff(np.concatenate([starts, [len(column)]]))
-
-
-def _of_labels(dataset: Dataset, amount: dict[str, float]) -> Iterator[Finding]:
-    missing, remedy = "no label", "move it to recordings/<label>/: it is not trained on"
-    if dataset.task == "regression":
-        missing, remedy = "no target", "give it one in manifest.csv: it is not trained on"
-    for recording in dataset.recordings:
-        if not truth.is_known(dataset, recording):
-            yield Finding("warning", recording.file, missing, remedy)
-    for label in dataset.labels:
-        groups = {r.group for r in dataset.recordings if label in truth.labels_of(dataset, r)}
-        if not groups:
-            remedy = "record it, or remove it from labels in dataset.toml"
-            yield Finding("error", "", f"no recordings of label {label!r}", remedy)
-        elif len(groups) == 1:
-            what = f"label {label!r} was recorded with one {dataset.group} only ({groups.pop()})"
-            yield Finding("warning", "", what, "record it with more: it cannot be trained on and tested")
-    present = {label: value for label, value in amount.items() if value > 0}
-    if len(present) > 1:
-        most, least = max(present, key=present.__getitem__), min(present, key=present.__getitem__)
-        ratio = present[most] / present[least]
-        if ratio > IMBALANCE:
-            unit = "images" if dataset.layout == "HWC" else "s"
-            figures = f"{present[most]:.0f} and {present[least]:.0f} {unit}"
-            what = f"{most!r} has {ratio:.0f} times as much as {least!r} ({figures})"
-            yield Finding("warning", "", what, f"record more of {least!r}: a model may do well without it")
-
-
-def _of_groups(dataset: Dataset) -> Iterator[Finding]:
-    sides: dict[str, set[str]] = {}
-    for recording in dataset.recordings:
-        if recording.split:
-            sides.setdefault(recording.group, set()).add(recording.split)
-    for group, on in sorted(sides.items()):
-        if len(on) > 1:
-            what = f"{dataset.group} {group!r} is on {len(on)} sides of the split ({', '.join(sorted(on))})"
-            yield Finding(
-                "error",
-                "manifest.csv",
-                what,
-                "give it one side: figures on people seen in training are too good",
-            )
-    if len(dataset.groups) < 3:
-        what = f"{len(dataset.groups)} {dataset.group}s with labels"
-        yield Finding("warning", "", what, "three at least are needed to train, to stop early and to test")
-
-
-def _unlisted(dataset: Dataset) -> Iterator[Finding]:
-    listed = {recording.file for recording in dataset.recordings}
-    for path in sorted((dataset.folder / "recordings").rglob("*")):
-        file = path.relative_to(dataset.folder).as_posix()
-        if path.suffix.lower() in files.SUFFIXES and file not in listed and not path.name.startswith("."):
-            yield Finding("warning", file, "not in manifest.csv", "add a line: it is not used")
 
 
 def _from(error: DatasetError, file: str) -> Finding:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +14,11 @@ from numpy.typing import NDArray
 from edge_sdk.dataset import Dataset, Signal
 from edge_sdk.errors import DatasetError
 from train_host import lookalikes, overlap
+from train_host.finding import Finding
 
 #: Findings of one kind that are told one by one.
 _TOLD = 50
 _BOTH_SIDES = "keep one, or give both one group: else it stands on both sides of a split"
-
-#: Severity, file, what and remedy of a finding.
-Told = tuple[Literal["error", "warning", "hint"], str, str, str]
 
 
 class Copies:
@@ -53,7 +50,7 @@ class Copies:
         else:
             self._landmarks.add(index, signal.samples)
 
-    def findings(self) -> Iterator[Told]:
+    def findings(self) -> Iterator[Finding]:
         """What was found, copies first."""
         yield from self._copies()
         if self._dataset.layout == "HWC":
@@ -61,21 +58,21 @@ class Copies:
         else:
             yield from self._pieces()
 
-    def _copies(self) -> Iterator[Told]:
+    def _copies(self) -> Iterator[Finding]:
         recordings = self._dataset.recordings
         for first, *others in self._whole.values():
             for other in others:
                 one, two = recordings[first], recordings[other]
                 what = f"the same samples as {one.file}"
                 if two.label != one.label:
-                    yield "error", two.file, f"{what}, under another label", "keep the right one"
+                    yield Finding("error", two.file, f"{what}, under another label", "keep the right one")
                 elif two.group != one.group:
                     remedy = "keep one: else it stands on both sides of a split"
-                    yield "error", two.file, f"{what}, of another group", remedy
+                    yield Finding("error", two.file, f"{what}, of another group", remedy)
                 else:
-                    yield "warning", two.file, what, "remove one: it counts twice"
+                    yield Finding("warning", two.file, what, "remove one: it counts twice")
 
-    def _pieces(self) -> Iterator[Told]:
+    def _pieces(self) -> Iterator[Finding]:
         recordings = self._dataset.recordings
         rate = self._dataset.rate_hz
         within: list[overlap.Overlap] = []
@@ -94,18 +91,18 @@ class Copies:
                 f"from {_place(found.at_first, rate)} on"
             )
             if one.group != two.group:
-                yield "error", two.file, f"{what}, of another {self._dataset.group}", _BOTH_SIDES
+                yield Finding("error", two.file, f"{what}, of another {self._dataset.group}", _BOTH_SIDES)
             else:
-                yield "warning", two.file, f"{what}, under another label", "keep the right one"
+                yield Finding("warning", two.file, f"{what}, under another label", "keep the right one")
         yield from self._more(leaks, "recordings have pieces in common with others")
         if within:
             example = f"{recordings[within[0].second].file} and {recordings[within[0].first].file}"
             what = (
                 f"{len(within)} pairs of recordings of one {self._dataset.group} overlap, such as {example}"
             )
-            yield "warning", "", what, "join them, or keep one of each: what they share counts twice"
+            yield Finding("warning", "", what, "join them, or keep one of each: what they share counts twice")
 
-    def _pictures(self) -> Iterator[Told]:
+    def _pictures(self) -> Iterator[Finding]:
         recordings = self._dataset.recordings
         count = 0
         for first, second in self._thumbnails.pairs():
@@ -117,15 +114,15 @@ class Copies:
                 continue
             what = f"shows the same as {one.file}"
             if one.group != two.group:
-                yield "error", two.file, f"{what}, of another {self._dataset.group}", _BOTH_SIDES
+                yield Finding("error", two.file, f"{what}, of another {self._dataset.group}", _BOTH_SIDES)
             else:
-                yield "warning", two.file, f"{what}, under another label", "keep the right one"
+                yield Finding("warning", two.file, f"{what}, under another label", "keep the right one")
         yield from self._more(count, "images show the same as others")
 
-    def _more(self, count: int, what: str) -> Iterator[Told]:
+    def _more(self, count: int, what: str) -> Iterator[Finding]:
         if count > _TOLD:
             remedy = "they seem to be divided at random: give what belongs together one group"
-            yield "error", "", f"{count - _TOLD} more {what} of other groups or labels", remedy
+            yield Finding("error", "", f"{count - _TOLD} more {what} of other groups or labels", remedy)
 
     def _samples(self, index: int) -> NDArray[np.float32]:
         try:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from edge_sdk import truth
 from edge_sdk.dataset import Dataset, Recording
 from train_host import portrait
-from train_host.check import Checked, Finding
+from train_host.check import Checked
+from train_host.finding import Finding
 from train_host.portrait import Portrait
 from train_host.splitting import named
 

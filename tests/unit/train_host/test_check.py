@@ -11,7 +11,9 @@ from edge_sdk import recordings
 from edge_sdk.dataset import Dataset
 from edge_sdk.recordings import Signal
 from tests.folders import RATE_HZ, motion, pictures
-from train_host.check import Finding, check
+from tests.task_folders import bearing
+from train_host.check import check
+from train_host.finding import Finding
 
 FILE = "recordings/rest/p0_1.csv"
 
@@ -198,4 +200,43 @@ def test_a_switch_and_a_noisy_peak_are_not_called_clipped(folder: Path) -> None:
         samples[:, 0] = np.arange(len(samples)) // 7 % 2
 
     change(folder, switch)
+    assert check(folder).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("groups", "told"),
+    [
+        (("p0", "Anna", "anna", "p3", "p4"), "persons 'Anna' and 'anna' differ in their spelling only"),
+        (("p0", "press 7", "press-7", "p3", "p4"), "persons 'press 7' and 'press-7' differ"),
+        (("p0", "p1-2", "p12", "p3", "p4"), None),
+    ],
+)
+def test_groups_that_are_most_likely_one_are_found(folder: Path, groups: tuple, told: str | None) -> None:
+    rows = [f"{r.file},{r.label},{groups[int(r.group[1])]}" for r in Dataset.load(folder).recordings]
+    (folder / "manifest.csv").write_text("\n".join(["file,label,group", *rows]))
+    found = [finding.what for finding in check(folder).findings]
+    assert [what[: len(told or "")] for what in found] == ([told] if told else [])
+
+
+def test_a_split_that_leaves_nothing_of_a_label_on_a_side_is_found(folder: Path) -> None:
+    sides = {"p0": "test"}
+    rows = [
+        f"{r.file},{'shake' if r.group == 'p0' else r.label},{r.group},{sides.get(r.group, 'train')}"
+        for r in Dataset.load(folder).recordings
+    ]
+    (folder / "manifest.csv").write_text("\n".join(["file,label,group,split", *rows]))
+    finding = the_only(folder)
+    assert (finding.severity, finding.what) == ("warning", "the split leaves nothing of 'rest' to test on")
+    rows = [row.replace("train", "test") if ",rest," in row else row.replace("test", "train") for row in rows]
+    (folder / "manifest.csv").write_text("\n".join(["file,label,group,split", *rows]))
+    told = {finding.what: finding.severity for finding in check(folder).findings}
+    assert told["the split leaves nothing of 'rest' to train on"] == "error"
+
+
+def test_rare_anomalies_are_as_they_should_be(tmp_path: Path) -> None:
+    folder = bearing(tmp_path / "d", groups=6, seconds=4.0).folder
+    for path in sorted((folder / "recordings/imbalance").iterdir())[1:]:
+        path.unlink()
+    for path in sorted((folder / "recordings/bearing").iterdir())[1:]:
+        path.unlink()
     assert check(folder).findings == ()

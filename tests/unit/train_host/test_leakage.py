@@ -11,7 +11,8 @@ import pytest
 from edge_sdk.contract import Channel
 from edge_sdk.dataset import Dataset, Facts, NewRecording, Signal, write
 from train_host import lookalikes, overlap
-from train_host.check import Finding, check
+from train_host.check import check
+from train_host.finding import Finding
 from train_host.overlap import Overlap
 
 RATE_HZ = 50.0

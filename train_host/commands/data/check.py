@@ -13,7 +13,7 @@ import click
 from edge_sdk.cli import json_option, print_json
 
 if TYPE_CHECKING:
-    from train_host.check import Finding
+    from train_host.finding import Finding
 
 #: Findings with the same remedy that are printed; all of them stand in --json.
 _SHOWN = 5
