@@ -147,7 +147,7 @@ def test_a_group_on_both_sides_is_an_error(folder: Path) -> None:
     rows[0] += "train"
     rows[1] = rows[1].replace(",p1,", ",p0,") + "test"
     (folder / "manifest.csv").write_text("\n".join(["file,label,group,split", *rows]))
-    finding = the_only(folder)
+    finding = check(folder).findings[0]
     assert finding.severity == "error"
     assert "person 'p0' is on 2 sides of the split (test, train)" in finding.what
 
