@@ -12,7 +12,7 @@ from edge_sdk.bench.plan import Plan
 from edge_sdk.bench.record import Record, Turn
 from edge_sdk.bench.subject import Subject
 from edge_sdk.device import Device, Place, Placed
-from edge_sdk.errors import ModelError
+from edge_sdk.errors import ChildError, ModelError
 from edge_sdk.targets import Key
 
 _WORKER = "edge_sdk.bench.worker"
@@ -80,13 +80,20 @@ class _Trial:
 def _begin(device: Device, subject: Subject, plan: Plan, others: int) -> _Trial:
     before: int = device.call(f"{_WORKER}:memory", timeout_s=device.place.timeout_s)
     placed = device.take(subject.file, subject.data, subject.contract)
-    facts = device.call(
-        f"{_WORKER}:begin",
-        timeout_s=device.place.timeout_s + plan.warmup_s,
-        name=placed.name,
-        inputs=[resident.pack(array) for array in subject.inputs],
-        warmup_s=plan.warmup_s,
-    )
+    try:
+        facts = device.call(
+            f"{_WORKER}:begin",
+            timeout_s=device.place.timeout_s + plan.warmup_s,
+            name=placed.name,
+            inputs=[resident.pack(array) for array in subject.inputs],
+            warmup_s=plan.warmup_s,
+        )
+    except ChildError as error:
+        raise ModelError(
+            f"{subject.file} on {device.place}: the model does not get through {subject.basis}",
+            found=error.found or error.what,
+            remedy="update the runtime there or convert the model again",
+        ) from error
     after: int = facts["rss_bytes"]
     return _Trial(placed, facts, after - before, after - others)
 

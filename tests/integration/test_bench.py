@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from edge_sdk import Model, modelfile
 from edge_sdk.bench.plan import Plan
 from edge_sdk.bench.subject import Subject
 from edge_sdk.cli import main
+from edge_sdk.errors import ChildError
 from edge_sdk.modelfile import GOLDEN, Golden
 from edge_sdk.targets import open_target
 from firmware_bridge.build import build
@@ -25,7 +25,7 @@ from firmware_bridge.measurement import measure
 from firmware_bridge.terminal import Terminal
 from tests.integration.broker import wait_for
 from tests.integration.ssh_server import running_device
-from tests.models import flatbuffer
+from tests.models import Linear, flatbuffer
 
 pytestmark = pytest.mark.integration
 FIGURES = ("instructions", "flash_bytes", "arena_bytes", "stack_bytes")
@@ -94,23 +94,17 @@ def test_two_models_there_in_turn(there, file, linear_file, capfd):
     assert said["compare"]["ratios"]["p50"] > 1.5
 
 
-def test_a_worker_that_dies_in_mid_measurement_is_one_line(device, there, linear_file, capfd):
-    def kill():
-        wait_for(lambda: len(device.workers()) == 2)
-        os.kill(device.workers()[-1], signal.SIGSEGV)
+def test_a_worker_that_dies_in_mid_measurement_is_told(device, there, linear_file):
+    def kill(step):
+        if step.startswith("measuring"):
+            os.kill(device.workers()[-1], signal.SIGSEGV)
 
-    killer = threading.Thread(target=kill)
-    killer.start()
-    bench(linear_file, "--target", there, "--duration", "30", status=3)
-    killer.join()
-    last = capfd.readouterr().err.splitlines()[-1]
-    assert last.startswith("edgeml: pi: ")
-    assert "died" in last
+    subjects = {0: Subject.read(linear_file)}
+    with pytest.raises(ChildError, match="pi: edge_sdk.bench.worker:measure died: found signal SIGSEGV"):
+        open_target(there).bench(subjects, Plan(duration_s=30), kill)
 
 
 def test_a_model_that_dies_there_does_not_spoil_the_other(there, linear_file, tmp_path):
-    from tests.models import Linear
-
     crasher = tmp_path / "crasher.tflite"
     crasher.write_bytes(flatbuffer(Linear(custom_op="Mfcc")))
     subjects = {each: Subject.read(each) for each in (crasher, linear_file)}
@@ -146,6 +140,16 @@ def test_an_emulated_board_counts_instructions(file, target, capfd):
     assert all(said[name] > 0 for name in FIGURES)
     assert said["latency_us"] == dict.fromkeys(("p50", "p90", "p99", "max"))
     assert said["rss_mb"] is None
+
+
+@needs_board
+def test_a_board_that_counts_nothing_can_still_be_tried(file, capfd):
+    with pytest.raises(SystemExit) as ended:
+        main(["hil", str(file), "--target", "virtual:cortex-m4?count=none", "--json"])
+    assert ended.value.code == 0
+    said = json.loads(capfd.readouterr().out)
+    assert said["passed"] is True
+    assert said["instructions"] is said["latency_us"] is None
 
 
 @needs_board
