@@ -115,13 +115,24 @@ def _contract(contract: Any) -> list[tuple[str, str]]:
     ]
     if contract.output.labels:
         rows.append(("labels", ", ".join(contract.output.labels)))
+    if contract.output.values:
+        named = (f"{v.name} [{v.unit}]" if v.unit else v.name for v in contract.output.values)
+        rows.append(("values", ", ".join(named)))
+    if contract.task == "anomaly":
+        rows.append(("threshold", f"{contract.decision.threshold:g}"))
     lineage = contract.lineage
-    if lineage is not None and lineage.accuracy is not None:
-        spread = f" [{lineage.interval[0]:.3f}, {lineage.interval[1]:.3f}]" if lineage.interval else ""
-        rows.append(("accuracy", f"{lineage.accuracy:.3f}{spread} on {lineage.n} windows"))
+    for name, title in _REACHED.items():
+        reached = None if lineage is None else getattr(lineage, name)
+        if lineage is not None and reached is not None:
+            spread = f" [{lineage.interval[0]:.4g}, {lineage.interval[1]:.4g}]" if lineage.interval else ""
+            rows.append((title, f"{reached:.4g}{spread} on {lineage.n} windows"))
     if lineage is not None and lineage.recipe is not None:
         rows.append(("recipe", lineage.recipe))
     return rows
+
+
+#: What a model may be judged by, as its lineage has it, for people.
+_REACHED = {"accuracy": "accuracy", "error": "mean error", "auc": "AUC"}
 
 
 def _verdict(name: str, fit: Any, *, alone: bool) -> list[tuple[str, str]]:

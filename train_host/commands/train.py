@@ -205,10 +205,9 @@ def _screen(result: dict[str, Any]) -> str:
     if folds := result.get("folds"):
         lines += _cross_validated(folds)
     if result["model"]:
-        low, high = result["interval"]
-        groups = ", ".join(f"{name} {share:.3f}" for name, share in result["per_group"].items())
+        groups = ", ".join(f"{name} {figure:.3g}" for name, figure in result["per_group"].items())
         lines += [
-            f"accuracy {result['accuracy']:.3f} (95 %: {low:.3f} to {high:.3f}), n = {result['n']}: {groups}",
+            f"{result['headline']}, n = {result['n']}: {groups}",
             *summary.lines(result),
             *_converted(result),
             f"{result['model']} in {result['seconds']:.0f} s; beside it report.html, run.json and pictures",
@@ -220,7 +219,8 @@ def _converted(result: dict[str, Any]) -> list[str]:
     found = result.get("converted")
     if found is None:
         return []
-    reached = f": accuracy {found['accuracy']:.3f}" if found.get("accuracy") is not None else ""
+    known = [(name, found[name]) for name in ("accuracy", "error", "auc") if found.get(name) is not None]
+    reached = f": {known[0][0]} {known[0][1]:.4g}" if known else ""
     return [f"{found['recipe']}{reached}, {found['bytes']:,} bytes in {found['output']}"]
 
 
