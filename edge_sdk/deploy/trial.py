@@ -8,8 +8,8 @@ from typing import Literal
 
 State = Literal["starting", "active", "ended"]
 
-#: For a start: the first one verifies the model, for which a small board takes its time, s.
-START_S = 300.0
+#: For a start, s. It is systemd that ends one: after its TimeoutStartSec, which a service that gets on extends.
+START_S = 3600.0
 #: How long it may be unhealthy without a break, s: a sensor that reconnects is no reason to go back.
 PATIENCE_S = 15.0
 #: For windows that are shorter than that, s.

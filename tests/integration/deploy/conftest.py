@@ -26,6 +26,9 @@ from tests.integration.deploy import container, emulated
 from tests.integration.deploy.machine import CACHE, USERS_CACHE, Machine
 from tests.models import Linear, contract, write_model
 
+full = pytest.mark.skipif(
+    os.environ.get("EDGEML_DEPLOY") != "full", reason="waits for a minute or two: set EDGEML_DEPLOY=full"
+)
 APPS = "/var/lib/edgeml/apps"
 SINE = 'url = "synthetic:sine"\nspeed = 1'
 
@@ -34,7 +37,12 @@ SINE = 'url = "synthetic:sine"\nspeed = 1'
 def machine(request):
     """What is deployed to."""
     kind = os.environ.get("EDGEML_MACHINE", "container")
-    return request.getfixturevalue({"container": "contained", "vm": "virtual"}[kind])
+    assert kind in ("container", "vm"), kind
+    if kind == "container":
+        return request.getfixturevalue("contained")
+    virtual = request.getfixturevalue("virtual")
+    virtual.resume(emulated.BOOTED)
+    return virtual
 
 
 @pytest.fixture(scope="session")
@@ -47,14 +55,14 @@ def contained(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def virtual(tmp_path_factory, request):
-    """A virtual Raspberry Pi that is up; how long it took to make is told."""
+    """A virtual Raspberry Pi, off; how long it took to make is told."""
     _require_root()
 
     def say(text: str) -> None:
         with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
             print(f"\n{text}", flush=True)
 
-    with emulated.resumed(tmp_path_factory.mktemp("machine") / "virtual", say) as machine:
+    with emulated.made(tmp_path_factory.mktemp("machine") / "virtual", say) as machine:
         yield machine
 
 

@@ -24,7 +24,7 @@ from tests.integration.deploy.machine import Machine, cache_to_oneself, need
 _PROGRAM = "qemu-system-aarch64"
 _BOARD = ("-machine", "virt-7.2", "-cpu", "cortex-a53", "-smp", "2", "-m", "1024")
 _KERNEL = "console=ttyAMA0 net.ifnames=0 quiet panic=-1 systemd.show_status=0"
-#: The state of the image's disk in which it is up and idle.
+#: The state of the image's disk in which it is up and idle, and nothing was ever deployed to it.
 BOOTED = "booted"
 _MONITOR_S = 120
 
@@ -33,18 +33,17 @@ class VirtualMachine(Machine):
     """A virtual Raspberry Pi.
 
     Args:
-        folder: for its files; its disk is a copy.
-        image: that it is made of.
+        folder: for its files.
+        image: that it is made of; a copy is used.
     """
 
     suite = "bookworm-arm64"
     boot_s = 600
 
     def __init__(self, folder: Path, made: Image) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        super().__init__(folder, made.key, made.host_key)
-        self._image, self.disk = made, folder / "disk.qcow2"
-        _copy(made.disk, self.disk)
+        subprocess.run(["cp", "-a", "--reflink=auto", str(made.folder), str(folder)], check=True)
+        self.image = Image(folder)
+        super().__init__(folder, self.image.key, self.image.host_key)
         # Sockets have short names, wherever the tests' folder lies.
         self._near = Path(tempfile.mkdtemp(prefix="edgeml-vm-"))
         self._port, self._state = _free_port(), ""
@@ -79,13 +78,13 @@ class VirtualMachine(Machine):
     def close(self) -> None:
         super().close()
         shutil.rmtree(self._near, ignore_errors=True)
-        self.disk.unlink(missing_ok=True)
+        self.image.disk.unlink(missing_ok=True)
 
     def _start(self) -> subprocess.Popen[bytes]:
         command = [_PROGRAM, *_BOARD, "-nodefaults", "-display", "none"]
-        command += ["-kernel", str(self._image.kernel), "-initrd", str(self._image.initrd)]
+        command += ["-kernel", str(self.image.kernel), "-initrd", str(self.image.initrd)]
         command += ["-append", _KERNEL]
-        command += ["-drive", f"file={self.disk},if=virtio,format=qcow2,cache=writeback"]
+        command += ["-drive", f"file={self.image.disk},if=virtio,format=qcow2,cache=writeback"]
         command += ["-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self._port}-:22"]
         command += ["-device", "virtio-net-pci,netdev=net,romfile="]
         command += ["-serial", f"file:{self.console}"]
@@ -94,7 +93,8 @@ class VirtualMachine(Machine):
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
 
     def _reached(self) -> str:
-        return f"HostName 127.0.0.1\n  Port {self._port}"
+        # Another handshake, which is safe from quantum computers, would be emulated for seconds.
+        return f"HostName 127.0.0.1\n  Port {self._port}\n  KexAlgorithms curve25519-sha256"
 
     def _log_out(self) -> None:
         """End the connection of `run`."""
@@ -130,8 +130,8 @@ def image_of_today(say: Callable[[str], None]) -> Image:
     """
     need(_PROGRAM, "qemu-system-arm")
     version = subprocess.run([_PROGRAM, "--version"], capture_output=True, check=True).stdout
-    recipe = [version, Path(image.__file__).read_bytes(), Path(__file__).read_bytes()]
-    name = f"vm-{hashlib.sha256(b''.join(recipe)).hexdigest()[:16]}"
+    recipe = version + Path(image.__file__).read_bytes() + repr((_BOARD, _KERNEL)).encode()
+    name = f"vm-{hashlib.sha256(recipe).hexdigest()[:16]}"
     with cache_to_oneself() as cache:
         folder = cache / name
         if not folder.exists():
@@ -139,20 +139,19 @@ def image_of_today(say: Callable[[str], None]) -> Image:
             for old in cache.glob("vm-*"):
                 shutil.rmtree(old)
             part = cache / f"{name}.part"
-            shutil.rmtree(part, ignore_errors=True)
             part.mkdir()
             made = image.build(part)
             packed = time.monotonic()
-            _boot_once(made)
+            _boot_once(made, cache / f"{name}.first")
             part.rename(folder)
             seconds = packed - began, time.monotonic() - packed
             say("virtual machine: {:.0f} s to make its disk, {:.0f} s to boot it".format(*seconds))
     return Image(folder)
 
 
-def _boot_once(made: Image) -> None:
+def _boot_once(made: Image, folder: Path) -> None:
     """Leave the image's disk with a state in which the machine is up and idle."""
-    machine = VirtualMachine(made.folder / "first", made)
+    machine = VirtualMachine(folder, made)
     try:
         machine.boot()
         said = machine.ask("systemctl is-system-running --wait", check=False).strip()
@@ -161,15 +160,10 @@ def _boot_once(made: Image) -> None:
         machine.ask("sync; echo 3 >/proc/sys/vm/drop_caches")
         machine.save(BOOTED)
         machine.cut_power()
-        machine.disk.replace(made.disk)
+        machine.image.disk.replace(made.disk)
     finally:
         machine.close()
         shutil.rmtree(machine.folder)
-
-
-def _copy(source: Path, target: Path) -> None:
-    """A copy that keeps holes, and shares what it can."""
-    subprocess.run(["cp", "--reflink=auto", "--sparse=auto", str(source), str(target)], check=True)
 
 
 def _free_port() -> int:
@@ -179,11 +173,10 @@ def _free_port() -> int:
 
 
 @contextmanager
-def resumed(folder: Path, say: Callable[[str], None]) -> Iterator[VirtualMachine]:
-    """A virtual machine that is up."""
+def made(folder: Path, say: Callable[[str], None]) -> Iterator[VirtualMachine]:
+    """A virtual machine, which is off; `say` is told how long it took to make."""
     machine = VirtualMachine(folder, image_of_today(say))
     try:
-        machine.resume(BOOTED)
         yield machine
     finally:
         machine.close()

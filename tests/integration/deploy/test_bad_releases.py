@@ -1,7 +1,6 @@
 """A release that does not work is not switched to, or is gone back from, and one is told why."""
 
 import json
-import os
 import signal
 from dataclasses import replace
 
@@ -10,13 +9,11 @@ import pytest
 
 from edge_sdk import modelfile
 from edge_sdk.modelfile import CONTRACT, GOLDEN, LABELS, Golden
+from tests.integration.deploy.conftest import full
 from tests.integration.deploy.waiting import read_until, wait_for
 from tests.models import Linear, contract, flatbuffer
 
 pytestmark = pytest.mark.integration
-full = pytest.mark.skipif(
-    os.environ.get("EDGEML_DEPLOY") != "full", reason="waits for a minute or two: set EDGEML_DEPLOY=full"
-)
 
 
 def write_wrong(desk):

@@ -1,6 +1,8 @@
 """Who may put what on a device: docs/security.md, promise by promise."""
 
 import base64
+import json
+import shlex
 import time
 from dataclasses import replace
 
@@ -9,6 +11,7 @@ import pytest
 from edge_sdk.deploy import release, signature
 from edge_sdk.deploy.manifest import Platform
 from edge_sdk.errors import GateError, ModelError
+from tests.integration.deploy.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 TRUSTED = "/etc/edgeml/trusted_signers"
@@ -138,3 +141,58 @@ def test_what_is_malformed_is_refused_in_one_line(serving, made):
     remote, _ = made
     with pytest.raises(ModelError, match="not JSON"):
         remote.call("needed", serving.name, manifest=base64.b64encode(b"{").decode())
+
+
+#: Of the first process with these words in its command line: its user, what it may do, whether it has the
+#: network of the machine, and whether it listens anywhere.
+RIGHTS = """
+import json, os, sys
+from pathlib import Path
+for process in Path("/proc").glob("[0-9]*"):
+    if process.name == str(os.getpid()):
+        continue
+    try:
+        words = (process / "cmdline").read_bytes().split(b"\\0")
+        if sys.argv[1].encode() not in words or b"python3" not in words[0]:
+            continue
+        status = dict(line.split(":\\t", 1) for line in (process / "status").read_text().splitlines())
+        sockets = {link.readlink().name for link in (process / "fd").iterdir() if link.is_symlink()}
+        lines = [line.split() for name in ("tcp", "tcp6") for line in (process / "net" / name).open()]
+        print(json.dumps({
+            "user": int(status["Uid"].split()[0]),
+            "capabilities": int(status["CapEff"], 16),
+            "no_new_privileges": status["NoNewPrivs"].strip() == "1",
+            "network": os.stat(process / "ns/net").st_ino == os.stat("/proc/1/ns/net").st_ino,
+            "writes": os.access(process / "root/var/lib/edgeml", os.W_OK),
+            "listens": any(f"socket:[{line[9]}]" in sockets for line in lines if line[3] == "0A"),
+        }))
+        break
+    except (FileNotFoundError, ProcessLookupError):
+        continue
+"""
+
+
+def rights(machine, words):
+    """Of a process there, once there is one."""
+    script = shlex.quote(RIGHTS)
+    return json.loads(wait_for(lambda: machine.ask(f"python3 -I -c {script} {words}", check=False)))
+
+
+def test_a_release_tries_itself_out_without_rights_and_the_agent_listens_nowhere(serving):
+    machine = serving.machine
+    with serving.start(*serving.words("--version", "watched", window=4)) as process:
+        tried = rights(machine, "edge_sdk.deploy.selftest")
+        watches = rights(machine, "watch")
+        assert process.wait(600) == 0
+    assert tried["user"] != 0
+    assert tried | {"user": 1} == {
+        "user": 1,
+        "capabilities": 0,
+        "no_new_privileges": True,
+        "network": False,
+        "writes": False,
+        "listens": False,
+    }
+    assert (watches["user"], watches["listens"]) == (0, False)
+    serving.edgeml("rollback", machine.url, serving.name)
+    assert serving.serves("old")
