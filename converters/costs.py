@@ -154,7 +154,7 @@ def layers_of(graph: Graph) -> list[Layer]:
 
 
 def macs_of(graph: Graph) -> int:
-    """Multiply-accumulates of one inference in convolutions, dense layers and fused LSTMs; dynamic axes count as 1."""
+    """Multiply-accumulates of an inference in convolutions, dense layers, fused LSTMs; dynamic axes are 1."""
     return sum(_macs(graph, op) for op in graph.ops)
 
 

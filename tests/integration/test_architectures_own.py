@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -15,7 +18,6 @@ from edge_sdk.contract import Statistics
 from edge_sdk.errors import ConfigError, UnknownNameError
 from edge_sdk.modelfile import digest_of
 from tests.folders import motion
-from train_host.config import load
 
 pytestmark = [
     pytest.mark.integration,
@@ -30,6 +32,7 @@ with warnings.catch_warnings():
     from train_host.architectures.head import Head
     from train_host.architectures.log_mel import LogMel
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "architectures.md"
 SHAPE = (32, 3)
 PLAIN = Statistics((0.0, 0.5, 0.0), (1.0, 2.0, 1.0))
 GRAY = Statistics((128.0,), (64.0,))
@@ -255,13 +258,54 @@ def test_sound_reaches_families_as_a_spectrogram_with_options_of_its_own() -> No
     assert LogMel(rate_hz=8000.0, highest_hz=3800.0).mels == 32
 
 
-def test_the_record_of_a_run_names_the_file_that_made_the_network(folder: Path, tmp_path: Path) -> None:
-    from train_host.training import Request, train
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the document's network was trained by the document's command."""
+    place = tmp_path_factory.mktemp("trained")
+    motion(place / "data", groups=4)
+    (place / "nets.py").write_text(_block("python"))
+    (command,) = (line for line in _block("sh", 1).splitlines() if "nets:small" in line)
+    _run(place, command.partition("#")[0] + " --epochs 1")
+    return place
 
-    data = motion(tmp_path / "data").folder
-    settings = load(None, arch="own_nets:good", model={"filters": 4}, epochs=1)
-    train(Request(data, settings, tmp_path / "m.keras"))
-    assert json.loads((tmp_path / "run.json").read_text())["architecture"] == {
-        "name": "own_nets:good",
-        "source": {"file": str(folder / "own_nets.py"), "digest": digest_of(NETS.encode())},
+
+def test_the_document_s_network_trains_and_the_record_names_its_file(trained: Path) -> None:
+    text = (trained / "nets.py").read_bytes()
+    assert json.loads((trained / "run.json").read_text())["architecture"] == {
+        "name": "nets:small",
+        "source": {"file": str(trained / "nets.py"), "digest": digest_of(text)},
     }
+
+
+def test_its_costs_are_measured_with_its_options(trained: Path) -> None:
+    (trained / "few.toml").write_text("window = 40\n[model]\nfilters = 4\n")
+    said = json.loads(_run(trained, "edgeml train --list data --arch nets:small --config few.toml --json"))
+    assert (said["shape"], said["rate_hz"], said["default"]) == ([40, 3], 20.0, "cnn1d")
+    found = said["architectures"]["nets:small"]
+    assert found["parameters"] == (5 * 3 * 4 + 4) + (4 * 2 + 2)
+    assert found["macs"] == 18 * 4 * 15 + 8
+    assert found["boards"]["cortex-m4"]["runs"]
+
+
+def test_what_it_has_learned_is_the_base_of_another(trained: Path) -> None:
+    said = _run(trained, "edgeml train data -o next.keras --base model.keras --epochs 1 --json")
+    assert json.loads(said)["model"] == "next.keras"
+    record = json.loads((trained / "run.json").read_text())
+    assert record["config"]["model"] == {"base": "model.keras"}
+    source = {
+        "file": str(trained / "model.keras"),
+        "digest": digest_of((trained / "model.keras").read_bytes()),
+    }
+    assert record["architecture"] == {"name": "transfer", "source": source}
+
+
+def _block(kind: str, number: int = 0) -> str:
+    blocks = re.findall(rf"^```{kind}\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+    return str(blocks[number])
+
+
+def _run(place: Path, command: str) -> str:
+    words = [sys.executable, "-m", "edge_sdk", *shlex.split(command)[1:]]
+    done = subprocess.run(words, cwd=place, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

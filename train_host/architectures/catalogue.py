@@ -143,19 +143,21 @@ def write(costed: list[Costed]) -> None:
 def of_dataset(
     dataset: Dataset, config: Config, on_progress: Callable[[dict[str, Any]], None] | None = None
 ) -> tuple[Example, list[Costed]]:
-    """Build and convert every architecture that fits a dataset, in a child process.
+    """Build and convert every architecture that fits a dataset, or the one asked for, in a child process.
 
     Args:
         dataset: whose windows they shall take.
-        config: for the window.
+        config: for the window; where it names an architecture, that alone is built, with its options.
         on_progress: called with what is being done.
 
     Raises:
         DatasetError: no task, or no recording that can be read.
+        UnknownNameError: there is no such architecture.
         ConfigError: no window was given and there is no rate to choose one by.
         MissingExtraError: TensorFlow is not installed.
     """
     head = tasks.of(dataset).head(dataset)
+    asked = None if config.arch is None else architectures.choose(config.arch, dataset, config.model)
     shape = _shape(dataset, config)
     example = Example(dataset.name or dataset.folder.name, shape, dataset.rate_hz, head, dataset.task)
     found = child.call(
@@ -163,7 +165,8 @@ def of_dataset(
         timeout_s=_TIMEOUT_S,
         on_progress=None if on_progress is None else lambda facts: _stage(facts, on_progress),
         example=msgspec.to_builtins(example),
-        names=example.names,
+        names=example.names if asked is None else [asked],
+        options={} if asked is None else config.model,
     )
     return example, msgspec.convert(found, list[Costed])
 

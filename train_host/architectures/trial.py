@@ -27,12 +27,15 @@ from train_host.architectures.catalogue import Costed, Example
 _WINDOWS = 8
 
 
-def cost(example: dict[str, Any], names: list[str]) -> list[dict[str, Any]]:
+def cost(
+    example: dict[str, Any], names: list[str], options: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """Build, convert and count.
 
     Args:
         example: an `Example` as plain values.
-        names: architectures of the table.
+        names: of architectures.
+        options: theirs; None for the defaults.
 
     Returns:
         For each a `Costed` as plain values; one that cannot be built has ``error`` instead of a cost.
@@ -43,7 +46,7 @@ def cost(example: dict[str, Any], names: list[str]) -> list[dict[str, Any]]:
         for name in names:
             progress(stage=f"building and converting {name}")
             try:
-                flatbuffer = int8(_unlike(model(asked, name)), _noise(asked), Path(folder))
+                flatbuffer = int8(_unlike(model(asked, name, options)), _noise(asked), Path(folder))
             except EdgeError as error:
                 found.append(Costed(name, asked.title, error=str(error)))
             else:
@@ -84,12 +87,14 @@ def int8(made: Any, x: NDArray[np.float32], folder: Path) -> bytes:
     return Path(result).read_bytes()
 
 
-def model(example: Example, name: str) -> Any:
-    """An untrained model with the default options of an architecture."""
+def model(example: Example, name: str, options: dict[str, Any] | None = None) -> Any:
+    """An untrained model of an architecture."""
     channels = example.shape[-1]
     # not 0 and 1: the converter would leave such a normalisation out
     statistics = Statistics((0.1,) * channels, (2.0,) * channels)
-    return architectures.build(name, example.shape, example.head, statistics, rate_hz=example.rate_hz)
+    return architectures.build(
+        name, example.shape, example.head, statistics, options, rate_hz=example.rate_hz
+    )
 
 
 def _unlike(made: Any) -> Any:
