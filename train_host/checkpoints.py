@@ -47,6 +47,13 @@ class Checkpoint:
         np.savez(written, allow_pickle=False, **{_FACTS: facts}, **self.arrays)
         return written.getvalue()
 
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Checkpoint:
+        """The checkpoint that `to_bytes` wrote."""
+        with np.load(io.BytesIO(content), allow_pickle=False) as members:
+            facts = json.loads(members[_FACTS].tobytes())
+            return cls(facts, {name: members[name] for name in members.files if name != _FACTS})
+
 
 class Checkpoints:
     """Those of one phase of one run.

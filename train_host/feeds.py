@@ -7,6 +7,7 @@ alone, whether they are in memory or on the disk.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from edge_sdk.dataset import Windowed
 from train_host.config import Config
 from train_host.order import Order
 from train_host.samples import StoredWindows
+from train_host.shares import Share
 
 #: Windows in a batch that no step learns from.
 SCORE_BATCH = 512
@@ -27,7 +29,10 @@ _RUN_BYTES = 1 << 20
 
 
 def training(
-    windows: Windowed, config: Config, weights: NDArray[np.float32] | None = None
+    windows: Windowed,
+    config: Config,
+    weights: NDArray[np.float32] | None = None,
+    share: Share | None = None,
 ) -> Callable[[int, int], Any]:
     """Shuffled batches without end.
 
@@ -35,12 +40,14 @@ def training(
         windows: of the training side.
         config: for batch, seed, memory.
         weights: float32 [classes], how much a window of each counts; None where all count alike.
+        share: of each batch that this worker takes, an element for each of its replicas; None for all of it.
 
     Returns:
         A function from an epoch and a step in it to a tf.data.Dataset of (x, y) or (x, y, weight) from there.
     """
     order, x = _order(windows, config), _stored(windows)
     take = _taking(windows, weights)
+    give: Callable[..., Any] = take if share is None else _weighed(take)
 
     def begin(epoch: int, step: int) -> Any:
         def pools() -> Iterator[NDArray[np.int64]]:
@@ -57,9 +64,37 @@ def training(
         batches = numbers.prefetch(1).flat_map(
             lambda chosen: tf.data.Dataset.from_tensor_slices(chosen).batch(config.batch)
         )
-        return batches.map(take, num_parallel_calls=2, deterministic=True).prefetch(_AHEAD)
+        if share is not None:
+            batches = batches.flat_map(partial(_pieces, share))
+        return batches.map(give, num_parallel_calls=2, deterministic=True).prefetch(_AHEAD)
 
     return begin
+
+
+def _pieces(share: Share, chosen: Any) -> Any:
+    """The shares of a batch, each with how much a window of it counts: (int64 [n], float32 []).
+
+    The mean over a share of another size than the others' counts as much more or less. A share without
+    windows has one that counts nothing.
+    """
+    size = tf.size(chosen)
+    pieces = None
+    for number in range(share.first, share.first + share.count):
+        start, end = number * size // share.of, (number + 1) * size // share.of
+        counts = tf.cast(share.of * (end - start), tf.float32) / tf.cast(size, tf.float32)
+        one = tf.data.Dataset.from_tensors((chosen[start : tf.maximum(end, start + 1)], counts))
+        pieces = one if pieces is None else pieces.concatenate(one)
+    return pieces
+
+
+def _weighed(take: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    """The same for shares: (x, y, weight)."""
+
+    def weighed(chosen: Any, counts: Any) -> Any:
+        x, y, *scale = take(chosen)
+        return x, y, (scale[0] if scale else tf.ones(tf.shape(chosen)[:1])) * counts
+
+    return weighed
 
 
 def in_order(windows: Windowed, weights: NDArray[np.float32] | None = None) -> tuple[Any, int]:

@@ -70,7 +70,7 @@ def fit(dataset: Dataset, prepared: Prepared, config: Config, session: Session =
     if without_gradients is not None:
         model = _model(dataset, prepared, config, session)
         return _directly(without_gradients, model, dataset, prepared, config)
-    with nullcontext() if team is None else team.strategy.scope(), distribution.lost():
+    with nullcontext() if team is None else team.scope():
         model = _model(dataset, prepared, config, session)
         loop = _loop(model, dataset, prepared, config, team)
         precision.lower(model, precision.resolve(config.precision))
@@ -91,16 +91,19 @@ def _loop(model: Any, dataset: Dataset, prepared: Prepared, config: Config, team
     train, validation, task = prepared.train, prepared.validation, tasks.of(dataset)
     learner = augmented(model, dataset, prepared, config)
     _compile(learner, task.loss(prepared), task.metrics, feeds.steps(train, config.batch), config)
+    if team is not None:
+        distribution.build(learner, np.asarray(train.x[:1]), np.asarray(train.y[:1]))
     weights = balance.table(config.class_weights, train.y, dataset.labels)
-    return Loop(
+    loop = Loop(
         learner,
         feeds.training(train, config, weights, None if team is None else team.share),
         len(train),
         config.batch,
         None if validation is None else feeds.in_order(validation, weights),
         jit=_has_gpu() if config.jit is None else config.jit,
-        team=team,
     )
+    loop.team = team
+    return loop
 
 
 def _model(dataset: Dataset, prepared: Prepared, config: Config, session: Session) -> Any:

@@ -19,10 +19,13 @@ from numpy.typing import NDArray
 from edge_sdk.errors import ConfigError
 from train_host.checkpoints import Checkpoint
 from train_host.course import Course
+from train_host.distribution import Team
 from train_host.events import Events
 from train_host.pace import Pace
 from train_host.session import Interrupted, Session
 
+#: Steps in a call where several workers must make the same calls.
+_CALLS_TOGETHER = 16
 #: A call of the graph takes about so long: seldom enough to cost nothing, often enough to be stopped, s.
 _CALL_S = 0.2
 
@@ -37,6 +40,9 @@ class Loop:
         batch: windows in a step.
         validation: all its batches, and how many they are; None without a validation side.
         jit: compile the steps with XLA.
+
+    Attributes:
+        team: with whom; None for nobody.
     """
 
     def __init__(
@@ -51,6 +57,7 @@ class Loop:
     ) -> None:
         self.learner, self.windows, self.steps = learner, windows, -(-windows // batch)
         self._begin, self._validation = begin, validation
+        self.team: Team | None = None
         self._strategy = learner.distribute_strategy
         self._advance = _repeated(learner.train_step, self._strategy, jit)
         self._measure = _repeated(learner.test_step, self._strategy, jit)
@@ -69,10 +76,12 @@ class Loop:
             ConfigError: the loss is not a number any more.
             DeviceError: a checkpoint cannot be written.
         """
-        before = session.checkpoints and session.checkpoints.newest()
+        before = session.checkpoints.newest() if session.checkpoints else None
+        if self.team is not None:
+            before = self.team.sent(before)
         if before:
             course.restore(before.facts["course"])
-        batches = iter(self._strategy.experimental_distribute_dataset(self._begin(course.epoch, course.step)))
+        batches = iter(self._fed(lambda: self._begin(course.epoch, course.step)))
         self._advance.get_concrete_function(batches, tf.constant(1))  # makes all variables, and runs nothing
         if before:
             self._restore(before)
@@ -111,6 +120,8 @@ class Loop:
     def _call(self, batches: Any, course: Course) -> None:
         """Run as many steps as take about `_CALL_S`; how many they are changes no result."""
         count = min(self._calls, self.steps - course.step)
+        if self._several:
+            count = min(_CALLS_TOGETHER, self.steps - course.step)  # all do the same number
         started_s = time.monotonic()
         self._advance(batches, tf.constant(count))
         if time.monotonic() - started_s < _CALL_S / 2:
@@ -124,7 +135,7 @@ class Loop:
         if self._validation is None:
             return dict
         every, count = self._validation
-        batches = iter(self._strategy.experimental_distribute_dataset(every.repeat()))
+        batches = iter(self._fed(lambda: self._for_each(every.repeat())))
 
         def figures() -> dict[str, float]:
             self.learner.reset_metrics()
@@ -132,6 +143,21 @@ class Loop:
             return _floats(self.learner.get_metrics_result())
 
         return figures
+
+    def _fed(self, begin: Callable[[], Any]) -> Any:
+        """What the replicas take of a dataset."""
+        return begin() if self.team is None else self.team.feed(begin)
+
+    def _for_each(self, batches: Any) -> Any:
+        """Every replica takes all of it: each then has the same figures, and so have all together."""
+        count = 1 if self.team is None else self.team.share.count
+        if count == 1:
+            return batches
+        return batches.flat_map(lambda *batch: tf.data.Dataset.from_tensors(batch).repeat(count))
+
+    @property
+    def _several(self) -> bool:
+        return self.team is not None and self.team.several
 
     def _figures(self, course: Course) -> dict[str, float]:
         figures = _floats(self.learner.get_metrics_result())
@@ -148,6 +174,11 @@ class Loop:
         """Write a checkpoint if it is time; leave if somebody wants that."""
         leaving = session.asked_to_stop and not course.over
         kept = session.checkpoints
+        if self._several and self.team is not None:
+            if course.step:  # between epochs they agree
+                return
+            leaving = self.team.anyone(leaving)
+            kept = kept if self.team.chief else None
         if kept and (leaving or course.over or kept.due(epoch_ended=course.step == 0)):
             arrays = {
                 f"{kind}/{number}": variable if isinstance(variable, np.ndarray) else variable.numpy()
@@ -181,12 +212,36 @@ class Loop:
 def _repeated(step: Callable[[Any], Any], strategy: Any, jit: bool) -> Any:
     """A graph that runs a step on so many batches of an iterator."""
     compiled = tf.function(step, jit_compile=jit, reduce_retracing=True)
+    if strategy.num_replicas_in_sync > 1:
+        return _together(step, strategy)
 
     def run(batches: Any, count: Any) -> None:
         for _ in tf.range(count):
             strategy.run(compiled, args=(next(batches),))
 
     return tf.function(run, reduce_retracing=True)
+
+
+def _together(step: Callable[[Any], Any], strategy: Any) -> Any:
+    """The same for several replicas, a call a step: TensorFlow has no loop around what they exchange."""
+
+    def run(batches: Any) -> None:
+        strategy.run(step, args=(next(batches),))
+
+    once = tf.function(run, reduce_retracing=True)
+
+    class Repeated:
+        """Looks like a tf.function."""
+
+        def __call__(self, batches: Any, count: Any) -> None:
+            for _ in range(int(count)):
+                once(batches)
+
+        def get_concrete_function(self, batches: Any, count: Any) -> Any:
+            del count
+            return once.get_concrete_function(batches)
+
+    return Repeated()
 
 
 def _assign(variables: list[Any], arrays: list[NDArray[Any]]) -> None:
