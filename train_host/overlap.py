@@ -25,10 +25,14 @@ _MOST = 4_000_000
 _COMMON, _VOTES = 24, 3
 #: Pairs that are compared by their samples.
 _COMPARED = 2000
+#: Those that share most come first: after so many without a common piece the rest has none either.
+_IN_VAIN = 300
 #: Samples of a block, and how much its rises and falls must agree.
 _BLOCK, _ALIKE = 32, 0.98
 #: So much must agree to be told, s and samples.
 _LEAST_S, _LEAST = 0.25, 64
+#: A place is the recording in the upper half of an int64, and the sample in the lower one.
+_SAMPLE = 0xFFFFFFFF
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 #: The bits of a hash above these decide what is a landmark; those below differ from channel to channel.
 _SALTED = 1 << 40
@@ -97,7 +101,7 @@ class Landmarks:
         sizes = np.diff(np.append(edges, len(hashes)))
         kept = np.repeat((sizes > 1) & (sizes <= _COMMON), sizes)
         hashes, places = hashes[kept], places[kept]
-        found = []
+        pairs, lags = [], []
         for lag in range(1, _COMMON):
             same = hashes[lag:] == hashes[:-lag]
             if not same.any():
@@ -105,14 +109,9 @@ class Landmarks:
             one, other = places[:-lag][same], places[lag:][same]
             apart = one >> 32 != other >> 32
             one, other = np.minimum(one, other)[apart], np.maximum(one, other)[apart]
-            found.append(
-                np.stack([one >> 32, other >> 32, (one & 0xFFFFFFFF) - (other & 0xFFFFFFFF)], axis=1)
-            )
-        if not found:
-            return []
-        pairs, votes = np.unique(np.concatenate(found), axis=0, return_counts=True)
-        order = np.argsort(-votes, kind="stable")
-        return [tuple(map(int, pairs[i])) for i in order if votes[i] >= _VOTES]  # type: ignore[misc]
+            pairs.append(one >> 32 << 32 | other >> 32)
+            lags.append((one & _SAMPLE) - (other & _SAMPLE))
+        return _frequent(np.concatenate(pairs), np.concatenate(lags)) if pairs else []
 
     def _thin(self) -> None:
         hashes, places = np.concatenate(self._hashes), np.concatenate(self._places)
@@ -120,6 +119,16 @@ class Landmarks:
         kept = (hashes >> _DECIDING) & np.uint64(self._mask) == 0
         self._hashes, self._places = [hashes[kept]], [places[kept]]
         self._count = int(kept.sum())
+
+
+def _frequent(pairs: NDArray[np.int64], lags: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """Pairs that come with one lag often enough, the most frequent first."""
+    order = np.lexsort((lags, pairs))
+    pairs, lags = pairs[order], lags[order]
+    new = np.flatnonzero(np.append(True, (pairs[1:] != pairs[:-1]) | (lags[1:] != lags[:-1])))
+    votes = np.diff(np.append(new, len(pairs)))
+    kept = new[votes >= _VOTES][np.argsort(-votes[votes >= _VOTES], kind="stable")]
+    return [(int(pairs[i] >> 32), int(pairs[i] & _SAMPLE), int(lags[i])) for i in kept]
 
 
 def find(
@@ -136,11 +145,14 @@ def find(
     candidates = landmarks.candidates()
     candidates.sort(key=lambda pair: groups[pair[0]] == groups[pair[1]])
     seen: set[tuple[int, int]] = set()
+    in_vain = {True: 0, False: 0}  # within a group, and between two
     read = lru_cache(maxsize=16)(read)
     for first, second, lag in candidates[:_COMPARED]:
-        if (first, second) in seen:
+        within = groups[first] == groups[second]
+        if (first, second) in seen or in_vain[within] >= _IN_VAIN:
             continue
         overlap = _compare(read(first), read(second), lag, rate_hz)
+        in_vain[within] = in_vain[within] + 1 if overlap is None else 0
         if overlap is not None:
             seen.add((first, second))
             yield Overlap(first, second, *overlap)

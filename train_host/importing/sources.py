@@ -88,6 +88,12 @@ def _reader(path: Path) -> Reader | None:
 
 def _recording(path: Path, request: Request, advance: Advance) -> Iterator[Piece]:
     """A file that a dataset folder holds, too."""
-    signal = recordings.read(path, [channel.name for channel in request.channels])
+    try:
+        signal = recordings.read(path, [channel.name for channel in request.channels])
+    except DatasetError as error:
+        if path.suffix.lower() not in tables.SUFFIXES or error.expected not in ("a number", "numbers"):
+            raise
+        remedy = "if it is a long table, name its columns: --label-column, --group-column, --time-column"
+        raise error.rebuilt({**error.as_dict(), "remedy": remedy}) from error
     yield Piece(path=path, signal=signal, whole=True)
     advance(path.stat().st_size)

@@ -187,6 +187,15 @@ def test_a_row_without_a_time_is_refused(tmp_path: Path) -> None:
             import_(put(tmp_path / f"all{suffix}", table(t=t)))
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_long_table_that_is_taken_for_a_recording_says_what_to_do(tmp_path: Path, suffix: str) -> None:
+    put(tmp_path / f"walk_1{suffix}", table())
+    with pytest.raises(
+        DatasetError, match=r"expected a? ?numbers?,.*long table.*--label-column, --group-column"
+    ):
+        import_(tmp_path / f"walk_1{suffix}", Columns(), rate_hz=50)
+
+
 def test_files_of_a_tree_may_need_their_clock_named_only(tmp_path: Path) -> None:
     folder = tmp_path / "raw" / "walk"
     folder.mkdir(parents=True)
