@@ -25,6 +25,7 @@ from train_host import (
     streams,
     tasks,
     thresholds,
+    warmstart,
 )
 from train_host.alarms import Allowed
 from train_host.calibration import Calibration
@@ -88,6 +89,7 @@ def train(
         **figures,
         "seconds": round(fitted.seconds, 2),
         "history": fitted.history,
+        **warmstart.record(config),
     }
     run = record.run(dataset, split, msgspec.structs.replace(config, compare_to=None), result, more)
     model.save(output)

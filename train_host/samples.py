@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_sdk.child import progress
 from edge_sdk.dataset import Dataset, Windowed
 from edge_sdk.errors import DeviceError
 from train_host.config import Config
@@ -115,6 +116,7 @@ def collect(dataset: Dataset, config: Config, folder: Path) -> Windowed:
         held.append(piece)
         size += piece.x.nbytes
         if size > config.memory_mb << 20:
+            progress(stage=f"more than {config.memory_mb} MB of windows: writing the samples to the disk")
             return _store(itertools.chain(_released(held), pieces), config.hop or 1, folder)
     return Windowed(
         np.concatenate([piece.x for piece in held]),

@@ -17,7 +17,7 @@ import numpy as np
 from edge_sdk.contract import Contract, Output, Statistics
 from edge_sdk.dataset import Dataset
 from edge_sdk.errors import ConfigError, ModelError, first_of, one_line
-from edge_sdk.modelfile import CONTRACT, RUN, read_members
+from edge_sdk.modelfile import CONTRACT, RUN, digest_of, read_members
 from edge_sdk.schema import parse_contract
 from train_host import challenge
 from train_host.config import Config
@@ -121,6 +121,14 @@ def check(config: Config, dataset: Dataset) -> None:
             found=first_of(seen),
             remedy="leave the split to --init-from, or give another in the config",
         )
+
+
+def record(config: Config) -> dict[str, Any]:
+    """For run.json: which file training started from; nothing where it did from none."""
+    if config.init_from is None:
+        return {}
+    path = Path(config.init_from)
+    return {"init_from": {"path": str(path.resolve()), "digest": digest_of(path.read_bytes())}}
 
 
 def names(output: Output) -> list[str]:
