@@ -85,18 +85,19 @@ class Agent:
 
     def receive(self, source: BinaryIO) -> dict[str, Any]:
         """Take contents: for each a line ``DIGEST SIZE`` and its bytes; those that came stay."""
-        store, count = Store(self.root / "contents"), 0
-        while line := source.readline(_LONGEST_LINE):
-            digest, wanted = _announced(line)
-            if wanted > room(self.root):
-                raise DeviceError(
-                    f"{self.root}: too little room",
-                    expected=f"{wanted + SPARE_BYTES:,} bytes",
-                    found=f"{room(self.root) + SPARE_BYTES:,}",
-                    remedy="make room; what runs now was not touched",
-                )
-            store.add(source, digest, wanted)
-            count += 1
+        count = 0
+        with Store(self.root / "contents").batch() as batch:
+            while line := source.readline(_LONGEST_LINE):
+                digest, wanted = _announced(line)
+                if wanted > room(self.root):
+                    raise DeviceError(
+                        f"{self.root}: too little room",
+                        expected=f"{wanted + SPARE_BYTES:,} bytes",
+                        found=f"{room(self.root) + SPARE_BYTES:,}",
+                        remedy="make room; what runs now was not touched",
+                    )
+                batch.add(source, digest, wanted)
+                count += 1
         return {"received": count}
 
     def install(

@@ -74,9 +74,10 @@ def _unpack(packed: zipfile.ZipFile, slots: Slots, manifest: Manifest) -> None:
         with packed.open(CONTENTS + manifest.runtime) as content:
             slots.store.add(content, manifest.runtime, size)
     listed = read_listing(slots.store.read(manifest.runtime, MOST_BYTES))
-    for entry in slots.store.missing([*manifest.files, *listed]):
-        with packed.open(CONTENTS + entry.digest) as content:
-            slots.store.add(content, entry.digest, entry.size)
+    with slots.store.batch() as batch:
+        for entry in slots.store.missing([*manifest.files, *listed]):
+            with packed.open(CONTENTS + entry.digest) as content:
+                batch.add(content, entry.digest, entry.size)
 
 
 def _member(packed: zipfile.ZipFile, name: str) -> bytes:

@@ -1,7 +1,8 @@
 """Contents by their sha256, on the device and on the host: what is there is whole, and is sent once.
 
 A content is received into a file of its own and gets its name only when its digest is right and it is on the
-disk, so that a cut at any moment leaves whole contents and leftovers that are swept away.
+disk, so that a cut at any moment leaves whole contents and leftovers that are swept away. Many of them share
+one wait for the disk, which a card makes long.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from edge_sdk.errors import DeviceError, GateError
 _CHUNK_BYTES = 1 << 20
 #: Room that is left to the rest of the system, bytes.
 SPARE_BYTES = 32 << 20
+#: So much shares one wait for the disk; a power cut loses no more than that.
+_BATCH_BYTES, _BATCH_FILES = 8 << 20, 200
 
 
 class Store:
@@ -60,24 +63,16 @@ class Store:
         """
         target = self.path(digest)
         with _in_words(target), _part(target) as (file, part):
-            found, left = hashlib.sha256(), size
-            while left:
-                data = source.read(min(left, _CHUNK_BYTES))
-                if not data:
-                    raise DeviceError(f"content {digest[:12]}", expected=f"{size:,} bytes", found=size - left)
-                found.update(data)
-                file.write(data)
-                left -= len(data)
-            if found.hexdigest() != digest:
-                raise GateError(
-                    f"content {digest[:12]} is not what the release says",
-                    expected=digest,
-                    found=found.hexdigest(),
-                    remedy="it was damaged on its way, or somebody changed it: deploy again",
-                )
+            _copy(source, digest, size, file)
             file.flush()
             os.fsync(file.fileno())
             part.replace(target)
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[Batch]:
+        """Take many contents; those that came whole are on the disk afterwards, whatever happened."""
+        with self.in_use(), Batch(self) as batch:
+            yield batch
 
     def add_bytes(self, data: bytes) -> str:
         """Take a content; returns its digest."""
@@ -145,6 +140,55 @@ class Store:
                 freed += path.lstat().st_size
                 path.unlink()
         return freed
+
+
+class Batch(contextlib.AbstractContextManager["Batch"]):
+    """Contents that come one after another and get their names together; see `Store.batch`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._parts, self._bytes = store, dict[Path, Path](), 0
+
+    def add(self, source: IO[bytes], digest: str, size: int) -> None:
+        """As `Store.add`, but it is on the disk and has its name with the next `settle`."""
+        target = self._store.path(digest)
+        with _in_words(target), _part(target, stays=True) as (file, part):
+            _copy(source, digest, size, file)
+            file.flush()
+        self._parts[part] = target
+        self._bytes += size
+        if self._bytes >= _BATCH_BYTES or len(self._parts) >= _BATCH_FILES:
+            self.settle()
+
+    def settle(self) -> None:
+        """All that came is on the disk and has its name when this returns."""
+        if self._parts:
+            with _in_words(self._store.folder):
+                os.sync()
+                for part, target in self._parts.items():
+                    part.replace(target)
+        self._parts, self._bytes = {}, 0
+
+    def __exit__(self, *_: object) -> None:
+        self.settle()
+
+
+def _copy(source: IO[bytes], digest: str, size: int, into: IO[bytes]) -> None:
+    """A content, which is another or ends too early if this raises."""
+    found, left = hashlib.sha256(), size
+    while left:
+        data = source.read(min(left, _CHUNK_BYTES))
+        if not data:
+            raise DeviceError(f"content {digest[:12]}", expected=f"{size:,} bytes", found=size - left)
+        found.update(data)
+        into.write(data)
+        left -= len(data)
+    if found.hexdigest() != digest:
+        raise GateError(
+            f"content {digest[:12]} is not what the release says",
+            expected=digest,
+            found=found.hexdigest(),
+            remedy="it was damaged on its way, or somebody changed it: deploy again",
+        )
 
 
 @contextlib.contextmanager
@@ -225,8 +269,8 @@ def _link(source: Path, target: Path, mode: int) -> None:
 
 
 @contextlib.contextmanager
-def _part(target: Path, mode: int = 0o644) -> Iterator[tuple[BinaryIO, Path]]:
-    """A file beside the target, gone afterwards unless it took the target's place."""
+def _part(target: Path, mode: int = 0o644, *, stays: bool = False) -> Iterator[tuple[BinaryIO, Path]]:
+    """A file beside the target, gone afterwards unless it took its place, or `stays` where nothing failed."""
     target.parent.mkdir(parents=True, exist_ok=True)
     # Two that receive the same content at the same time must not write into one file.
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
@@ -235,7 +279,10 @@ def _part(target: Path, mode: int = 0o644) -> Iterator[tuple[BinaryIO, Path]]:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, mode)
             yield file, part
-    finally:
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    if not stays:
         part.unlink(missing_ok=True)
 
 

@@ -33,6 +33,15 @@ APPS = "/var/lib/edgeml/apps"
 SINE = 'url = "synthetic:sine"\nspeed = 1'
 
 
+def pytest_collection_modifyitems(items):
+    """A machine that boots takes its time, and an emulated one more."""
+    emulated = os.environ.get("EDGEML_MACHINE") == "vm"
+    for item in items:
+        own = item.get_closest_marker("timeout") is not None
+        if Path(__file__).parent in item.path.parents and (emulated or not own):
+            item.add_marker(pytest.mark.timeout(3600 if emulated else 900))
+
+
 @pytest.fixture(scope="session")
 def machine(request):
     """What is deployed to."""
@@ -167,7 +176,7 @@ class Desk:
         here = f"{APPS}/{self.name}/current/manifest.json"
         if json.loads(self.machine.ask(f"cat {here}"))["version"] != version:
             return False
-        command = f"for i in $(seq 300); do systemctl is-active {self.unit} && break; sleep 0.2; done"
+        command = f"for i in $(seq 1500); do systemctl is-active {self.unit} && break; sleep 0.2; done"
         return self.machine.ask(command, check=False).split()[-1] == "active"
 
     @contextmanager

@@ -121,7 +121,7 @@ def test_one_that_hangs_is_gone_back_from(serving, more, said):
         assert serving.serves("stuck")
         pid = machine.ask(f"systemctl show -P MainPID {serving.unit}").strip()
         machine.ask(f"kill -{signal.SIGSTOP.value} {pid}")
-        out, err = process.communicate(timeout=600)
+        out, err = process.communicate(timeout=1200)
     assert process.returncode == 1, err
     assert said in json.loads(out)["found"]
     assert serving.serves("old")

@@ -44,7 +44,7 @@ def is_unlocked(desk):
 
 
 def ended(process, status):
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=1200)
     assert process.returncode == status, out + err
     assert "Traceback" not in err
     return json.loads(out)

@@ -34,7 +34,7 @@ def test_a_power_cut_leaves_exactly_one_whole_release(serving, request, cut):
         else:
             time.sleep(after_s)
         machine.cut_power()
-        process.communicate(timeout=600)
+        process.communicate(timeout=1200)
     machine.boot()
     now = wait_for(lambda: settled(serving))
     assert now in (before, version)

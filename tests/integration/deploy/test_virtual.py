@@ -40,7 +40,7 @@ def test_from_nothing_to_a_service_that_outlives_bad_releases_and_power_cuts(des
     with desk.start(*desk.words("--version", "cut", window=60)) as process:
         read_until(process, "watching")
         machine.cut_power()
-        process.communicate(timeout=600)
+        process.communicate(timeout=1200)
     machine.boot()
     wait_for(lambda: desk.serves("good"))
     assert is_whole(desk)
@@ -55,7 +55,7 @@ def test_a_power_cut_while_the_first_runtime_is_sent(desk):
     with desk.start(*desk.words("--version", "1")) as process:
         wait_for(lambda: len(machine.ask(contents, check=False).split()) > 5)
         machine.cut_power()
-        process.communicate(timeout=600)
+        process.communicate(timeout=1200)
     machine.boot()
     there = sum(int(size) for size in machine.ask(contents).split())
     assert there > 0

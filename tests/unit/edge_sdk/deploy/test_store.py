@@ -1,5 +1,6 @@
 """Contents are whole or not there."""
 
+import contextlib
 import io
 import os
 import subprocess
@@ -100,3 +101,32 @@ def test_a_tree_is_compiled_once_and_what_cannot_be_is_left_alone(store, tmp_pat
     code = f"import sys; sys.path.insert(0, {str(tree)!r}); import package; print(package.VALUE)"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, check=True)
     assert done.stdout == b"7\n"
+
+
+@pytest.mark.parametrize("failure", [None, GateError])
+def test_many_contents_share_one_wait_for_the_disk(store, monkeypatch, failure):
+    """They have no name before they are on it; those that came whole stay, whatever comes after them."""
+    contents, waits = [b"%d" % number for number in range(250)], []
+
+    def wait():
+        waits.append(sum(path.suffix != ".part" for path in store.folder.glob("??/*")))
+
+    monkeypatch.setattr(os, "sync", wait)
+    with contextlib.suppress(GateError), store.batch() as batch:
+        with store.unused() as alone:  # nothing is swept away meanwhile
+            assert not alone
+        for data in contents:
+            batch.add(io.BytesIO(data), digest_of(data), len(data))
+        if failure is not None:
+            batch.add(io.BytesIO(b"x"), digest_of(b"y"), 1)
+    assert waits == [0, 200]
+    assert {path.name for path in store.folder.glob("??/*")} == set(map(digest_of, contents))
+
+
+def test_a_batch_on_a_full_disk_is_one_line(store, monkeypatch):
+    monkeypatch.setattr(
+        os, "fchmod", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
+    with pytest.raises(DeviceError, match="No space left on device; make room"), store.batch() as batch:
+        batch.add(io.BytesIO(b"x"), digest_of(b"x"), 1)
+    assert not list(store.folder.glob("??/*"))
