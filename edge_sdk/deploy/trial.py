@@ -8,7 +8,7 @@ from typing import Literal
 
 State = Literal["starting", "active", "ended"]
 
-#: For a start, s. It is systemd that ends one, after its TimeoutStartSec, which a service that goes on extends.
+#: For a start, s. It is systemd that ends one: after its TimeoutStartSec, which a busy service extends.
 START_S = 3600.0
 #: How long it may be unhealthy without a break, s: a sensor that reconnects is no reason to go back.
 PATIENCE_S = 15.0
