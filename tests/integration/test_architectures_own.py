@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import re
 import shlex
@@ -29,6 +30,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # TensorFlow's own, while it is imported
     keras = pytest.importorskip("keras", reason="pip install 'edgeml-kit[train]'")
     from train_host import architectures
+    from train_host.architectures import cnn2d
     from train_host.architectures.head import Head
     from train_host.architectures.log_mel import LogMel
 
@@ -256,6 +258,13 @@ def test_sound_reaches_families_as_a_spectrogram_with_options_of_its_own() -> No
     with pytest.raises(ConfigError, match="lowest_hz and highest_hz"):
         architectures.build("cnn1d", (8000, 1), Head(3), quiet, {"highest_hz": 9000.0}, rate_hz=8000.0)
     assert LogMel(rate_hz=8000.0, highest_hz=3800.0).mels == 32
+
+
+def test_large_images_have_more_stages() -> None:
+    assert doctest.testmod(cnn2d).failed == 0
+    assert [len(cnn2d.stages(side)) for side in (8, 12, 32, 64, 128, 224)] == [2, 2, 3, 4, 5, 6]
+    small, large = (architectures.build("cnn2d", (side, side, 1), Head(2), GRAY) for side in (28, 200))
+    assert {model.layers[-3].input.shape[1] for model in (small, large)} <= {4, 5, 6}
 
 
 @pytest.fixture(scope="module")

@@ -5,17 +5,15 @@ A name with a colon is one's own function, ``package.module:function``, called a
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from edge_sdk.contract import Statistics
 from edge_sdk.dataset import Dataset
-from edge_sdk.errors import ConfigError, UnknownNameError, suggestion
-from train_host.architectures import kinds, sources
+from edge_sdk.errors import ConfigError, UnknownNameError
+from train_host.architectures import arguments, kinds, sources
 from train_host.architectures.head import Head
 from train_host.architectures.kinds import IMAGES, SIGNALS, SOUND
 
@@ -57,10 +55,10 @@ TABLE = {
     "mobilenet": Architecture(
         (IMAGES, SOUND), "separable convolutions, as wide as alpha says: images of any size, audio events"
     ),
-    "mobilenet_v2": Architecture((IMAGES,), "inverted residuals, Keras' own, untrained: larger images, a Pi"),
-    "mobilenet_v3": Architecture(
-        (IMAGES,), "the same with hard swish and squeeze-and-excitation: larger images, a Pi"
+    "mobilenet_v2": Architecture(
+        (IMAGES,), "inverted residuals, Keras' own, untrained: larger images, many of them"
     ),
+    "mobilenet_v3": Architecture((IMAGES,), "V3-Small: the same with hard swish and squeeze-and-excitation"),
     "autoencoder": Architecture(
         (SIGNALS, SOUND, IMAGES),
         "anomalies: learns to say normal windows again, and scores what it cannot",
@@ -182,7 +180,7 @@ def build(
     else:
         function = importlib.import_module(f"{__name__}.{name}").build
     try:
-        given = _options(function, name, shape, options or {}, rate_hz)
+        given = arguments.of(function, name, shape, options or {}, rate_hz)
         if own:
             return functions.call(function, name, shape, head, statistics, given)
         return function(shape, head, statistics, **given)
@@ -192,40 +190,3 @@ def build(
         raise ConfigError(
             f"architecture {name!r} cannot be built", found=error, remedy="see [model]"
         ) from error
-
-
-def _options(
-    function: Callable[..., Any],
-    name: str,
-    shape: tuple[int, ...],
-    options: Mapping[str, Any],
-    rate_hz: float | None,
-) -> dict[str, Any]:
-    """The keyword arguments of a `build`; those of a spectrogram become one, `sound`."""
-    parameters = list(inspect.signature(function).parameters.values())
-    known = [
-        p.name for n, p in enumerate(parameters) if n > 2 and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-    ]
-    hears = "sound" in known and kinds.of(shape, rate_hz) == SOUND
-    spectrogram: list[str] = []
-    if "sound" in known:
-        known.remove("sound")
-    if hears:
-        from train_host.architectures.log_mel import LogMel
-
-        spectrogram = [field.name for field in dataclasses.fields(LogMel)]
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    for key in options:
-        if key not in (*known, *spectrogram) and not open_ended:
-            every = [*known, *spectrogram]
-            expected = "one of " + ", ".join(every)
-            raise ConfigError(
-                f"architecture {name!r}: option {key!r}", expected=expected, remedy=suggestion(key, every)
-            )
-    given: dict[str, Any] = {"rate_hz": rate_hz} if "rate_hz" in known else {}
-    given |= {key: value for key, value in options.items() if key not in spectrogram}
-    if hears:
-        asked = {key: value for key, value in options.items() if key in spectrogram}
-        rate = float(asked.pop("rate_hz", rate_hz))
-        given["sound"] = LogMel(**{"rate_hz": rate, "highest_hz": 0.475 * rate, **asked})
-    return given

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,10 @@ def test_the_kind_of_windows_is_told_by_shape_and_rate() -> None:
     assert kinds.of_dataset(dataset(channels=1, rate_hz=None)) == "signals"
     assert kinds.of_dataset(IMAGES) == "images"
     assert kinds.of_dataset(dataset(channels=1, rate_hz=16000.0, file="a.png")) == "images"
+
+
+def test_the_examples_of_kinds_are_right() -> None:
+    assert doctest.testmod(kinds).failed == 0
 
 
 @pytest.mark.parametrize(
