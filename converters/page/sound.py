@@ -82,7 +82,7 @@ def spectrogram(samples: NDArray[Any], rate_hz: float) -> Html:
     pixels = np.stack([np.interp(shade, places, colour) for colour in _PALETTE.T], axis=-1)
     words = f"spectrogram, 0 to {rate_hz / 2000:g} kHz"
     address = png.address(pixels, longest=_MOMENTS)
-    return tag("img", src=address, alt=words, title=words, class_="stretched")
+    return tag("img", src=address, alt=words, title=words, class_="stretched", style="max-width:300px")
 
 
 def _triangles(bins: int, rate_hz: float) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests import dataset_pages, pages
+from tests import dataset_pages, pages, task_folders
 from tests.pages import Viewer
 from train_host.check import check
 from train_host.datareport import render
@@ -20,6 +20,7 @@ CASES = {
     "sounds": dataset_pages.sounds,
     "pictures": dataset_pages.pictures,
     "hostile": dataset_pages.hostile,
+    "values": task_folders.pump,
 }
 
 
@@ -50,6 +51,7 @@ def test_nothing_sticks_out_and_every_text_can_be_read(show: Viewer, name: str) 
         opened = show(name, width, scheme)
         assert opened.evaluate("document.documentElement.scrollWidth") <= width
         assert opened.evaluate(pages.STICKING_OUT) == []
+        assert opened.evaluate(pages.OVERLAPS) == []
         assert opened.evaluate(pages.FAINT) == []
 
 

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from converters.page import document
 from converters.page.markup import Html
 from train_host.check import Checked
-from train_host.datareport import balance, channels, examples, head, origin, suspects
+from train_host.datareport import balance, channels, examples, head, origin, suspects, values
 from train_host.datareport.content import Content, read
 
 __all__ = ["Content", "read", "render"]
 
 _SECTIONS: tuple[tuple[str, Callable[[Content], Html]], ...] = (
     ("Balance", balance.labels),
+    ("Values", values.render),
     ("Groups", balance.groups),
     ("Suspects", suspects.render),
     ("Findings", suspects.findings),

@@ -23,7 +23,15 @@ def labels(content: Content) -> Html:
     totals = content.amounts.sum(axis=0)
     largest = max(float(totals.max(initial=0.0)), 1e-12)
     group = content.dataset.group
-    head = ("label", "", "share", content.unit, "recordings", f"{group}s", "a recording")
+    head = (
+        "value" if content.dataset.task == "regression" else "label",
+        "",
+        "share",
+        content.unit,
+        "recordings",
+        f"{group}s",
+        "a recording",
+    )
     columns = head[:4] + head[5:6] if content.is_images else head
     rows = []
     for kind, total in list(zip(content.kinds, totals, strict=True))[:_LABELS]:
@@ -127,5 +135,7 @@ def _shaded(
 def _spread(lengths: list[float], unit: str) -> str:
     if not lengths:
         return wording.NOTHING
+    if min(lengths) == max(lengths):
+        return f"{lengths[0]:.3g} {unit}"
     low, middle, high = min(lengths), float(np.median(lengths)), max(lengths)
     return f"{low:.3g} … {middle:.3g} … {high:.3g} {unit}"

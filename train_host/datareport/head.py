@@ -62,7 +62,8 @@ def _tiles(content: Content) -> Iterator[Html]:
     else:
         yield _tile("Labels", str(len(dataset.labels)), wording.clipped(", ".join(dataset.labels), 110))
     if not content.is_images and lengths:
-        spread = f"{min(lengths):.3g} to {max(lengths):.3g} {content.unit} each"
+        spread = " to ".join(dict.fromkeys(f"{one:.3g}" for one in (min(lengths), max(lengths))))
+        spread = f"{spread} {content.unit} each"
         yield _tile("In all", figures.amount(total, content.unit), spread)
     rate = f"{dataset.rate_hz:g} Hz" if dataset.rate_hz else wording.NOTHING
     names = ", ".join(channel.name for channel in dataset.channels)

@@ -94,6 +94,13 @@ def test_a_good_dataset_has_no_suspects(tmp_path: Path) -> None:
     assert not {"Suspects", "Findings"} & set(titles(document))
 
 
+def test_values_to_learn_are_drawn(tmp_path: Path) -> None:
+    document = render(check(task_folders.pump(tmp_path / "d").folder))
+    assert "The values of 48 recordings." in document
+    assert "flow, l/min: " in document
+    assert "Values" not in titles(render(check(folders.motion(tmp_path / "m").folder)))
+
+
 def test_saved_versions_are_listed(tmp_path: Path) -> None:
     dataset = folders.motion(tmp_path / "d")
     versioning.save(dataset.folder, "march", versioning.snapshot(dataset))
