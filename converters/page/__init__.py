@@ -14,6 +14,7 @@ from converters.page import (
     examples,
     front,
     head,
+    judged,
     layerwise,
     lineage,
     operators,
@@ -26,6 +27,7 @@ from converters.report import Report
 _SECTIONS: tuple[tuple[str, Callable[[Report], Html]], ...] = (
     ("Recipes tried", front.render),
     ("Accuracy", accuracy.render),
+    ("Figures", judged.render),
     ("Layers", layerwise.render),
     ("Ranges", ranges.render),
     ("Worst examples", examples.render),

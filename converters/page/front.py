@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from converters.page import charts, decisions, plot, tables, wording
+from converters.page import charts, decisions, judged, plot, tables, wording
 from converters.page.markup import Html, join, tag
 from converters.report import Report, Trial
 
@@ -69,6 +69,8 @@ def _table(report: Report) -> Html:
     output = decisions.deciding(report)
     names = {id(trial): name for trial, name in zip(report.trials, _names(report.trials), strict=True)}
     columns: dict[str, Callable[[Trial], object]] = {"recipe": lambda trial: names[id(trial)]}
+    if report.verdict.judged is not None:
+        columns |= {judged.name(report.verdict.judged).lower(): _accuracy, "lost": _lost}
     if report.verdict.original is not None:
         columns |= {"accuracy": _accuracy, "points lost": _lost}
     if output is not None:
@@ -89,7 +91,10 @@ def _table(report: Report) -> Html:
 
 
 def _accuracy(trial: Trial) -> str:
-    result = None if trial.verdict is None else trial.verdict.result
+    verdict = trial.verdict
+    if verdict is not None and verdict.judged is not None:
+        return judged.value(verdict.judged.after)
+    result = None if verdict is None else verdict.result
     return wording.share(None if result is None else result.accuracy)
 
 
@@ -103,6 +108,8 @@ def _error(trial: Trial) -> str:
 
 
 def _lost(trial: Trial) -> Html:
+    if trial.verdict is not None and trial.verdict.judged is not None:
+        return join([judged.loss(trial.verdict.judged)])
     if trial.verdict is None or trial.verdict.drop is None:
         return join([wording.NOTHING])
     spread = tag("span", wording.points_interval(trial.verdict.drop_interval), class_="soft")

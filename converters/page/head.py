@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from converters.page import decisions, tables, wording
+from converters.page import decisions, judged, tables, wording
 from converters.page.markup import Html, join, tag
-from converters.report import Report
+from converters.report import Report, allowed
 
 _ARROW = " → "
 #: Length and number of notes here; the last section has all of them.
@@ -42,6 +42,8 @@ def _gate(report: Report) -> Html:
 
 def _passed(report: Report) -> str:
     verdict = report.verdict
+    if verdict.judged is not None:
+        return f"{judged.loss(verdict.judged)} lost; asked was {allowed(report)}."
     if verdict.drop is None:
         return (
             f"There are no labels to measure accuracy with; the outputs are within the error that "
@@ -64,11 +66,13 @@ def _passed(report: Report) -> str:
 
 
 def _refused(report: Report) -> str:
-    if report.verdict.drop is None:
-        allowed = f"at least {report.recipe.least_sqnr_db:g} dB were asked"
+    if report.verdict.judged is not None:
+        asked = f"asked was {allowed(report)}"
+    elif report.verdict.drop is None:
+        asked = f"at least {report.recipe.least_sqnr_db:g} dB were asked"
     else:
-        allowed = f"{_allowed(report)} may be lost"
-    return f"{report.chosen.failure}; {allowed}. Nothing was written."
+        asked = f"{_allowed(report)} may be lost"
+    return f"{report.chosen.failure}; {asked}. Nothing was written."
 
 
 def _allowed(report: Report) -> str:
@@ -90,6 +94,14 @@ def _tiles(report: Report) -> Iterator[Html]:
             (None, wording.points(verdict.drop, sign=False)),
             f"{wording.points_interval(verdict.drop_interval)}, 95 %, paired",
         )
+    if verdict.judged is not None:
+        reached = verdict.judged.before, verdict.judged.after
+        yield _tile(
+            judged.name(verdict.judged),
+            (judged.value(reached[0]), judged.value(reached[1])),
+            _ARROW.join(wording.interval(one.interval) for one in reached),
+        )
+        yield _tile("Lost", (None, judged.loss(verdict.judged)), f"asked was {allowed(report)}")
     same = decisions.agreement(verdict, decisions.deciding(report))
     if same is not None:
         yield _tile("Same label", (None, f"{same:.1%}"), f"of {wording.counted(apart.n, 'input')}")
