@@ -15,6 +15,7 @@ from edge_sdk.contract import Channel, Contract, DecisionSettings, Input, Output
 from edge_sdk.dataset import Dataset, Split, Windowed
 from tests.folders import motion, pictures
 from tests.reports import HOSTILE
+from tests.task_folders import bearing, kitchen, pump
 from train_host import calibration, page, streams, tasks, thresholds
 from train_host.alarms import Allowed
 from train_host.challenge import Champion
@@ -27,10 +28,12 @@ SOUND_HZ, SOUND = 8000.0, 800
 
 @cache
 def folder() -> Path:
-    """Two small datasets, for as long as the tests run."""
+    """Small datasets, for as long as the tests run."""
     place = Path(tempfile.mkdtemp(prefix="edgeml-trainings-"))
     motion(place / "motion", groups=6, labels=("rest", "walk", "fall"), seconds=30.0)
     pictures(place / "pictures", groups=4, each=20)
+    for make in (bearing, kitchen, pump):
+        make(place / make.__name__)
     return place
 
 
@@ -136,6 +139,31 @@ def sound() -> page.Report:
     judged = dataclasses.replace(made.judged, windows=windows, expects=expects)
     sections = tasks.of(judged.dataset).sections(judged)
     return dataclasses.replace(made, judged=judged, sections=sections)
+
+
+def task(name: str) -> page.Report:
+    """A regression (``pump``), several labels (``kitchen``) or anomalies (``bearing``), with some noise."""
+    dataset = Dataset.load(folder() / name)
+    split = dataset.split(0, validation=0.0, test=0.5)
+    side = _side(dataset, split.test, 100, 50)
+    y, random = side.windows.y, np.random.default_rng(1)
+    noise = random.normal(size=(len(y), *y.shape[1:]))
+    if dataset.task == "regression":
+        outputs = y + noise * y.std(axis=0) / 3
+    elif dataset.task == "multilabel":
+        outputs = np.clip(0.2 + 0.6 * y + noise * 0.25, 0, 1)
+    else:
+        outputs = np.clip(0.3 + 0.4 * (y > 0) + noise * 0.15, 0, 1)[:, None]
+    expects = Input(dataset.channels, dataset.rate_hz, 100, 50)
+    judged = judged_as(dataset, side, outputs.astype(np.float32), expects)
+    contract = Contract(dataset.name, dataset.task, expects, Output(dataset.labels))
+    calibrated = None
+    if dataset.task == "multilabel":
+        choice = calibration.unchanged("not asked for")
+        calibrated = calibration.compare(choice, outputs, outputs, y, side.clusters)
+    counts = {"train": 100, "test": len(y)}
+    sections = tasks.of(dataset).sections(judged)
+    return page.Report(judged, contract, run(judged, split), sections, counts, calibrated)
 
 
 def perfect() -> page.Report:

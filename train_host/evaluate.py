@@ -40,19 +40,48 @@ def intervals(
         ``per_group_n`` by group.
     """
     hits = compare.decide(scores) == windows.y
+    every = [shares_interval(hits, windows, windows.y == index) for index in range(len(labels))]
+    return {"per_class_interval": every, **group_intervals(hits, windows, recordings)}
+
+
+def group_intervals(
+    values: NDArray[Any], windows: Windowed, recordings: Sequence[Any] | NDArray[Any]
+) -> dict[str, Any]:
+    """95 % intervals of a figure within each group, drawn over its recordings.
+
+    Args:
+        values: bool [n], of a share; or float [n], of a mean that is never negative.
+        windows: for their groups.
+        recordings: n names.
+
+    Returns:
+        ``per_group_interval`` and ``per_group_n`` by group; None for the mean of a single window.
+    """
     groups, names = np.asarray(windows.group, dtype=str), np.asarray(recordings, dtype=str)
-    per_class: list[list[float] | None] = []
-    for index in range(len(labels)):
-        mine = windows.y == index
-        per_class.append(list(compare.interval(hits[mine], groups[mine])) if mine.any() else None)
-    chosen = {str(group): groups == group for group in np.unique(groups)}
-    return {
-        "per_class_interval": per_class,
-        "per_group_interval": {
-            group: list(compare.interval(hits[mine], names[mine])) for group, mine in chosen.items()
-        },
-        "per_group_n": {group: int(mine.sum()) for group, mine in chosen.items()},
-    }
+    found: dict[str, list[float] | None] = {}
+    for group in np.unique(groups):
+        mine = groups == group
+        if values.dtype == np.bool_:
+            found[str(group)] = list(compare.interval(values[mine], names[mine]))
+        else:
+            found[str(group)] = mean_interval(values[mine], names[mine])
+    counts = {str(group): int((groups == group).sum()) for group in np.unique(groups)}
+    return {"per_group_interval": found, "per_group_n": counts}
+
+
+def mean_interval(values: NDArray[Any], clusters: Sequence[Any] | NDArray[Any]) -> list[float] | None:
+    """95 % interval of a mean that is never negative; None where there is one value."""
+    if len(values) < 2:
+        return None
+    low, high = compare.mean_interval(values, [str(name) for name in clusters])
+    return [max(low, 0.0), high]
+
+
+def shares_interval(hits: NDArray[Any], windows: Windowed, chosen: NDArray[Any]) -> list[float] | None:
+    """95 % interval of the share of hits among some windows, drawn over groups; None where there are none."""
+    if not chosen.any():
+        return None
+    return list(compare.interval(hits[chosen], np.asarray(windows.group, dtype=str)[chosen]))
 
 
 def spread(accuracies: list[float]) -> dict[str, float]:

@@ -21,6 +21,9 @@ CASES: dict[str, Callable[[], page.Report]] = {
     "sound": trainings.sound,
     "perfect": trainings.perfect,
     "hostile": trainings.hostile,
+    "pump": lambda: trainings.task("pump"),
+    "kitchen": lambda: trainings.task("kitchen"),
+    "bearing": lambda: trainings.task("bearing"),
 }
 
 
@@ -81,6 +84,14 @@ def test_the_verdict_stands_at_the_head(show: Viewer) -> None:
     assert "Better than the champion." in show("champion", 1200).locator(".gate").first.text_content()
     refused = show("refused", 1200).locator(".gate.refused").text_content()
     assert refused.startswith("The champion stays. it is worse: ")
+
+
+def test_other_tasks_have_charts_and_windows_of_their_own(show: Viewer) -> None:
+    for name, charts in (("pump", 2), ("kitchen", 1), ("bearing", 1)):
+        opened = show(name, 1200)
+        first = opened.locator("section").first
+        assert first.locator("figure .wide").count() == charts, name
+        assert opened.locator(".card").count() > 3, name
 
 
 def test_it_prints_on_paper(show: Viewer) -> None:

@@ -10,6 +10,12 @@ from converters.page.markup import Html, join, tag
 from train_host.page import champion
 from train_host.page.report import Report
 
+_TASKS = {
+    "classification": "Classification of",
+    "multilabel": "Several labels at once of",
+    "regression": "Values of",
+    "anomaly": "Anomalies of",
+}
 _FIGURES = {"accuracy": "Accuracy", "error": "Mean absolute error", "auc": "Area under the ROC curve"}
 
 
@@ -19,7 +25,7 @@ def render(report: Report) -> Html:
     dataset, split = judged.dataset, run["split"]
     who = wording.counted(len(split["train"]), dataset.group)
     told = (
-        f"{dataset.task.capitalize()} of {wording.clipped(dataset.name, 60)}: trained on "
+        f"{_TASKS[dataset.task]} {wording.clipped(dataset.name, 60)}: trained on "
         f"{wording.counted(report.counts['train'], 'window')} of {who}, "
         f"judged on {wording.counted(len(judged.windows), 'window')} of "
         f"{wording.counted(len(split['test']), 'other')}."
@@ -57,7 +63,9 @@ def _tiles(report: Report) -> Iterator[Html]:
     run = report.run
     result = report.judged.result
     figure = result.figure
-    yield _tile(_FIGURES.get(figure, figure), wording.significant(result.value), _interval(result.interval))
+    unit = f" {getattr(result, 'unit', '')}".rstrip()
+    value = f"{wording.significant(result.value)}{wording.clipped(unit, 20)}"
+    yield _tile(_FIGURES.get(figure, figure), value, _interval(result.interval))
     per_group: dict[str, Any] = run.get("per_group") or {}
     shares = {name: value for name, value in per_group.items() if isinstance(value, float)}
     if figure == "accuracy" and len(shares) > 1:

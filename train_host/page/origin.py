@@ -10,6 +10,7 @@ from typing import Any
 from converters.page import charts, tables, wording
 from converters.page.markup import Html, join, tag
 from edge_sdk.contract import Channel
+from train_host.config import Config
 from train_host.page.report import Report
 
 _ROWS = 40
@@ -77,23 +78,26 @@ def _labels(report: Report) -> Html:
 def lineage(report: Report) -> Html:
     """Options and versions: what would make this model again."""
     config: dict[str, Any] = report.run["config"]
-    rows: list[tuple[object, object]] = [
-        (name, tag("code", _plain(value))) for name, value in config.items() if value not in (None, {}, [])
-    ]
+    usual = Config().as_dict()
+    changed = {name: value for name, value in config.items() if value != usual.get(name)}
+    others = {name: value for name, value in config.items() if name not in changed}
     versions = [(name, tag("code", value)) for name, value in sorted(report.run["versions"].items())]
+    again = "run.json has all of this: edgeml train DATA -o MODEL.keras --config run.json"
     return join(
         (
-            tag(
-                "p",
-                "run.json has all of this: edgeml train DATA -o MODEL.keras --config run.json",
-                class_="lead",
-            ),
-            tag("h3", "Options"),
-            tables.facts(rows),
+            tag("p", again, class_="lead"),
+            tag("h3", "Options that are not the usual ones"),
+            _options(changed),
+            tag("details", tag("summary", "The others"), _options(others)) if others else Html(),
             tag("h3", "Versions"),
             tables.facts(versions),
         )
     )
+
+
+def _options(options: dict[str, Any]) -> Html:
+    known = {name: value for name, value in options.items() if value not in (None, {}, [])}
+    return tables.facts((name, tag("code", _plain(value))) for name, value in known.items())
 
 
 def _plain(value: Any) -> str:

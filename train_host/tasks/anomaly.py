@@ -17,6 +17,7 @@ from converters.representative import output_of
 from edge_sdk.contract import DecisionSettings, Output
 from edge_sdk.dataset import Dataset, Windowed
 from edge_sdk.errors import DatasetError
+from train_host import evaluate
 from train_host.alarms import Allowed
 from train_host.architectures.head import Head
 from train_host.judged import Judged
@@ -91,9 +92,16 @@ class Anomaly:
         return np.array([1 - odd, odd])
 
     def figures(self, judged: Judged) -> dict[str, Any]:
-        """Nothing further."""
-        del judged
-        return {}
+        """Intervals of what is found of each kind, and of what is decided right in each group."""
+        windows, alarms = judged.windows, judged.outputs[:, 0] >= THRESHOLD
+        return {
+            "per_label_interval": {
+                label: evaluate.shares_interval(alarms, windows, windows.y == i)
+                for i, label in enumerate(judged.dataset.labels)
+                if i and (windows.y == i).any()
+            },
+            **evaluate.group_intervals(alarms == (windows.y > 0), windows, judged.recordings),
+        }
 
     def pictures(self, judged: Judged) -> dict[str, bytes]:
         """The scores of normal windows and of others, and the ROC curve where there are both."""

@@ -13,6 +13,7 @@ from converters.representative import output_of
 from edge_sdk.contract import DecisionSettings, Output
 from edge_sdk.dataset import Dataset, Windowed
 from edge_sdk.errors import DatasetError
+from train_host import evaluate
 from train_host.architectures.head import Head
 from train_host.judged import Judged
 
@@ -72,9 +73,21 @@ class Multilabel:
         return np.asarray((outputs >= THRESHOLD).mean(axis=0))
 
     def figures(self, judged: Judged) -> dict[str, Any]:
-        """Nothing further."""
-        del judged
-        return {}
+        """Intervals of each label's precision and recall, and of all labels being right in each group."""
+        windows = judged.windows
+        said, holds = judged.outputs >= THRESHOLD, windows.y > 0.5
+        per_label = {}
+        for i, label in enumerate(judged.dataset.labels):
+            both = said[:, i] & holds[:, i]
+            per_label[label] = {
+                "precision": evaluate.shares_interval(both, windows, said[:, i]),
+                "recall": evaluate.shares_interval(both, windows, holds[:, i]),
+            }
+        right = multilabel.exact(judged.outputs, windows.y, THRESHOLD)
+        return {
+            "per_label_interval": per_label,
+            **evaluate.group_intervals(right, windows, judged.recordings),
+        }
 
     def pictures(self, judged: Judged) -> dict[str, bytes]:
         """Precision over recall, a curve a label."""

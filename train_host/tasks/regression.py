@@ -14,6 +14,7 @@ from converters.representative import output_of
 from edge_sdk.contract import DecisionSettings, Output, Statistics
 from edge_sdk.dataset import Dataset, Windowed
 from edge_sdk.errors import DatasetError
+from train_host import evaluate
 from train_host.architectures.head import Head
 from train_host.judged import Judged
 
@@ -79,9 +80,16 @@ class Regression:
         return np.empty(0)
 
     def figures(self, judged: Judged) -> dict[str, Any]:
-        """Nothing further."""
-        del judged
-        return {}
+        """Intervals of each value's mean absolute error, and of the error within each group."""
+        windows = judged.windows
+        off = np.abs(np.asarray(judged.outputs, np.float64) - windows.y)
+        rows = off[:, 0] if off.shape[1] == 1 else errors.absolute(judged.outputs, windows.y)
+        return {
+            "targets_interval": [
+                evaluate.mean_interval(off[:, i], windows.group) for i in range(off.shape[1])
+            ],
+            **evaluate.group_intervals(rows, windows, judged.recordings),
+        }
 
     def pictures(self, judged: Judged) -> dict[str, bytes]:
         """What was said over what is true."""
