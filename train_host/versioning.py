@@ -21,6 +21,7 @@ from edge_sdk.dataset import Dataset, Facts
 from edge_sdk.errors import ConfigError, DatasetError, DeviceError, first_of, suggestion
 
 FILE = "versions.json"
+_MOST_BYTES = 256 << 20
 #: What a recording is known by besides its content; a change of one of these is told by its name.
 _SAID = ("label", "group", "split", "fold", "target")
 _WORDS = {"label": "relabelled", "group": "regrouped", "split": "moved to another side", "fold": "refolded"}
@@ -157,6 +158,8 @@ def saved(folder: Path) -> dict[str, Version]:
     if not path.exists():
         return {}
     try:
+        if not path.is_file() or path.stat().st_size > _MOST_BYTES:  # neither a pipe nor a device
+            raise OSError(f"no plain file of at most {_MOST_BYTES >> 20} MB")
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Version])
     except (OSError, msgspec.DecodeError) as error:
         remedy = "correct it, or remove it: it holds nothing but the history"

@@ -21,6 +21,7 @@ _INFO, _STRUCTURED = "info.labels", "structured_labels.labels"
 NAMES = (_INFO, _STRUCTURED)
 #: An export keeps its files at most so many folders below info.labels.
 _DEPTH = 3
+_MOST_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,8 @@ def _stretches(path: Path, where: str, value: Any) -> tuple[_Stretch, ...]:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise OSError(f"larger than {_MOST_BYTES >> 20} MB")
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: cannot be read", expected="JSON", found=error) from error

@@ -22,6 +22,7 @@ class Names:
         self._request = request
         self._pattern = _pattern(request.pattern)
         self._taken: dict[tuple[str | None, str, str], int] = {}
+        self.notes: dict[str, str] = {}
 
     def of(self, piece: Piece) -> tuple[str | None, str, str]:
         """Label, group and id.
@@ -34,11 +35,23 @@ class Names:
         if label is None:
             label = piece.label if piece.knows_label else piece.path.resolve().parent.name
         group, name = self._group(piece, matched)
+        label = label and self._written(piece, "label", label)
+        group = self._written(piece, "group", group)
         # a file's name ends its group at the last underscore
-        name = (matched.get("id") or name).replace("_", "-")
+        name = self._written(piece, "id", (matched.get("id") or name).replace("_", "-"))
         key = (label, group, name)
         self._taken[key] = count = self._taken.get(key, 0) + 1
         return label, group, name if count == 1 else f"{name}-{count}"
+
+    def _written(self, piece: Piece, what: str, name: str) -> str:
+        """The name as a file can have it; what had to be changed is noted."""
+        fit = name.replace("/", "-").replace("\\", "-").strip()
+        if not fit or fit.startswith(".") or not fit.isprintable():
+            expected = "a name that a file may have"
+            raise DatasetError(f"{piece.path}: {what}", expected=expected, found=repr(name))
+        if fit != name and what != "id":
+            self.notes[name] = f"{what} {name!r} is written as {fit!r}: no file can be called so"
+        return fit
 
     def _group(self, piece: Piece, matched: dict[str, str]) -> tuple[str, str]:
         if chosen := self._request.group or matched.get("group") or piece.group:

@@ -64,7 +64,7 @@ def run(request: Request, paths: Sequence[Path], advance: Advance = lambda count
             yield _recording(piece, signal, names.of(piece), request, facts)
 
     dataset = write(request.output, facts, recordings(), replace=request.replace)
-    return Imported(dataset, tuple(_notes(facts)))
+    return Imported(dataset, (*_notes(facts), *names.notes.values()))
 
 
 def _recording(

@@ -403,6 +403,16 @@ def test_equal_names_get_numbers_and_ids_keep_groups_whole(tmp_path: Path) -> No
     assert dataset.groups == ("ac:87:a3",)
 
 
+def test_a_name_that_no_file_can_have_is_changed_and_noted(tmp_path: Path) -> None:
+    put(tmp_path, "raw/a.json", acquisition())
+    result = imported(tmp_path / "raw", output=tmp_path / "d", label="T-shirt/top", group="hall 3/left")
+    assert result.dataset.recordings[0].file == "recordings/T-shirt-top/hall 3-left_a.csv"
+    assert result.notes[0] == "label 'T-shirt/top' is written as 'T-shirt-top': no file can be called so"
+    for name in (" ", ".hidden", "a\x1b[2J"):
+        with pytest.raises(DatasetError, match=r"a\.json: group: expected a name that a file may have"):
+            import_(tmp_path / "raw", output=tmp_path / "e", group=name)
+
+
 def test_a_clock_that_became_a_channel_is_noted(tmp_path: Path) -> None:
     (tmp_path / "raw/on").mkdir(parents=True)
     (tmp_path / "raw/on/m_1.csv").write_text("timestamp,x\n" + "\n".join(f"{n * 20},{n}" for n in range(50)))

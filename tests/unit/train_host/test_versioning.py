@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -108,6 +109,20 @@ def test_others_are_found_by_name_and_by_folder(folder: Path, tmp_path: Path) ->
         ConfigError, match="a saved version, or a dataset folder.*saved: first; did you mean 'first'"
     ):
         find(folder, "frist")
+
+
+def test_a_history_that_is_no_plain_file_is_not_read(folder: Path) -> None:
+    path = folder / versioning.FILE
+    for make in (lambda: os.mkfifo(path), lambda: path.symlink_to("/dev/zero"), lambda: _sparse(path)):
+        make()
+        with pytest.raises(DatasetError, match=r"versions\.json: cannot be read.*no plain file"):
+            saved(folder)
+        path.unlink()
+
+
+def _sparse(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 1 << 40)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"a": 3}', b'{"a": {"digest": 1}}', b"\xff"])
