@@ -172,20 +172,22 @@ class Loop:
 
     def _save(self, course: Course, session: Session) -> None:
         """Write a checkpoint if it is time; leave if somebody wants that."""
+        kept, team = session.checkpoints, self.team
+        if self._several and course.step:  # between epochs they agree
+            return
         leaving = session.asked_to_stop and not course.over
-        kept = session.checkpoints
-        if self._several and self.team is not None:
-            if course.step:  # between epochs they agree
-                return
-            leaving = self.team.anyone(leaving)
-            kept = kept if self.team.chief else None
-        if kept and (leaving or course.over or kept.due(epoch_ended=course.step == 0)):
+        due = bool(kept and (leaving or course.over or kept.due(epoch_ended=course.step == 0)))
+        if team is not None:
+            leaving, due = team.anyone(leaving), team.anyone(due and team.chief)
+        if kept and due:
+            # To read a variable may take all workers; to write it down takes one.
             arrays = {
                 f"{kind}/{number}": variable if isinstance(variable, np.ndarray) else variable.numpy()
                 for kind, variables in self._state().items()
                 for number, variable in enumerate(variables)
             }
-            kept.write(course.epoch * self.steps + course.step, {"course": course.as_dict()}, arrays)
+            if team is None or team.chief:
+                kept.write(course.epoch * self.steps + course.step, {"course": course.as_dict()}, arrays)
         if leaving:
             raise Interrupted(course.epoch + 1, course.epochs)
 
