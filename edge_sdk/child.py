@@ -156,10 +156,7 @@ class Worker(Closing):
     def _start(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-            # It is killed at its end, and TensorFlow would leave a file behind each time.
-            self._scratch = tempfile.mkdtemp(prefix="edgeml-")
             command, environment = self._launch()
-            environment["TMPDIR"] = self._scratch
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -176,12 +173,15 @@ class Worker(Closing):
 
     def _launch(self) -> tuple[list[str], dict[str, str]]:
         """Command line and environment variables of the process."""
+        # It is killed at its end, and TensorFlow would leave a file behind each time.
+        self._scratch = tempfile.mkdtemp(prefix="edgeml-")
+        own = {"TMPDIR": self._scratch}
         if self._python is None:
             path = os.pathsep.join(path for path in sys.path if path)
-            return [sys.executable, "-c", _SERVE], {**os.environ, "PYTHONPATH": path}
+            return [sys.executable, "-c", _SERVE], {**os.environ, **own, "PYTHONPATH": path}
         folders = json.dumps({name: _folder_of(name) for name in ("edge_sdk", *self._packages)})
         environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
-        return [self._python, "-I", "-c", _ELSEWHERE, folders], environment
+        return [self._python, "-I", "-c", _ELSEWHERE, folders], {**environment, **own}
 
     def _write(self, process: subprocess.Popen[bytes], data: bytes, limit: Limit) -> None:
         """Hand over bytes; that the process died is left to `_read_line` to report."""

@@ -45,6 +45,7 @@ class Place:
     Attributes:
         address: of the machine; None for a process of its own on this one.
         python: program there; ``~/`` is the home folder there.
+        packages: folder there with the packages that Python shall use; empty for its own.
         runtime: name of the engine.
         threads: that the engine may use.
         timeout_s: for each step there, s.
@@ -52,6 +53,7 @@ class Place:
 
     address: ssh.Address | None
     python: str = "python3"
+    packages: str = ""
     runtime: str = "litert"
     threads: int = 1
     timeout_s: float = 60.0
@@ -99,7 +101,9 @@ class Device(Closing):
             self._worker, self._folder = child.Worker(), tempfile.mkdtemp(prefix="edgeml-")
         else:
             self._connection = ssh.Connection(place.address, connect_s=min(place.timeout_s, ssh.CONNECT_S))
-            self._worker = RemoteWorker(self._connection, place.python, start_s=place.timeout_s)
+            self._worker = RemoteWorker(
+                self._connection, place.python, packages=place.packages, start_s=place.timeout_s
+            )
         try:
             if isinstance(self._worker, RemoteWorker):
                 self._worker.start()

@@ -33,12 +33,21 @@ class RemoteWorker(child.Worker):
     Args:
         connection: to the machine; stays open when the worker ends.
         python: program there; ``~`` is the home folder there.
+        packages: folder there in which Python looks for packages before it looks elsewhere; empty for none.
         start_s: for it to start, s.
     """
 
-    def __init__(self, connection: ssh.Connection, python: str = "python3", *, start_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        connection: ssh.Connection,
+        python: str = "python3",
+        *,
+        packages: str = "",
+        start_s: float = 60.0,
+    ) -> None:
         super().__init__()
         self._connection, self._program, self._start_s = connection, python, start_s
+        self._folder = packages
         self._where = connection.address
         self._token = secrets.token_hex(16)
         self._archive = _sources()
@@ -103,7 +112,8 @@ class RemoteWorker(child.Worker):
         # Words that every login shell takes alike.
         start = f"import sys; exec(sys.stdin.buffer.read({len(self._landing)}))"
         home, python = "~/" * self._program.startswith("~/"), self._program.removeprefix("~/")
-        return self._connection.command(f"{home}{shlex.quote(python)} -c '{start}'"), ssh.environment()
+        path = f"env {shlex.quote(f'PYTHONPATH={self._folder}')} " if self._folder else ""
+        return self._connection.command(f"{path}{home}{shlex.quote(python)} -c '{start}'"), ssh.environment()
 
     def _start(self) -> subprocess.Popen[bytes]:
         if self._process is not None:

@@ -1,6 +1,7 @@
 """``ssh://[user@]host[:port]`` runs a model on another machine that has Python, numpy and a TFLite runtime.
 
-Options: ``python=/path/to/python``, ``runtime=litert``, ``threads=2``, ``timeout=60`` (for each step, s).
+Options: ``python=/path/to/python``, ``packages=/folder/there``, ``runtime=litert``, ``threads=2``,
+``timeout=60`` (for each step, s).
 """
 
 from __future__ import annotations
@@ -29,30 +30,34 @@ if TYPE_CHECKING:
     from edge_sdk.bench.session import Tell
     from edge_sdk.bench.subject import Subject
 
-_EXAMPLE = "ssh://[user@]host[:port]?python=PATH&runtime=NAME&threads=N&timeout=S"
+_EXAMPLE = "ssh://[user@]host[:port]?python=PATH&packages=PATH&runtime=NAME&threads=N&timeout=S"
 
 
 class Target:
     """Another machine.
 
     Args:
-        url: ``ssh://[user@]host[:port]?python=PATH&runtime=NAME&threads=N&timeout=S``; the host may be one of
-            ``~/.ssh/config``. EDGEML_RUNTIME speaks of this machine and does not count.
+        url: ``ssh://[user@]host[:port]?python=PATH&packages=PATH&runtime=NAME&threads=N&timeout=S``; the host
+            may be one of ``~/.ssh/config``. EDGEML_RUNTIME speaks of this machine and does not count.
 
     Raises:
         ConfigError: not an address, or an unknown or wrong option.
     """
 
-    options = ("python", "runtime", "threads", "timeout")
+    options = ("python", "packages", "runtime", "threads", "timeout")
 
     def __init__(self, url: Url) -> None:
         options = _options.take(url, self.options, _EXAMPLE)
         python = options.get("python", Place.python)
         if re.match(r"-|~(?!/)|$", python) or not python.isprintable():
             raise ConfigError("target ssh: python", expected="a path or a name", found=repr(python))
+        packages = options.get("packages", Place.packages)
+        if "packages" in options and not (packages.startswith("/") and packages.isprintable()):
+            raise ConfigError("target ssh: packages", expected="a path from / on", found=repr(packages))
         self.place = Place(
             address=Address.parse(url.location.removesuffix("/")),
             python=python,
+            packages=packages,
             runtime=options.get("runtime", Place.runtime),
             threads=_options.threads(url),
             timeout_s=_seconds(options.get("timeout", Place.timeout_s)),

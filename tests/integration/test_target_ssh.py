@@ -13,6 +13,7 @@ import threading
 import time
 import venv
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -113,6 +114,21 @@ def test_numpy_and_a_runtime_are_enough_there(device, bare, linear_file):
     with Model.load(linear_file, target=there) as model, Model.load(linear_file) as here:
         np.testing.assert_array_equal(model.scores(windows()), here.scores(windows()))
     assert open_target(there).latency({0: linear_file}, [windows(1)])[0] > 0
+
+
+def test_packages_may_lie_in_a_folder_there(device, bare, linear_file, tmp_path):
+    """As in the runtime of a release: Python itself has nothing."""
+    folder = tmp_path / "a release's runtime"
+    folder.mkdir()
+    for package in ("numpy", "ai_edge_litert"):
+        for path in Path(np.__file__).parents[1].glob(f"{package}*"):
+            (folder / path.name).symlink_to(path)
+    older = folder / "edge_sdk"  # what travels counts, not what lies there
+    older.mkdir()
+    (older / "__init__.py").write_text("raise RuntimeError('of the release')")
+    there = url(device, python=bare["nothing"], packages=quote(str(folder)))
+    with Model.load(linear_file, target=there) as model, Model.load(linear_file) as here:
+        np.testing.assert_array_equal(model.scores(windows()), here.scores(windows()))
 
 
 def test_a_file_of_several_parts_arrives_whole(device, tmp_path):

@@ -122,6 +122,8 @@ def test_without_an_ssh_program_it_says_so(monkeypatch):
         ("ssh://pi?timeout=0", "timeout: expected seconds"),
         ("ssh://pi?timeout=nan", "timeout: expected seconds"),
         ("ssh://pi?python=-c", "python: expected a path or a name"),
+        ("ssh://pi?packages=", "packages: expected a path from / on"),
+        ("ssh://pi?packages=~/tree", "packages: expected a path from / on"),
         ("ssh://pi?python=", "python: expected a path or a name"),
         ("ssh://pi?python=~ada/python", "python: expected a path or a name"),
         ("ssh://pi/folder", "ssh: address"),
