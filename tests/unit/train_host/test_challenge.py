@@ -11,7 +11,7 @@ import pytest
 
 from edge_sdk.contract import Channel, Contract, Input, Output
 from edge_sdk.dataset import Dataset, Windowed
-from edge_sdk.errors import ConfigError, DeviceError, ModelError
+from edge_sdk.errors import ConfigError, DatasetError, DeviceError, ModelError
 from edge_sdk.modelfile import CONTRACT, RUN
 from tests.folders import motion
 from train_host import challenge, verdict
@@ -95,6 +95,31 @@ def test_what_cannot_be_compared_is_refused(
     path = champion_file(tmp_path / "old.keras", contract=dataclasses.replace(CONTRACTED, **change))
     with pytest.raises(ConfigError, match=message):
         challenge.enter(configs.load(None, compare_to=str(path)), dataset, tmp_path / "new.keras")
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        (
+            {"train": ["p0", "p99"], "test": ["p1"]},
+            r"split: train: expected a person among .*found p99",
+        ),
+        ({"train": ["p0"]}, r"split: test: expected a person among .*found nobody"),
+        ({"test": ["p0"]}, r"split: train: expected a person among .*found nobody"),
+    ],
+)
+def test_a_split_of_unknown_or_missing_groups_is_refused(
+    dataset: Dataset, split: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        configs.load(None, split=split).divide(dataset)
+
+
+def test_a_group_on_two_sides_is_refused_and_one_on_none_is_left_out(dataset: Dataset) -> None:
+    with pytest.raises(DatasetError, match="'p0' is on two sides"):
+        configs.load(None, split={"train": ["p0"], "test": ["p0"]}).divide(dataset)
+    divided = configs.load(None, split={"train": ["p2", "p0"], "test": ["p1"]}).divide(dataset)
+    assert (divided.train, divided.validation, divided.test) == (("p0", "p2"), (), ("p1",))
 
 
 def test_without_a_champion_nothing_changes(dataset: Dataset) -> None:
