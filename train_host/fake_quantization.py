@@ -15,6 +15,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from train_host.graphs import readers
+
 _STEPS, _WEIGHT_STEPS = 255, 127
 #: How fast a range forgets an extreme that does not come again: in about a hundred batches.
 _FORGETTING = 0.01
@@ -154,7 +156,7 @@ class Quantized:
     def __init__(self, model: Any) -> None:
         whole = keras.Model(model.inputs, model.outputs) if isinstance(model, keras.Sequential) else model
         self._ends = {id(tensor) for tensor in whole.outputs}
-        self._readers = _readers(whole)
+        self._readers = readers(whole)
         self._pairs: list[tuple[Any, Any]] = []
         self._original: dict[int, Any] = {}
         self._every: list[Steps] = []
@@ -244,16 +246,6 @@ class Quantized:
             return False
         normal = type(layer) in _WEIGHTED and isinstance(readers[0], keras.layers.BatchNormalization)
         return normal or _is_relu(readers[0])
-
-
-def _readers(model: Any) -> dict[int, list[Any]]:
-    """For each tensor of a graph the layers that read it."""
-    found: dict[int, list[Any]] = {}
-    for layer in model.layers:
-        if not isinstance(layer, keras.layers.InputLayer):
-            for tensor in keras.tree.flatten(layer.input):
-                found.setdefault(id(tensor), []).append(layer)
-    return found
 
 
 def _is_relu(layer: Any) -> bool:

@@ -1,8 +1,9 @@
 """Quantization-aware training: a float model learns to say the same when it is rounded to int8.
 
-The trained model teaches a copy that rounds as the conversion will. So no task needs a rule of its own; and
-the copy becomes no better than its teacher, but comes close to it. What is kept are the weights, in the model
-as it was: a plain Keras file, whose ranges the conversion measures anew.
+First channels become of like size, as far as the function allows it. Then the trained model teaches a copy
+that rounds as the conversion will. So no task needs a rule of its own; and the copy becomes no better than
+its teacher, but comes close to it. What is kept are the weights, in the model as it was: a plain Keras file,
+whose ranges the conversion measures anew.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from train_host import augment, feeds, tasks
 from train_host.augment.learner import learner as augmented
 from train_host.config import Config
 from train_host.course import Course
+from train_host.equalization import equalize
 from train_host.fake_quantization import Quantized
 from train_host.loop import Loop
 from train_host.prepare import Prepared
@@ -47,9 +49,11 @@ def tune(model: Any, dataset: Dataset, prepared: Prepared, config: Config, sessi
         Interrupted: the session wanted it to stop.
     """
     train = prepared.train
-    quantized = Quantized(model)
     kinds = train.y if train.y.ndim == 1 and train.y.dtype.kind in "iu" else np.zeros(len(train), np.int64)
-    quantized.measure(np.asarray(train.x[choose(kinds, _MEASURED, config.seed)]))
+    measured = np.asarray(train.x[choose(kinds, _MEASURED, config.seed)])
+    equalize(model, measured)
+    quantized = Quantized(model)
+    quantized.measure(measured)
     window = keras.Input(model.input_shape[1:])
     activation = tasks.of(dataset).head(dataset, prepared).activation
     distance = _Distance(activation)([_Teacher(model)(window), quantized.model(window)])
