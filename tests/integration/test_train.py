@@ -120,15 +120,21 @@ def test_the_record_repeats_the_run_to_the_last_bit(
         np.testing.assert_array_equal(first, second)
 
 
-def test_another_seed_gives_other_weights(
-    trained: tuple[Path, dict[str, Any]], folder: Path, tmp_path: Path
+def test_the_documented_program_trains_and_another_seed_gives_other_weights(
+    trained: tuple[Path, dict[str, Any]],
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    other = configs.load(None, **{**FLAGS, "seed": 6, "epochs": 1})
-    train(Request(folder, other, tmp_path / "other.keras"))
-    assert any(
-        not np.array_equal(first, second)
-        for first, second in zip(weights(trained[0]), weights(tmp_path / "other.keras"), strict=True)
-    )
+    document = (Path(__file__).parents[2] / "docs/training.md").read_text()
+    program = document.partition("```python\n")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").symlink_to(folder)
+    exec(compile(program, "docs/training.md", "exec"), {})
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[:3]] == ["epoch"] * 3
+    pairs = zip(weights(trained[0]), weights(tmp_path / "motion.keras"), strict=True)
+    assert any(not np.array_equal(first, second) for first, second in pairs)
 
 
 def test_folds_report_mean_and_spread_over_people(folder: Path) -> None:
