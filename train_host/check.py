@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from train_host import census, leakage, portrait
 from train_host.finding import Finding, Severity
 from train_host.portrait import Portrait
 
+#: A window where none is given, s, as of `edgeml train`.
+WINDOW_S = 2.0
 #: A channel that shows the same value for so long is stuck, s; and for at least so many samples.
 STUCK_S, STUCK_SAMPLES = 1.0, 25
 #: A run of so many equal extremes is a clipped peak; with less than so many values a channel is a switch.
@@ -71,7 +73,7 @@ def check(
         dataset = Dataset.load(folder)
     except DatasetError as error:
         return Checked((_from(error, ""),))
-    shortest = window if window is not None else round(2 * (dataset.rate_hz or 0.0))
+    lengths: list[tuple[str, int]] = []
     findings: list[Finding] = []
     amount = dict.fromkeys(dataset.labels, 0.0)
     copies = leakage.Copies(dataset)
@@ -82,13 +84,16 @@ def check(
         except DatasetError as error:
             findings.append(_from(error, recording.file))
         else:
-            findings += _of_signal(dataset, recording.file, signal, shortest)
+            findings += _of_signal(dataset, recording.file, signal)
+            if not signal.is_image:
+                lengths.append((recording.file, len(signal.samples)))
             copies.add(index, signal)
             portraits.append(portrait.draw(index, recording, signal))
             for label in truth.labels_of(dataset, recording):
                 amount[label] += 1.0 if signal.is_image else signal.duration_s or float(len(signal.samples))
         on_file(recording.file)
     findings += [
+        *_of_lengths(lengths, window, dataset.rate_hz),
         *copies.findings(),
         *census.findings(dataset, amount),
         *(
@@ -103,7 +108,7 @@ def check(
     return Checked(tuple(findings), dataset, amount, tuple(portraits))
 
 
-def _of_signal(dataset: Dataset, file: str, signal: Signal, shortest: int) -> Iterator[Finding]:
+def _of_signal(dataset: Dataset, file: str, signal: Signal) -> Iterator[Finding]:
     samples = signal.samples
     bad = np.logical_not(np.isfinite(samples)).reshape(-1, samples.shape[-1])
     if bad.any():
@@ -117,11 +122,6 @@ def _of_signal(dataset: Dataset, file: str, signal: Signal, shortest: int) -> It
             yield from _of_channel(file, channel, column, None if signal.is_image else signal.rate_hz)
     if signal.is_image:
         return
-    if len(samples) < shortest:
-        what = f"{len(samples)} samples, shorter than a window of {shortest}"
-        yield Finding(
-            "warning", file, what, "record longer or train with a shorter --window: it gives no window"
-        )
     if signal.time_s is not None and signal.rate_hz:
         gaps = int((np.diff(signal.time_s) > GAP / signal.rate_hz).sum())
         if gaps:
@@ -131,6 +131,26 @@ def _of_signal(dataset: Dataset, file: str, signal: Signal, shortest: int) -> It
                 f"{gaps} gaps in the time column",
                 "cut it there: windows would span them",
             )
+
+
+def _of_lengths(
+    lengths: Sequence[tuple[str, int]], window: int | None, rate_hz: float | None
+) -> Iterator[Finding]:
+    """Recordings that give no window; where that is most of them, the window is the fault."""
+    shortest = window if window is not None else round(WINDOW_S * (rate_hz or 0.0))
+    short = [(file, length) for file, length in lengths if length < shortest]
+    if window is None and 2 * len(short) > len(lengths):
+        half = int(np.median([length for _, length in lengths]))
+        what = (
+            f"{len(short)} of {len(lengths)} recordings are shorter than a window of {WINDOW_S:g} s, "
+            f"which is taken where none is given; half have at least {half} samples"
+        )
+        yield Finding("warning", "", what, "check and train with a shorter --window")
+        return
+    for file, length in short:
+        what = f"{length} samples, shorter than a window of {shortest}"
+        remedy = "record longer or train with a shorter --window: it gives no window"
+        yield Finding("warning", file, what, remedy)
 
 
 def _of_channel(

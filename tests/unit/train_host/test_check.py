@@ -240,3 +240,16 @@ def test_rare_anomalies_are_as_they_should_be(tmp_path: Path) -> None:
     for path in sorted((folder / "recordings/bearing").iterdir())[1:]:
         path.unlink()
     assert check(folder).findings == ()
+
+
+def test_where_most_recordings_are_short_the_window_is_the_fault(folder: Path) -> None:
+    for path in sorted(folder.rglob("*.csv"))[:8]:
+        recordings.write(path, Signal(recordings.read(path).samples[:30], RATE_HZ, ("ax", "ay", "az")))
+    finding = the_only(folder)
+    assert finding.file == ""
+    assert finding.what == (
+        "8 of 10 recordings are shorter than a window of 2 s, which is taken where none is given; "
+        "half have at least 30 samples"
+    )
+    assert check(folder, window=30).findings == ()
+    assert len(check(folder, window=31).findings) == 8

@@ -68,12 +68,12 @@ def test_many_findings_of_one_kind_are_summed_up_and_listed_in_json(capsys: Any,
         recordings.write(
             path, recordings.Signal(recordings.read(path).samples[:30], 20.0, ("ax", "ay", "az"))
         )
-    code, out, _ = data(capsys, "check", folder)
+    code, out, _ = data(capsys, "check", folder, "--window", 40)
     assert code == 0
     lines = [line for line in out.splitlines() if line.startswith("warning")]
     assert len(lines) == 6
     assert lines[-1] == "warning  … and 7 more like these; --json has them all"
-    facts = json.loads(data(capsys, "check", folder, "--json")[1])
+    facts = json.loads(data(capsys, "check", folder, "--window", 40, "--json")[1])
     assert (facts["errors"], facts["warnings"], facts["hints"], len(facts["findings"])) == (0, 12, 0, 12)
 
 
