@@ -19,14 +19,26 @@ from converters import recipes
 from converters.conversion import convert
 from edge_sdk import child
 from edge_sdk.dataset import Dataset
-from edge_sdk.errors import ConfigError, MissingExtraError
-from train_host import architectures, augment, balance, challenge, resuming, tasks, thresholds, warmstart
+from edge_sdk.errors import ChildError, ConfigError, MissingExtraError, Retry, one_line
+from train_host import (
+    architectures,
+    augment,
+    balance,
+    challenge,
+    members,
+    resuming,
+    tasks,
+    thresholds,
+    warmstart,
+)
 from train_host.config import Config
 from train_host.folds import Plan, cross_validate
 from train_host.interruption import Interruption
 from train_host.worker import Site
 from train_host.workspace import Workspace
 
+#: So often all workers begin again when one of them has gone.
+_RESTARTS = 5
 #: Longer than any training on one machine; the child's protocol wants a number.
 _TIMEOUT_S = 30 * 86400.0
 
@@ -93,17 +105,27 @@ def train(request: Request, on_progress: Progress | None = None) -> dict[str, An
     facts: dict[str, Any] = {}
     if request.folds:
         facts = cross_validate(request.data, config, request.plan, say)
-    if request.output is not None:
-        facts |= _made(request, request.output, dataset, say)
-        if request.recipe is not None:
-            facts["converted"] = _converted(request.output, request.recipe, say)
+    output = request.output
+    if output is not None:
+        facts |= _made(request, output, dataset, say)
+        who = members.member(config.distribute)
+        if who is not None and not who.chief:
+            say({"note": f"worker {who.index} of {len(who.workers)}: the model is with worker 0"})
+            request = replace(request, output=None)
+        elif request.recipe is not None:
+            facts["converted"] = _converted(output, request.recipe, say)
     model = str(request.output) if request.output else None
     return {**facts, "model": model, "seconds": round(time.monotonic() - started, 2)}
 
 
 def _made(request: Request, output: Path, dataset: Dataset, say: Progress) -> dict[str, Any]:
-    """Train in a workspace, and put what was made into its place."""
-    with Workspace(output) as place, Interruption(place.stop_path) as interruption:
+    """Train in a workspace, and put what was made into its place; of several workers the chief does that."""
+    who = members.member(request.config.distribute)
+    is_helper = who is not None and not who.chief
+    own = (
+        output.with_name(f"{output.stem}.worker-{who.index}{output.suffix}") if who and is_helper else output
+    )
+    with Workspace(own) as place, Interruption(place.stop_path) as interruption:
 
         def watched(facts: dict[str, Any]) -> None:
             interruption.watch(facts)
@@ -114,17 +136,25 @@ def _made(request: Request, output: Path, dataset: Dataset, say: Progress) -> di
             lock=str(place.lock_path),
             stop=str(place.stop_path),
             checkpoints=str(place.checkpoints),
-            run=_begun(request, output, dataset, say),
+            run=_begun(request, own, dataset, say),
             resume=request.resume,
             checkpoint_s=request.checkpoint_s,
             events=str(request.events.absolute()) if request.events else None,
         )
-        facts = _work(request, watched, place.folder, site)
+        try:
+            facts = _work(request, watched, place.folder, site)
+        except ChildError:
+            if left := resuming.interrupted(own):
+                say({"note": f"{own}: a checkpoint is left; --resume goes on in {resuming.where(left)}"})
+            raise
         if stopped := facts.get("interrupted"):
             said = "stopped in epoch {epoch} of {epochs}".format(**stopped)
             say({"note": f"{said}; --resume goes on from there"})
             interruption.end()
-        place.publish()
+        if is_helper:
+            place.discard()
+        else:
+            place.publish()
     return facts
 
 
@@ -151,16 +181,27 @@ def _begun(request: Request, output: Path, dataset: Dataset, say: Progress) -> i
 
 
 def _work(request: Request, say: Progress, scratch: Path, site: Site) -> dict[str, Any]:
-    facts: dict[str, Any] = child.call(
-        "train_host.worker:work",
-        timeout_s=_TIMEOUT_S,
-        on_progress=say,
-        data=str(request.data),
-        config=request.config.as_dict(),
-        scratch=str(scratch),
-        site=msgspec.to_builtins(site),
-    )
-    return facts
+    several = members.member(request.config.distribute) is not None
+    restarts = _RESTARTS if several else 0
+    while True:
+        try:
+            facts: dict[str, Any] = child.call(
+                "train_host.worker:work",
+                timeout_s=_TIMEOUT_S,
+                on_progress=say,
+                data=str(request.data),
+                config=request.config.as_dict(),
+                scratch=str(scratch),
+                site=msgspec.to_builtins(site),
+            )
+        except (Retry, ChildError) as error:
+            if not restarts:
+                raise
+            restarts -= 1
+            say({"note": f"{one_line(error)[:300]}; beginning again from the last checkpoint"})
+            site = msgspec.structs.replace(site, resume=True)
+        else:
+            return facts
 
 
 def _ignore(facts: dict[str, Any]) -> None:
@@ -168,7 +209,26 @@ def _ignore(facts: dict[str, Any]) -> None:
 
 
 def _check(request: Request) -> tuple[Dataset, Config]:
-    """Find what is wrong before TensorFlow takes its seconds to start; a champion completes the config."""
+    """Find what is wrong before TensorFlow takes its seconds to start; old models complete the config."""
+    _check_options(request)
+    output = request.output
+    dataset = Dataset.load(request.data)
+    tasks.of(dataset)
+    config = warmstart.enter(request.config, dataset)
+    architectures.choose(config.arch, dataset, config.model)
+    augment.check(config.for_dataset(dataset).augment, dataset, config)
+    balance.check(config.class_weights, dataset.labels, dataset.task)
+    if request.folds:
+        request.plan.check(dataset, config)
+    config = challenge.enter(config, dataset, output)
+    if output is not None:
+        warmstart.check(config, dataset)
+        thresholds.check(config, dataset, config.divide(dataset))
+    return dataset, config
+
+
+def _check_options(request: Request) -> None:
+    """What is wrong whatever the data are."""
     output, config = request.output, request.config
     if output is None and not request.folds:
         raise ConfigError("nothing to do", expected="-o MODEL.keras, or --folds K, or both")
@@ -178,24 +238,16 @@ def _check(request: Request) -> tuple[Dataset, Config]:
         raise ConfigError(
             f"{output.parent}: no such folder", remedy=f"make it first: mkdir -p {output.parent}"
         )
+    for name, why in (
+        ("init_from", "they test on groups that the model has seen"),
+        ("distribute", "they are trained side by side"),
+    ):
+        if request.folds and getattr(config, name) is not None:
+            raise ConfigError(name, expected=f"no --folds: {why}", found="both")
+    if config.distribute is not None:
+        members.parse(config.distribute)
+        members.member(config.distribute)
     if request.events is not None and importlib.util.find_spec("tensorboard") is None:
         raise MissingExtraError("--tensorboard", "tensorboard", "tensorboard")
-    dataset = Dataset.load(request.data)
-    tasks.of(dataset)
-    if request.folds and config.init_from is not None:
-        raise ConfigError(
-            "init_from", expected="no --folds: they test on groups that the model has seen", found="both"
-        )
-    config = warmstart.enter(config, dataset)
-    architectures.choose(config.arch, dataset, config.model)
-    augment.check(config.for_dataset(dataset).augment, dataset, config)
-    balance.check(config.class_weights, dataset.labels, dataset.task)
-    if request.folds:
-        request.plan.check(dataset, config)
     if request.recipe is not None:
         recipes.find(request.recipe)
-    config = challenge.enter(config, dataset, output)
-    if output is not None:
-        warmstart.check(config, dataset)
-        thresholds.check(config, dataset, config.divide(dataset))
-    return dataset, config

@@ -61,6 +61,10 @@ class Workspace:
             path.replace(self.output.parent / path.name)
         self._done = True
 
+    def discard(self) -> None:
+        """Leave nothing: what was made is in another's hands."""
+        self._done = True
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
