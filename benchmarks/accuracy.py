@@ -1,4 +1,6 @@
-"""What one gets on the three public sets, by the commands of docs/accuracy.md. It takes minutes: run it by name.
+"""What one gets on the three public sets, by the commands of docs/accuracy.md. It takes minutes.
+
+Run it by name:
 
     python -m benchmarks.accuracy FOLDER [motion|digits|fashion …]
 

@@ -184,6 +184,8 @@ TABLE = {
     ),
 }
 
+#: They are for microphones: a level that has a unit means something, such as how bad a bearing is.
+_OF_LEVELS = ("gain", "tone")
 #: What ``auto`` stands for. Rotation joins in where there are sensors with three axes.
 DEFAULTS = {
     SIGNALS: ("rotation", "jitter", "scaling"),
@@ -208,6 +210,8 @@ def resolve(
     meant = DEFAULTS[kinds.of_dataset(dataset)] if dataset.task in _STEADY_TASKS else ()
     if not triplets(dataset.channels, strengths.triplets):
         meant = tuple(name for name in meant if name != "rotation")
+    if any(channel.unit for channel in dataset.channels):
+        meant = tuple(name for name in meant if name not in _OF_LEVELS)
     if arch is not None and (arch not in architectures.TABLE or arch == "transfer"):
         meant = tuple(name for name in meant if TABLE[name].changes == "windows")
     every = [found for name in names for found in (meant if name == AUTO else (name,))]

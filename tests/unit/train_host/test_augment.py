@@ -61,6 +61,13 @@ def test_auto_rotates_only_what_has_three_axes(sets: dict[str, Dataset]) -> None
     assert "rotation" in augment.resolve(["auto"], pressures, named, None)
 
 
+def test_auto_leaves_levels_alone_that_have_a_unit(sets: dict[str, Dataset]) -> None:
+    """How much a machine shakes says how well it is; how loud a word is, says nothing."""
+    bearing = replace(sets["sound"], channels=(Channel("vibration", "g"),))
+    found = augment.resolve(["auto"], bearing, PLAIN, None)
+    assert set(augment.DEFAULTS["sound"]) - set(found) == {"gain", "tone"}
+
+
 def test_auto_leaves_values_alone_that_a_model_is_to_say(sets: dict[str, Dataset]) -> None:
     """A scaled window would have another value; a scaled normal window may be an anomaly."""
     for task in ("regression", "anomaly"):
