@@ -145,10 +145,19 @@ def test_without_headers_one_is_told_where_they_are(monkeypatch, tmp_path):
         packages._copy_headers(here, tmp_path / "include")
 
 
-def test_headers_have_the_sizes_of_the_processor(tmp_path):
+def test_headers_have_the_sizes_of_the_processor(monkeypatch, tmp_path):
+    own = tmp_path / "python"
+    own.mkdir()
+    (own / "Python.h").write_text('#include "pyconfig.h"\n')
+    # As on Debian, where this one only leads to that of the processor.
+    (own / "pyconfig.h").write_text("#error which processor?\n")
+    (tmp_path / "x86_64.h").write_text("#define SIZEOF_SIZE_T 8\n#define HAVE_GETPID 1\n")
+    monkeypatch.setattr(packages, "_WHERE", f"print({str(own)!r}); print({str(tmp_path / 'x86_64.h')!r})")
     here = Platform("armv7l", "{}.{}".format(*sys.version_info), "2.36")
     packages._copy_headers(here, tmp_path / "include")
-    text = (tmp_path / "include" / "pyconfig.h").read_text()
-    lines = text.splitlines()
-    assert lines.index("#define SIZEOF_SIZE_T __SIZEOF_SIZE_T__") > lines.index("#undef SIZEOF_SIZE_T")
+    lines = (tmp_path / "include" / "pyconfig.h").read_text().splitlines()
+    assert "#define HAVE_GETPID 1" in lines
+    assert "#error which processor?" not in lines
+    order = ["#define SIZEOF_SIZE_T 8", "#undef SIZEOF_SIZE_T", "#define SIZEOF_SIZE_T __SIZEOF_SIZE_T__"]
+    assert [line for line in lines if "SIZEOF_SIZE_T" in line and "ALIGNOF" not in line][:3] == order
     assert (tmp_path / "include" / "Python.h").exists()
