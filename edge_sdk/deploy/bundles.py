@@ -17,7 +17,7 @@ SYSTEMS = {
     f"{system}-{kind}": Platform(machine, python, glibc)
     for system, python, glibc in (("bookworm", "3.11", "2.36"), ("trixie", "3.13", "2.41"))
     for kind, machine in (("arm64", "aarch64"), ("amd64", "x86_64"))
-}
+} | {"bookworm-armhf": Platform("armv7l", "3.11", "2.36")}
 _MAIN = "from edge_sdk.deploy.packed import main\n\nraise SystemExit(main())\n"
 
 

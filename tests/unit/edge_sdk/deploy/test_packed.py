@@ -153,6 +153,7 @@ def test_a_folder_that_cannot_be_written(made, store, tmp_path):
 
 def test_what_it_may_be_for():
     assert bundles.platform("bookworm-arm64") == Platform("aarch64", "3.11", "2.36")
+    assert bundles.platform("bookworm-armhf") == Platform("armv7l", "3.11", "2.36")
     with pytest.raises(ConfigError, match="--for"):
         bundles.platform(None)
     with pytest.raises(UnknownNameError, match="bookworm-arm64"):
