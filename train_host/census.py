@@ -70,13 +70,21 @@ def _of_amounts(dataset: Dataset, amount: dict[str, float]) -> Iterator[Finding]
 
 def _of_groups(dataset: Dataset) -> Iterator[Finding]:
     sides: dict[str, set[str]] = {}
+    folds: dict[str, set[int]] = {}
     for recording in dataset.recordings:
         if recording.split:
             sides.setdefault(recording.group, set()).add(recording.split)
+        if recording.fold:
+            folds.setdefault(recording.group, set()).add(recording.fold)
+    remedy = "give it one: figures on what was seen in training are too good"
     for group, on in sorted(sides.items()):
         if len(on) > 1:
             what = f"{dataset.group} {group!r} is on {len(on)} sides of the split ({', '.join(sorted(on))})"
-            remedy = "give it one side: figures on people seen in training are too good"
+            yield Finding("error", "manifest.csv", what, remedy)
+    for group, within in sorted(folds.items()):
+        if len(within) > 1:
+            named = ", ".join(map(str, sorted(within)))
+            what = f"{dataset.group} {group!r} is in {len(within)} folds ({named})"
             yield Finding("error", "manifest.csv", what, remedy)
     if len(dataset.groups) < 3:
         what = f"{len(dataset.groups)} {dataset.group}s with labels"

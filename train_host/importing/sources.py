@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from edge_sdk import recordings
-from edge_sdk.errors import DatasetError, first_of
+from edge_sdk.errors import DatasetError, EdgeError, first_of
 from train_host.importing import edge_impulse, har, images, label_files, tables
 from train_host.importing.request import Advance, Piece, Request
 
@@ -55,17 +55,13 @@ def read(path: Path, request: Request, advance: Advance) -> Iterator[Piece]:
         DatasetError: it is malformed; names the file and the place in it.
         MissingExtraError: what reads this format is not installed.
     """
-    reader: Reader | None
-    if path.is_dir():
-        reader = har.read
-    elif request.columns and path.suffix.lower() in tables.SUFFIXES:
-        reader = tables.read
-    else:
-        recordings.check_size(path)
-        reader = _reader(path)
-    assert reader is not None
-    for piece in reader(path, request, advance):
-        yield from label_files.apply(piece)
+    try:
+        for piece in _chosen(path, request)(path, request, advance):
+            yield from label_files.apply(piece)
+    except EdgeError:
+        raise
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read", found=error.strerror or error) from error
 
 
 def size_of(path: Path) -> int:
@@ -73,6 +69,18 @@ def size_of(path: Path) -> int:
     if path.is_dir():
         return sum(inner.stat().st_size for inner in path.rglob("*") if inner.is_file())
     return path.stat().st_size
+
+
+def _chosen(path: Path, request: Request) -> Reader:
+    """What reads one of the places that `find` gave."""
+    if path.is_dir():
+        return har.read
+    if request.columns and path.suffix.lower() in tables.SUFFIXES:
+        return tables.read
+    recordings.check_size(path)
+    reader = _reader(path)
+    assert reader is not None
+    return reader
 
 
 def _reader(path: Path) -> Reader | None:

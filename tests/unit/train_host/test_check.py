@@ -253,3 +253,13 @@ def test_where_most_recordings_are_short_the_window_is_the_fault(folder: Path) -
     )
     assert check(folder, window=30).findings == ()
     assert len(check(folder, window=31).findings) == 8
+
+
+def test_a_group_in_two_folds_is_an_error(folder: Path) -> None:
+    rows = [
+        f"{r.file},{r.label},{r.group},{n % 3 + 1}" for n, r in enumerate(Dataset.load(folder).recordings)
+    ]
+    (folder / "manifest.csv").write_text("\n".join(["file,label,group,fold", *rows]))
+    findings = check(folder).findings
+    assert {finding.severity for finding in findings} == {"error"}
+    assert findings[0].what == "person 'p0' is in 2 folds (1, 3)"

@@ -420,6 +420,14 @@ def test_a_clock_that_became_a_channel_is_noted(tmp_path: Path) -> None:
     assert "--time-column timestamp:s" in result.notes[0]
 
 
+def test_a_file_that_has_gone_is_named(tmp_path: Path) -> None:
+    path = put(tmp_path, "raw/idle.1.json", acquisition())
+    paths, _ = find([tmp_path / "raw"])
+    path.unlink()
+    with pytest.raises(DatasetError, match=r"idle\.1\.json: cannot be read: found No such file"):
+        run(Request(sources=[tmp_path / "raw"], output=tmp_path / "d"), paths)
+
+
 @pytest.mark.parametrize("make", [lambda p: (p / "sub").mkdir(), lambda p: (p / "x.txt").write_text("")])
 def test_a_folder_without_recordings_says_what_would_be_one(
     tmp_path: Path, make: Callable[[Path], Any]
