@@ -19,6 +19,7 @@ NEEDED = {
     "calibration",
     "challenger",
     "tuning",
+    "distributed-training",
     "conversion",
     "report",
     "boards",

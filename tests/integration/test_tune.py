@@ -18,7 +18,7 @@ from tests.folders import motion
 
 pytestmark = pytest.mark.integration
 
-CLUSTER = Path(__file__).with_name("ray_cluster.sh")
+HERE = Path(__file__).parent
 EDGEML = Path(sys.executable).with_name("edgeml")
 
 
@@ -41,7 +41,18 @@ def test_a_cluster_tries_two_at_a_time(data, tmp_path, short):
         'window = 20\nepochs = 1\naugment = []\narch = "mlp"\n[search]\nbatch = [8, 16]\n'
     )
     search = tmp_path / "search"
-    command = [CLUSTER, short, EDGEML, "tune", data, "-o", search, "--config", tmp_path / "tune.toml"]
+    command = [
+        HERE / "loopback.sh",
+        HERE / "ray_cluster.sh",
+        short,
+        EDGEML,
+        "tune",
+        data,
+        "-o",
+        search,
+        "--config",
+        tmp_path / "tune.toml",
+    ]
     command += ["--trials", "2", "--ray", "auto", "--limit", "arena_bytes=1M", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=560)
     assert done.returncode == 0, done.stderr

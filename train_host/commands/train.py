@@ -93,6 +93,11 @@ class _Folds(click.ParamType):
 @click.option("--jit/--no-jit", default=None, help="Compile with XLA. Default: on a GPU.")
 @click.option("--memory-mb", type=int, help="More windows than that stream from the disk. Default: 1024.")
 @click.option("--tensorboard", type=click.Path(path_type=Path, file_okay=False), help="A folder for curves.")
+@click.option(
+    "--distribute",
+    metavar="mirrored[:N]|multi-worker",
+    help="On all GPUs, or N; or with other machines, as TF_CONFIG says.",
+)
 @click.option("--resume", is_flag=True, help="Go on where the training of this model was interrupted.")
 @click.option(
     "--checkpoint-s",
@@ -125,11 +130,13 @@ def command(  # noqa: PLR0913 - click hands over each option
     base: str | None,
     **flags: Any,
 ) -> None:
-    """Train a classifier on the dataset folder DATA.
+    """Train a model on the dataset folder DATA.
 
     Groups (people, machines) are divided into training, validation and test; training stops early on the
-    validation groups, and the figures come from the test groups. Beside the model appear run.json (everything
-    needed to repeat the run), history.png and confusion.png.
+    validation groups, and the figures come from the test groups. Beside the model appear report.html (how good
+    it is, and where it fails), run.json (everything needed to repeat the run) and pictures.
+
+    Status 1 means that no threshold keeps --false-alarms, or that the champion stays; the model is there.
     """
     if show_list and data is None:
         _list(as_json)
