@@ -32,12 +32,14 @@ class Champion:
         digest: of that file.
         contract: that it carries.
         split: which groups it was trained and tested on.
+        inherited: groups that the models had seen which it was started from.
     """
 
     path: Path
     digest: str
     contract: Contract
     split: Split
+    inherited: frozenset[str] = frozenset()
 
     @classmethod
     def load(cls, path: Path) -> Champion:
@@ -55,18 +57,25 @@ class Champion:
                     remedy="which groups it was trained on must be known",
                 )
         try:
-            sides = json.loads(members[RUN])["split"]
+            run = json.loads(members[RUN])
+            sides, inherited = run["split"], frozenset(map(str, run.get("seen", ())))
             named = {side: tuple(map(str, sides[side])) for side in splits.SIDES}
             split = Split(**named, by=str(sides.get("by", "group")))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{path}: {RUN}", expected="the groups of its split", found=error) from error
         contract = parse_contract(members[CONTRACT], where=f"{path}: {CONTRACT}")
-        return cls(path, digest_of(path.read_bytes()), contract, split)
+        return cls(path, digest_of(path.read_bytes()), contract, split, inherited)
 
     @property
     def seen(self) -> frozenset[str]:
         """Groups that had a say in what it is."""
-        return frozenset((*self.split.train, *self.split.validation))
+        return frozenset((*self.split.train, *self.split.validation)) | self.inherited
+
+
+def seen(config: Config, split: Split) -> list[str]:
+    """Groups that have a say in what a model of this training is, those behind its start included; sorted."""
+    before = () if config.init_from is None else Champion.load(Path(config.init_from)).seen
+    return sorted({*split.train, *split.validation, *before})
 
 
 def enter(config: Config, dataset: Dataset, output: Path | None) -> Config:
@@ -116,6 +125,9 @@ def divide(champion: Champion, dataset: Dataset, config: Config) -> Config:
         return config
     sides = {side: [g for g in getattr(champion.split, side) if g in known] for side in splits.SIDES}
     old = {group for groups in sides.values() for group in groups}
+    left = sorted(group for group in champion.inherited - old if group in known)
+    sides["train"] += left
+    old |= set(left)
     new = {group: labels for group, labels in known.items() if group not in old}
     if len(new) > 1:
         divided = splits.split(new, config.seed, validation=0.0, test=config.test, by=dataset.group)

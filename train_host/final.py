@@ -13,7 +13,7 @@ from edge_sdk.contract import Contract
 from edge_sdk.dataset import Dataset, Windowed
 from edge_sdk.modelfile import add_members
 from edge_sdk.splits import SIDES
-from train_host import architectures, fit, judging, page, plots, record, tasks, warmstart
+from train_host import architectures, challenge, fit, judging, page, plots, record, tasks, warmstart
 from train_host.config import Config
 from train_host.judged import Judged
 from train_host.prepare import Prepared, prepare
@@ -51,6 +51,7 @@ def train(
         **figures,
         "seconds": round(fitted.seconds, 2),
         "history": fitted.history,
+        "seen": challenge.seen(config, split),
         **warmstart.record(config),
     }
     run = record.run(dataset, split, msgspec.structs.replace(config, compare_to=None), found.result, more)

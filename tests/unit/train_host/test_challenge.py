@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,13 @@ CONTRACTED = Contract(
 SPLIT = {"train": ["p0", "p1"], "validation": ["p2"], "test": ["p3"], "by": "person"}
 
 
-def champion_file(path: Path, split: Any = SPLIT, contract: Contract = CONTRACTED) -> Path:
+def champion_file(
+    path: Path, split: Any = SPLIT, contract: Contract = CONTRACTED, seen: Sequence[str] = ()
+) -> Path:
     """What training leaves in a .keras file, without its weights."""
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(CONTRACT, contract.to_json())
-        archive.writestr(RUN, json.dumps({"split": split}))
+        archive.writestr(RUN, json.dumps({"split": split, "seen": [*seen]}))
     return path
 
 
@@ -57,6 +60,21 @@ def test_old_groups_stay_where_the_champion_had_them_and_new_ones_are_divided(
     assert len(split.test) == 2  # a quarter of four new people
     assert {*split.train, *split.validation, *split.test} == set(dataset.groups)
     assert challenge.check(champion, dataset, config.for_dataset(dataset), split) == split.test
+
+
+def test_what_a_model_has_seen_is_handed_down(tmp_path: Path, dataset: Dataset) -> None:
+    """The champion was started from a model that p6 had trained, and left p6 out itself."""
+    path = champion_file(tmp_path / "old.keras", seen=["p6"])
+    champion = Champion.load(path)
+    assert champion.seen == {"p0", "p1", "p2", "p6"}
+    config = challenge.divide(champion, dataset, configs.load(None, test=0.9, init_from=str(path)))
+    split = config.divide(dataset)
+    assert "p6" in split.train
+    assert not {*split.test} & champion.seen
+    assert challenge.seen(config, split) == sorted({*split.train, *split.validation, "p6"})
+    given = configs.load(None, split={"train": ["p3"], "test": ["p6", "p5"]}, init_from=str(path))
+    assert challenge.seen(given, given.divide(dataset)) == ["p0", "p1", "p2", "p3", "p6"]
+    assert challenge.check(champion, dataset, given.for_dataset(dataset), given.divide(dataset)) == ("p5",)
 
 
 def test_a_split_that_was_given_stays(champion: Champion, dataset: Dataset) -> None:
