@@ -162,7 +162,8 @@ def _landmarks(
     signal: NDArray[np.float32], stride: int, mask: int
 ) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
     """Where the patterns are that their hash makes landmarks, and the hashes."""
-    steps = signal[stride:] - signal[:-stride] if len(signal) > stride * _STEPS else signal[:0]
+    with np.errstate(over="ignore", invalid="ignore"):  # the largest numbers, and infinite ones
+        steps = signal[stride:] - signal[:-stride] if len(signal) > stride * _STEPS else signal[:0]
     rising = (steps > 0).astype(np.uint64)
     level = (~(steps != 0)).astype(np.uint64)  # so is NaN
     have = 1

@@ -133,7 +133,7 @@ def _votes(
     known: Sequence[Portrait], asked: Sequence[Portrait], labels: tuple[str, ...]
 ) -> NDArray[np.int64]:
     """int64 [recordings, labels]: what the nearest ones of other groups are."""
-    table = np.stack([portrait.features for portrait in known])
+    table = np.stack([portrait.features for portrait in known]).astype(np.float64)
     spread = table.std(axis=0)
     used = spread > _TINY
     scaled = ((table - table.mean(axis=0))[:, used] / spread[used]).astype(np.float32)

@@ -139,7 +139,7 @@ def _lines(rows: NDArray[np.float64], how: View) -> Html:
         low, high = float(values.min()), float(values.max())
         bottom = (place + 1) * _LANE - 4.0
         top = bottom - _LANE + 22
-        y = Scale(low, high if high > low else low + 1, bottom, top)
+        y = Scale(low, high if high > low else low + max(abs(low), 1.0), bottom, top)
         parts.append(
             tag("line", x1=float(_LEFT), x2=float(_WIDTH - _LEFT), y1=bottom, y2=bottom, class_="grid")
         )

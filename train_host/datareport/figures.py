@@ -41,6 +41,8 @@ def drawing(dataset: Dataset, signal: Signal) -> Html:
         return tag("div", inputs.draw(samples, inputs.View("picture", low=0.0, high=255.0)))
     audible = sound.is_sound(samples, rate)
     samples = _piece(samples, rate, _SOUND_S if audible else _DRAWN_S)
+    if len(samples) == 1:  # a line has two ends
+        samples = np.repeat(samples, 2, axis=0)
     parts = [inputs.draw(np.nan_to_num(samples, posinf=0.0, neginf=0.0), _view(dataset))]
     if audible and rate:
         parts += [sound.spectrogram(samples, rate), sound.player(samples, rate)]

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from converters.page import sound
-from edge_sdk.dataset import Dataset
+from edge_sdk.contract import Channel
+from edge_sdk.dataset import Dataset, Facts, NewRecording, Signal, write
 from tests import dataset_pages, folders, task_folders
 from train_host import versioning
 from train_host.check import check
@@ -145,3 +146,30 @@ def test_slow_and_wide_signals_are_no_sound() -> None:
     assert not sound.is_sound(np.zeros((100, 6)), 8000)
     assert not sound.is_sound(np.zeros((100, 1)), None)
     assert not sound.is_sound(np.full((100, 1), np.nan), 8000)
+
+
+HUGE = np.float32([0, 1, np.inf, -np.inf, np.nan, 3e38, -3e38])
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate_hz"),
+    [
+        (np.zeros((1, 2)), 50.0),
+        (np.ones((100, 2)), None),
+        (np.full((100, 2), np.nan), 50.0),
+        (np.full((100, 2), 3e38), 50.0),
+        (np.random.default_rng(0).choice(HUGE, (120, 2)), 50.0),
+        (np.zeros((1, 1)), 8000.0),
+        (np.zeros((900, 1)), 8000.0),
+    ],
+    ids=["one sample", "no rate", "NaN", "huge", "everything", "a click", "silence"],
+)
+@pytest.mark.parametrize("label", ["p", None])
+def test_whatever_a_recording_holds_there_is_a_page(
+    tmp_path: Path, samples: np.ndarray, rate_hz: float | None, label: str | None
+) -> None:
+    names = ("x", "y")[: samples.shape[1]]
+    facts = Facts(name="d", channels=tuple(Channel(name) for name in names), rate_hz=rate_hz)
+    signal = Signal(samples.astype(np.float32), rate_hz, names)
+    new = [NewRecording(signal, label, group, "1", suffix=".npz") for group in "abc"]
+    Parsed(render(check(write(tmp_path / "d", facts, new).folder)))
