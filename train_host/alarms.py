@@ -141,3 +141,12 @@ class Outcome:
             return None
         groups = [name for name, due in zip(self.group, self.due, strict=True) if due]
         return Figure(self.detection, compare.interval(self.found[self.due], groups))
+
+
+def short(value: float) -> str:
+    """A rate in three digits, without an exponent where it is large.
+
+    >>> short(0.03714), short(1067.4)
+    ('0.0371', '1,067')
+    """
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"

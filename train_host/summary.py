@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from train_host.alarms import short
+
 
 def lines(result: dict[str, Any]) -> list[str]:
     """For people.
@@ -46,7 +48,9 @@ def _events(decision: dict[str, Any]) -> list[str]:
     if found is not None:
         parts.append(f"{found['value']:.3f} of {decision['events']} events found ({_span(found)})")
     if rate is not None:
-        parts.append(f"{rate['value']:.3g} false alarms an hour ({_span(rate, '.3g')})")
+        low, high = rate["interval"]
+        span = f"95 %: {short(low)} to {short(high)}"
+        parts.append(f"{short(rate['value'])} false alarms an hour ({span})")
     parts.append(f"one in {share['value']:.1%} of recordings")
     first = f"threshold {decision['threshold']:.3f} for {decision['allowed']}: {', '.join(parts)}"
     if not decision["kept"]:
@@ -73,6 +77,6 @@ def _challenge(challenge: dict[str, Any]) -> list[str]:
     return said
 
 
-def _span(figure: dict[str, Any], form: str = ".3f") -> str:
+def _span(figure: dict[str, Any]) -> str:
     low, high = figure["interval"]
-    return f"95 %: {low:{form}} to {high:{form}}"
+    return f"95 %: {low:.3f} to {high:.3f}"

@@ -20,7 +20,7 @@ from edge_sdk.dataset import Dataset, Split
 from edge_sdk.decision import Decision
 from edge_sdk.errors import ConfigError, first_of
 from edge_sdk.prediction import Prediction
-from train_host.alarms import Allowed, Outcome
+from train_host.alarms import Allowed, Outcome, short
 from train_host.config import Config
 from train_host.streams import Stream
 
@@ -62,10 +62,10 @@ class Operation:
         if high <= self.allowed.value:
             return None
         hours = float(self.validation.hours.sum())
+        count = int(self.validation.false.sum())
         return (
-            f"{hours:.2g} h of validation recordings cannot promise {self.allowed.words}: with "
-            f"{int(self.validation.false.sum())} false alarms in them, there may be up to {high:.3g} an hour "
-            "(95 %)"
+            f"{short(hours)} h of validation recordings cannot promise {self.allowed.words}: with {count} false "
+            f"alarms in them, there may be up to {short(high)} an hour (95 %)"
         )
 
     def as_dict(self) -> dict[str, Any]:

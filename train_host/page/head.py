@@ -84,10 +84,12 @@ def _tiles(report: Report) -> Iterator[Html]:
                 wording.share(found.value),
                 f"{wording.interval(found.interval)} of {int(test.due.sum())}",
             )
-        rate = test.rate_figure()
-        if rate is not None:
-            low, high = rate.interval
-            span = f"[{wording.significant(low, 2)}, {wording.significant(high, 2)}]"
+        rate, share = test.rate_figure(), test.share_figure()
+        if rate is None or not report.operation.allowed.hourly:
+            span = wording.interval(share.interval)
+            yield _tile("Recordings with a false alarm", wording.share(share.value), span)
+        else:
+            span = f"[{', '.join(wording.significant(bound, 2) for bound in rate.interval)}]"
             yield _tile("False alarms", f"{wording.significant(rate.value, 2)} an hour", span)
     yield _tile(
         "Epochs", str(run["best_epoch"]), f"kept of {len(run['history']['loss'])}, in {run['seconds']:.3g} s"

@@ -161,7 +161,7 @@ def test_a_validation_side_that_is_too_short_to_promise_says_so() -> None:
     assert found.note is not None
     assert "cannot promise 1/h: with 0 false alarms" in found.note
     hours = 2 * 10.5 / 3600
-    assert f"up to {3.689 / hours:.3g} an hour" in found.note
+    assert f"up to {alarms.short(3.689 / hours)} an hour" in found.note
 
 
 def test_a_release_above_the_new_threshold_comes_down_with_it() -> None:
