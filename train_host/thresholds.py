@@ -62,10 +62,10 @@ class Operation:
         if high <= self.allowed.value:
             return None
         hours = float(self.validation.hours.sum())
-        count = int(self.validation.false.sum())
+        said = f"{int(self.validation.false.sum())} false alarms in them"
         return (
-            f"{short(hours)} h of validation recordings cannot promise {self.allowed.words}: with {count} false "
-            f"alarms in them, there may be up to {short(high)} an hour (95 %)"
+            f"{short(hours)} h of validation recordings cannot promise {self.allowed.words}: with {said}, there "
+            f"may be up to {short(high)} an hour (95 %)"
         )
 
     def as_dict(self) -> dict[str, Any]:
