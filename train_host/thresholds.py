@@ -64,8 +64,8 @@ class Operation:
         hours = float(self.validation.hours.sum())
         said = f"{int(self.validation.false.sum())} false alarms in them"
         return (
-            f"{short(hours)} h of validation recordings cannot promise {self.allowed.words}: with {said}, there "
-            f"may be up to {short(high)} an hour (95 %)"
+            f"{short(hours)} h of validation recordings cannot promise {self.allowed.words}: with {said}, "
+            f"there may be up to {short(high)} an hour (95 %)"
         )
 
     def as_dict(self) -> dict[str, Any]:
