@@ -123,7 +123,7 @@ def recover(slots: Slots, services: systemd.Services) -> dict[str, Any]:
 def _take_over(slots: Slots, services: systemd.Services) -> None:
     """Have what was gone back to run; only then the trial has ended."""
     if slots.current is None:
-        services.stop()
+        services.end()
     else:
         services.restart()
     slots.end_trial()

@@ -99,7 +99,12 @@ class Services:
 
     def stop(self) -> None:
         """Stop it, with what watches it; waits until it has ended."""
-        _systemctl("stop", f"{self.name}-trial.service", f"{self.name}.service", may_fail=True)
+        _systemctl("stop", f"{self.name}-trial.service", may_fail=True)
+        self.end()
+
+    def end(self) -> None:
+        """Stop it, and not what watches it, which may be who says so; waits until it has ended."""
+        _systemctl("stop", f"{self.name}.service", may_fail=True)
 
     def watch(self) -> None:
         """Have the release watched, whoever goes away."""

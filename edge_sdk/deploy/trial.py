@@ -16,7 +16,8 @@ PATIENCE_S = 15.0
 _LEAST_PATIENCE_S = 5.0
 #: How many windows it has from when it is ready: one that is well and ill by turns would never be judged.
 _MOST_WINDOWS, _LEAST_LIMIT_S = 5, 60.0
-_ASK_S = 3.0
+#: For an answer, s: a small board that is busy with its start takes seconds.
+_ASK_S = 10.0
 _MOST_BYTES = 1 << 20
 
 

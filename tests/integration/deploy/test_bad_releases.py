@@ -51,6 +51,15 @@ def test_one_that_ends_is_gone_back_from(serving):
     assert refused["reason"] == told["found"]
 
 
+def test_the_first_one_of_all_is_off_when_it_ends(desk):
+    desk.write('url = "synthetic:sine"\nspeed = 1\nseconds = 1')
+    told = desk.deploy("--version", "first", status=1, window=60)
+    assert told["found"].startswith("it ended")
+    assert told["remedy"] == "nothing ran there before"
+    status = desk.status()
+    assert (status["current"], status["on_trial"], status["state"]) == (None, False, "ended")
+
+
 def test_one_whose_sensor_is_not_there_is_gone_back_from(serving):
     serving.write('url = "serial:///dev/ttyUSB7?baud=115200"')
     told = serving.deploy("--version", "blind", status=1)
