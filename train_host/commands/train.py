@@ -29,7 +29,7 @@ class _Folds(click.ParamType):
 @click.command(
     epilog="\b\nExample:\n"
     "  edgeml train data/ -o motion.keras --window 100 --hop 50 --augment rotation\n"
-    "  edgeml train data/ --folds 5                         how well it does on people it never saw\n"
+    "  edgeml train data/ --folds 5 --recipe int8           how well it does on people it never saw\n"
     "  edgeml train data/ -o again.keras --config run.json  the same run once more\n"
     "  edgeml train data/ -o motion.keras --resume          go on after Ctrl-C, a kill, a power cut\n"
     "  edgeml train data/ -o new.keras --init-from motion.keras --compare-to motion.keras --replace\n"
@@ -133,8 +133,8 @@ def command(  # noqa: PLR0913 - click hands over each option
     """Train a model on the dataset folder DATA.
 
     Groups (people, machines) are divided into training, validation and test; training stops early on the
-    validation groups, and the figures come from the test groups. Beside the model appear report.html (how good
-    it is, and where it fails), run.json (everything needed to repeat the run) and pictures.
+    validation groups, and the figures come from the test groups. Beside the model appear report.html (how
+    good it is, and where it fails), run.json (everything needed to repeat the run) and pictures.
 
     Status 1 means that no threshold keeps --false-alarms, or that the champion stays; the model is there.
     """
