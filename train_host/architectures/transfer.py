@@ -123,7 +123,7 @@ def _fitted(body: Any, base: str, shape: tuple[int, ...], scaling: tuple[float, 
         x = keras.layers.Concatenate(name="to_colour")([x, x, x])
     if len(shape) == len(wanted) and x.shape[-1] == wanted[-1]:
         if wanted != tuple(x.shape[1:]) and None not in wanted:
-            progress(stage=f"{base} was trained on {list(wanted)}, here it sees {list(shape)}")
+            progress(note=f"{base} was trained on {list(wanted)}, here it sees {list(shape)}")
         try:
             return inputs, _applied(body, x)
         except (TypeError, ValueError):
