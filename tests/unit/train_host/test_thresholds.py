@@ -103,12 +103,12 @@ def test_without_background_an_event_of_another_label_is_the_false_one() -> None
 
 
 def people(seed: int, count: int) -> tuple[list[Stream], np.ndarray]:
-    """Recordings of two minutes; falls score high, rest now and then."""
+    """Recordings of a minute; falls score high, rest now and then."""
     random = np.random.default_rng(seed)
-    recordings = streams(*((label, f"p{n}", 240) for n in range(count) for label in LABELS), rate_hz=10.0)
+    recordings = streams(*((label, f"p{n}", 120) for n in range(count) for label in LABELS), rate_hz=10.0)
     scores = np.concatenate(
         [
-            np.clip(random.normal(0.75 if stream.recording.label == "fall" else 0.35, 0.15, 240), 0, 1)
+            np.clip(random.normal(0.75 if stream.recording.label == "fall" else 0.35, 0.15, 120), 0, 1)
             for stream in recordings
         ]
     )
@@ -137,7 +137,7 @@ def test_the_figures_have_intervals_and_go_into_json() -> None:
         low, high = facts[key]["interval"]
         assert low <= facts[key]["value"] <= high
         assert low < high
-    assert facts["hours"] == pytest.approx(8 * 120.5 / 3600, rel=1e-4)
+    assert facts["hours"] == pytest.approx(8 * 60.5 / 3600, rel=1e-4)
     rates = [point["false_alarms_per_hour"] for point in facts["curve"]]
     assert len(rates) > 20
     assert rates[0] > rates[-1]
