@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
+import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -30,6 +32,7 @@ SOUND_HZ, SOUND = 8000.0, 800
 def folder() -> Path:
     """Small datasets, for as long as the tests run."""
     place = Path(tempfile.mkdtemp(prefix="edgeml-trainings-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
     motion(place / "motion", groups=6, labels=("rest", "walk", "fall"), seconds=30.0)
     pictures(place / "pictures", groups=4, each=20)
     for make in (bearing, kitchen, pump):
