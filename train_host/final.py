@@ -37,6 +37,7 @@ def train(
     """
     split = config.divide(dataset)
     prepared = prepare(dataset, windows, split)
+    del windows  # the sides are copies; nobody else holds them while the model is fitted
     fitted = fit.fit(dataset, prepared, config, session)
     child.progress(stage="evaluating and writing")
     task, name = tasks.of(dataset), config.name or output.stem

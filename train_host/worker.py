@@ -67,9 +67,14 @@ def work(data: str, config: dict[str, Any], scratch: str, site: dict[str, Any]) 
     settings = msgspec.convert(config, Config).for_dataset(dataset)
     child.progress(stage="reading recordings", device=fit.device())
     session = _session(place, dataset, settings, fit.device())
-    windows = samples.collect(dataset, settings, Path(scratch))
     try:
-        return final.train(dataset, windows, settings, Path(place.model), session)
+        return final.train(
+            dataset,
+            samples.collect(dataset, settings, Path(scratch)),  # in no variable, which would keep it
+            settings,
+            Path(place.model),
+            session,
+        )
     except Interrupted as interrupted:
         return {"interrupted": {"epoch": interrupted.epoch, "epochs": interrupted.epochs}}
 
