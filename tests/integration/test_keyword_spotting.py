@@ -35,8 +35,9 @@ if shutil.which("gcc") is None:
 PAGE = (Path(__file__).parents[2] / "docs" / "keyword-spotting.md").read_text()
 #: Of each speaker and digit: enough to learn something in seconds.
 EACH = 12
-#: How far features may be from LiteRT's, in units of the logarithm: 0.0004 dB.
-TOLERANCE = 1e-4
+#: How far features may be from LiteRT's, in units of the logarithm (0.0004 dB), and where bands beside a sine
+#: at full scale hold nothing but the rounding of float32.
+TOLERANCE, BESIDE_A_SINE = 1e-4, 3e-4
 HOP, WINDOW = 4000, 8000
 
 
@@ -90,6 +91,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
                 file.writeframes(samples.tobytes())
     settings = re.sub(r"epochs = \d+", "epochs = 15", block("toml"))
     assert "epochs = 15" in settings
+    settings += "augment = []\n"  # so few recordings are learned sooner so
     (folder / "digits.toml").write_text(settings)
     said = {}
     for starts in ("data import", "train digits -o", "convert digits.keras", "convert digits.tflite"):
@@ -190,7 +192,7 @@ def test_features_are_those_of_the_graph(made: Made, streaming: Streaming, host:
         heard = streaming.hear(samples.astype(np.int16), 500)
         expected = host(windows(samples.astype(np.int16), len(heard.when)))
         away = np.abs(heard.features - expected.features) / scale
-        assert away.max() < TOLERANCE, name
+        assert away.max() < (BESIDE_A_SINE if "sine" in name else TOLERANCE), name
 
 
 def test_a_stream_gives_what_whole_windows_give_however_it_comes(
