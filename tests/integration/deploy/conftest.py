@@ -150,7 +150,8 @@ class Desk:
     def words(self, *words: object, window: int | None = 2) -> list[object]:
         """Of an `edgeml deploy`."""
         given = ["--to", self.machine.url, "--key", self.key, "--name", self.name]
-        given += ["--window", window] if window is not None else []
+        if window is not None:
+            given += ["--window", max(window, self.machine.least_window_s)]
         return ["deploy", self.config, *given, *words, "--json"]
 
     def deploy(self, *words: object, status: int = 0, window: int | None = 2) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class VirtualMachine(Machine):
 
     suite = "bookworm-arm64"
     boot_s = 600
+    least_window_s = 15
 
     def __init__(self, folder: Path, made: Image) -> None:
         subprocess.run(["cp", "-a", "--reflink=auto", str(made.folder), str(folder)], check=True)

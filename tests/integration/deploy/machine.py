@@ -53,6 +53,8 @@ class Machine(ABC):
     suite: str
     #: For it to boot, s.
     boot_s: float = 300
+    #: Nothing that is deployed to it is watched for less, s: a slow machine may be late with its health.
+    least_window_s = 1
 
     def __init__(self, folder: Path, key: Path, host_key: Path) -> None:
         self.folder, self.key = folder, key

@@ -87,7 +87,8 @@ def test_a_release_on_a_stick(desk, serving, tmp_path):
     """Without ssh; ``serving`` has made this device trust its key."""
     machine = desk.machine
     desk.write(more="# on a stick")
-    write = ["deploy", desk.config, "--name", desk.name, "--key", desk.key, "--window", 1, "--bundle"]
+    write = ["deploy", desk.config, "--name", desk.name, "--key", desk.key]
+    write += ["--window", machine.least_window_s, "--bundle"]
     for version in ("1", "2"):
         bundle = tmp_path / f"{version}.edgeml"
         told = desk.edgeml(*write, bundle, "--for", machine.suite, "--version", version, "--json").stdout

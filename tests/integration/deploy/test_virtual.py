@@ -28,7 +28,7 @@ def test_from_nothing_to_a_service_that_outlives_bad_releases_and_power_cuts(des
     """On a board without a clock that a battery keeps: it is 1970 until the first reboot."""
     machine = desk.machine
     machine.ask("date --set '1970-01-01 00:10'")
-    with desk.start(*desk.words("--version", "good", window=15)) as process:
+    with desk.start(*desk.words("--version", "good")) as process:
         read_until(process, "device: clock: ")
         said = process.communicate(timeout=1200)[0]
     assert json.loads(said).get("state") == "it works", said
