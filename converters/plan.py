@@ -96,6 +96,8 @@ def plan(
     overlaps = _overlaps(waiting, gaps or {})
     placed = _placed(waiting, overlaps)
     if overlaps:
+        apart = _placed(waiting, {})  # greed does not always gain from more freedom
+        placed = min(placed, apart, key=_top)
         # An input lies behind the output that overwrites it: what is written last is placed first, lowest.
         for order in (lambda b: (-b.size, -b.first), lambda b: -b.first):
             tried = sorted(waiting, key=order)

@@ -111,7 +111,7 @@ def gather(source: Source, contract: Contract, tensor: Tensor, count: int) -> Ev
     columns = [names.index(name) for name in expect.names]
     train = dataset.windows(source.train, expect.window, expect.hop)
     test = dataset.windows(source.test, expect.window, expect.hop)
-    chosen = _choose(train, contract, count, source.seed)
+    chosen = _choose(train, dataset.task, count, source.seed)
     representative, judging = (fit(x[..., columns], tensor) for x in (train.x[chosen], test.x))
     if representative is None or judging is None:
         raise ModelError(
@@ -121,6 +121,9 @@ def gather(source: Source, contract: Contract, tensor: Tensor, count: int) -> Ev
             remedy="give the dataset that the model was made for",
         )
     notes = (source.note,) if source.note else ()
+    if contract.task != dataset.task:
+        unlike = f"{dataset.folder} is for {dataset.task}, the model for {contract.task}: it cannot be judged"
+        return Evidence((representative,), (judging,), groups=tuple(test.group), notes=(*notes, unlike))
     if contract.task != "classification":
         truth, of_calibration = _truth(test, dataset, contract), _truth(train.at(chosen), dataset, contract)
         return Evidence(
@@ -202,15 +205,15 @@ def output_of(dataset: Dataset) -> Output:
     return Output(dataset.labels)
 
 
-def _choose(train: Windowed, contract: Contract, count: int, seed: int) -> NDArray[np.int64]:
+def _choose(train: Windowed, task: str, count: int, seed: int) -> NDArray[np.int64]:
     """Which training windows ranges are measured on: as many of each label, or of each quarter of a value."""
-    if contract.task == "anomaly":
+    if task == "anomaly":
         normal = np.flatnonzero(train.y == 0)
         chosen = choose(np.zeros(len(normal), np.int64), count, seed)
         return np.asarray(normal[chosen], np.int64)
-    if contract.task == "multilabel":
+    if task == "multilabel":
         return choose(np.unique(train.y, axis=0, return_inverse=True)[1].ravel(), count, seed)
-    if contract.task == "regression":
+    if task == "regression":
         value = train.y[:, 0]
         return choose(np.digitize(value, np.quantile(value, (0.25, 0.5, 0.75))), count, seed)
     return choose(train.y, count, seed)

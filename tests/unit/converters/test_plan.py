@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from converters.plan import ALIGNMENT, floor_bytes, plan
@@ -123,6 +123,7 @@ def test_what_is_read_later_is_not_overwritten() -> None:
     shares=st.lists(st.floats(0, 1), min_size=12, max_size=12),
     tries=st.sampled_from([0, 20]),
 )
+@example([1, 1, 1, 65, 81, 97], [0.0, 0.0, 0.0, 1.0, 0.5, 0.0, 0.0], 0)
 def test_buffers_share_bytes_only_across_their_gap(sizes: list[int], shares: list[float], tries: int) -> None:
     graph = chain(*sizes)
     gaps = {
