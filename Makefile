@@ -2,6 +2,7 @@
 # make test    sets up and runs lint and every tier of tests
 # make test-pi  deployments in full: hanging releases, thirty power cuts
 # make matrix  converts every model of the zoo with every recipe and writes docs/matrix.md; some 20 minutes
+# make architectures  measures every architecture; writes costs.json and the table in docs/architectures.md
 # make bench   prints speed and memory as ratios, measured side by side in one run
 # make wheel   builds what a device installs: pip install dist/edgeml_kit-*.whl
 # make lint    ruff, mypy, import-linter
@@ -14,7 +15,7 @@ UV := UV_PYTHON_DOWNLOADS=never .tools/bin/uv
 RUN := .venv/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test lint bench unit environments conversion integration deployment device debian matrix test-pi wheel clean
+.PHONY: demo test lint bench unit environments conversion integration deployment device debian matrix architectures test-pi wheel clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/host
@@ -60,6 +61,9 @@ debian:
 
 environments: .venv/dev
 	tools/loader-environments
+
+architectures: .venv/dev
+	EDGEML_ARCHITECTURES=write $(RUN)/pytest tests/integration/test_architectures.py $(PYTEST_ARGS)
 
 matrix: .venv/dev environments
 	EDGEML_MATRIX=write $(RUN)/pytest tests/integration/converters/test_matrix.py $(PYTEST_ARGS)

@@ -15,12 +15,10 @@ from edge_sdk.contract import DecisionSettings
 from edge_sdk.dataset import Dataset, Split
 from edge_sdk.errors import ConfigError, first_of, suggestion
 from edge_sdk.splits import SIDES
+from train_host import windowing
 from train_host.augment import AUTO, resolve
 from train_host.augment.strengths import Strengths, rules
 from train_host.balance import ClassWeights
-
-#: Length of a window where none is given, s.
-_WINDOW_S = 2.0
 
 
 class Config(Strengths, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,7 +28,7 @@ class Config(Strengths, frozen=True, kw_only=True, forbid_unknown_fields=True):
         name: of the model; None means the name of the file it is written to.
         arch: one of `edgeml train --list`; None means the first that fits the data.
         model: options of that architecture, such as ``filters``.
-        window: samples in a window; None means two seconds.
+        window: samples in a window; None means two seconds, or less where recordings are shorter.
         hop: samples between two windows; None means half a window.
         epochs: at most so many.
         batch: windows in a step.
@@ -120,17 +118,12 @@ class Config(Strengths, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
         Raises:
             ConfigError: no window was given, and the dataset has no rate to choose one by.
+            DatasetError: a recording cannot be read.
         """
         names = resolve(self.augment, dataset, self, self.arch)
         if dataset.layout == "HWC":
             return msgspec.structs.replace(self, window=1, hop=1, augment=names)
-        window = self.window
-        if window is None:
-            if dataset.rate_hz is None:
-                raise ConfigError(
-                    "window", expected="a number of samples", found="nothing, and no rate_hz either"
-                )
-            window = max(1, round(_WINDOW_S * dataset.rate_hz))
+        window = self.window or windowing.usual(dataset)
         return msgspec.structs.replace(
             self, window=window, hop=self.hop or max(1, window // 2), augment=names
         )

@@ -31,12 +31,12 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         ARCH: ["ds_cnn", "cnn2d"],
         "learning_rate": {"low": 5e-4, "high": 5e-3, "log": True},
         "ds_cnn": {"filters": [16, 32, 48, 64]},
-        "cnn2d": {"filters": [[8, 16, 24], [16, 32, 48], [24, 48, 64]]},
+        "cnn2d": {"filters": [[8, 16, 32], [16, 32, 64], [32, 64, 128]]},
     },
     IMAGES: {
         ARCH: ["cnn2d", "resnet8"],
         "learning_rate": {"low": 5e-4, "high": 5e-3, "log": True},
-        "cnn2d": {"filters": [[8, 16, 24], [16, 32, 48], [24, 48, 64]]},
+        "cnn2d": {"filters": [[8, 16, 32], [16, 32, 64], [32, 64, 128]]},
     },
 }
 
