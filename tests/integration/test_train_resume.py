@@ -77,7 +77,7 @@ def test_a_training_goes_on_from_any_step_with_windows_in_memory_or_on_the_disk(
 
 
 CONFIG = """
-epochs = 200
+epochs = 800
 batch = 8
 patience = 0
 seed = 5
