@@ -299,9 +299,7 @@ def test_nothing_is_swept_away_while_another_is_installed(slots):
     assert slots.needed(manifest(9))
 
 
-@pytest.mark.parametrize(
-    "name", ["", ".", "..", "../press-7", "/etc", "a/b", "a\0", "Press", "-x", "x" * 64]
-)
+@pytest.mark.parametrize("name", ["", ".", "..", "../press-7", "/etc", "a/b", "a\0", "Press", "-x", "x" * 64])
 def test_a_name_leads_nowhere_else(tmp_path, name):
     with pytest.raises(ConfigError, match="the pipeline's name: expected small letters"):
         Slots(tmp_path, name, boot="first")
