@@ -1,6 +1,6 @@
 # make demo    sets up and runs the main job on real data
 # make test    sets up and runs lint and every tier of tests
-# make test-pi  deployments in full: hanging releases, thirty power cuts
+# make test-pi  deployments in full, in a container and on a virtual Raspberry Pi; hours
 # make matrix  converts every model of the zoo with every recipe and writes docs/matrix.md; some 20 minutes
 # make architectures  measures every architecture; writes costs.json and the table in docs/architectures.md
 # make bench   prints speed and memory as ratios, measured side by side in one run
@@ -46,15 +46,16 @@ conversion: .venv/dev environments debian
 # These wait for brokers, sensors and processes more than they compute: three at a time, a file in one piece.
 integration: .venv/dev debian
 	$(RUN)/pytest tests/integration tests/e2e tests/hil --ignore tests/integration/converters \
-	    --ignore tests/integration/deploy -n 3 --dist loadfile $(PYTEST_ARGS)
+	    --ignore tests/integration/deploy -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 # Onto a machine under systemd; one after the other, as it is one machine.
 deployment: .venv/dev debian
 	$(RUN)/pytest tests/integration/deploy $(PYTEST_ARGS)
 
-# The same in full: releases that hang, and thirty power cuts; ten minutes.
+# The same in full, in the container and on a virtual Raspberry Pi: releases that hang, thirty power cuts; hours.
 test-pi: .venv/dev debian
 	EDGEML_DEPLOY=full EDGEML_POWER_CUTS=30 $(RUN)/pytest tests/integration/deploy $(PYTEST_ARGS)
+	EDGEML_MACHINE=vm EDGEML_DEPLOY=full EDGEML_POWER_CUTS=30 $(RUN)/pytest tests/integration/deploy $(PYTEST_ARGS)
 
 debian:
 	tools/debian-packages

@@ -14,6 +14,19 @@ settings.register_profile("edgeml", deadline=None)
 settings.load_profile("edgeml")
 
 
+#: Files that take the longest. They are begun first, or one would be left alone at the end.
+LONG = (
+    *("test_train_distribute", "test_soak", "test_demo", "test_readme", "test_tune", "test_train_resume"),
+    *("test_architectures", "test_train", "test_keyword_spotting", "test_qat", "test_folds"),
+    *("test_train_tasks", "test_train_challenge", "test_target_ssh", "test_architectures_own"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The order of the files."""
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Verdicts of these tests stay out of the user's cache."""

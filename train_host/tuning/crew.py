@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import socket
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -15,8 +16,8 @@ from edge_sdk.dataset import Dataset
 from edge_sdk.errors import ConfigError, DeviceError, EdgeError, MissingExtraError, one_line, unexpected
 from train_host.tuning.trial import Order, Result, attempt, packed, payload, unpacked
 
-#: An address at which Ray is asked for no longer, s.
-_CONNECT_S = 30
+#: So long an address may take to answer, s.
+_CONNECT_S = 10.0
 
 
 class Crew(Protocol):
@@ -92,6 +93,7 @@ class Cluster(Closing):
             raise MissingExtraError("edgeml tune --ray", "ray", error.name) from error
         self._ray = ray
         try:
+            _reach(address)
             ray.init(address=address, log_to_driver=False, configure_logging=False)
         except (ConnectionError, OSError, ValueError, RuntimeError) as error:
             raise DeviceError(
@@ -130,6 +132,18 @@ class Cluster(Closing):
     def close(self) -> None:
         """Leave the cluster."""
         self._ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """See that somebody listens there; Ray itself would try for minutes.
+
+    Raises:
+        OSError: nobody does.
+        ValueError: no address.
+    """
+    if address != "auto":
+        host, _, port = address.rpartition(":")
+        socket.create_connection((host, int(port)), _CONNECT_S).close()
 
 
 def _there(order: dict[str, Any], content: bytes, digest: str) -> dict[str, Any]:
