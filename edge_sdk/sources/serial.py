@@ -27,6 +27,8 @@ from edge_sdk.sources._wire import Wire
 
 _POLL_S = 0.1
 _CHUNK_BYTES = 4096
+#: What pyserial raises of a port that is closed under it, or of a peer that has gone.
+_GONE = (OSError, TypeError, ValueError, AttributeError)
 #: Device numbers of pseudo terminals, whose kernel structure outlives whoever opened them.
 _PSEUDO_TERMINALS = range(136, 144)
 
@@ -150,7 +152,7 @@ class Source(Closing):
         return LineParser(self.channels, expected, self.delimiter, mid_line=True, device_key=self.device_key)
 
     def _release(self) -> None:
-        with contextlib.suppress(OSError, ValueError, TypeError):  # it may be gone
+        with contextlib.suppress(*_GONE):
             fcntl.ioctl(self.port.fileno(), termios.TIOCNXCL)
         self.port.close()
 
@@ -166,7 +168,7 @@ class Source(Closing):
             if not select.select([file], [], [], _POLL_S)[0]:
                 return b""
             data = os.read(file, _CHUNK_BYTES)
-        except (OSError, TypeError, ValueError) as error:  # pyserial's own when the port is closed under it
+        except _GONE as error:
             if self._closing.is_set():
                 return b""
             raise Retry(f"serial:{self.location}: the connection broke", found=_cause(error)) from error

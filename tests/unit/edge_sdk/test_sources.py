@@ -326,6 +326,19 @@ def test_a_socket_and_a_loop_are_ports_too():
     assert joined(collect(source, lambda found: samples_in(found) == 2)).tolist() == [[1, 2], [3, 4]]
 
 
+def test_a_peer_that_closes_a_socket_is_worth_another_try():
+    server = socket.create_server(("127.0.0.1", 0))
+    source = open_source(f"serial:socket://127.0.0.1:{server.getsockname()[1]}", rate_hz=50)
+    sensor, _ = server.accept()
+    with server, source:
+        sensor.sendall(b"0,0\n1,2\n")
+        sensor.close()
+        with pytest.raises(Retry, match="the connection broke"):
+            list(source)
+        with pytest.raises(Retry, match="the connection broke"):
+            source._read()
+
+
 def test_without_a_rate_or_a_model_serial_asks_for_one():
     with open_source("serial:loop://") as source, pytest.raises(ConfigError, match=r"add \?rate_hz="):
         next(iter(source))
