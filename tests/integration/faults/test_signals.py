@@ -112,11 +112,17 @@ def not_reloaded(story, folder):
 
 @contextmanager
 def outage(folder):
-    """A broker that is down, and the sink that leads to it."""
+    """A broker that is down, and the sink that leads to it.
+
+    It knows the subscriber already, and keeps for it what comes before that one is back.
+    """
     folder.mkdir()
     beside = folder.with_name(f"{folder.name} broker")
     beside.mkdir()
-    with running_broker(beside, "persistence false", *AT_ONCE) as broker:
-        broker.stop()
+    kept = ("persistence true", f"persistence_location {beside}/")
+    with running_broker(beside, *kept, *AT_ONCE) as broker:
+        with Subscriber(broker.port, "alarms"):
+            pass
+        broker.stop(gently=True)
         place = f"mqtt://127.0.0.1:{broker.port}/alarms"
         yield broker, [{"name": "broker", "url": place, "timeout_s": 1}]
