@@ -87,6 +87,9 @@ def _front(axes: Any, tried: Sequence[Tried], front: Sequence[Tried], goals: Goa
     low, high = axes.get_xlim()
     if low > 0 and high / low > 20:
         axes.set_xscale("log")
+    for axis, name in ((axes.xaxis, across), (axes.yaxis, up)):
+        if name not in ("accuracy", "error"):
+            axis.set_major_formatter("{x:,.0f}")
 
 
 def _course(axes: Any, tried: Sequence[Tried], goals: Goals) -> None:
