@@ -78,7 +78,7 @@ def test_one_that_works_only_until_the_next_reboot(serving):
         "[Socket]\nListenStream=127.0.0.1:9700\n[Install]\nWantedBy=sockets.target\n",
     )
     machine.put("/etc/systemd/system/taken.service", "[Service]\nExecStart=/usr/bin/sleep infinity\n")
-    machine.ask("systemctl enable taken.socket")
+    machine.ask("systemctl enable taken.socket && sync")  # what a memory holds is gone with the power
     machine.cut_power()
     machine.boot()
     wait_for(lambda: serving.serves("old"))
