@@ -6,13 +6,13 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 import click
 
 from edge_sdk import registry
-from edge_sdk.errors import EdgeError, MissingExtraError, UnknownNameError, one_line
+from edge_sdk.errors import EdgeError, GateError, MissingExtraError, UnknownNameError, one_line
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -29,6 +29,36 @@ def print_json(result: dict[str, Any]) -> None:
     text = json.dumps(_plain(result), indent=2, ensure_ascii=False, allow_nan=False)
     # A file's name need not be text; what stands for its bytes is written as JSON's own escapes.
     click.echo(text.encode("utf-8", "backslashreplace").decode())
+
+
+class Judged(Protocol):
+    """A result that passes or does not."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+
+    def check(self) -> None:
+        """Raises GateError where it does not pass."""
+
+
+def show(context: click.Context, found: Judged, lines: Callable[[], Sequence[str]], *, as_json: bool) -> None:
+    """A result on standard output, as lines or as one object, also where it does not pass.
+
+    Raises:
+        GateError: it does not pass, and lines were asked for.
+    """
+    if not as_json:
+        click.echo("\n".join(lines()))
+        found.check()
+        return
+    try:
+        found.check()
+    except GateError as error:
+        # One object on standard output: the figures and the error together.
+        print_json({**found.as_dict(), **error.as_dict()})
+        click.echo(f"edgeml: {error}", err=True)
+        context.exit(error.exit_code)
+    print_json(found.as_dict())
 
 
 def _plain(value: Any) -> Any:

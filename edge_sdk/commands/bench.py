@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from edge_sdk.cli import json_option, print_json
-from edge_sdk.errors import ConfigError, GateError, printable
-
-if TYPE_CHECKING:
-    from edge_sdk.bench.benchmark import Benchmark
+from edge_sdk.cli import json_option, show
+from edge_sdk.errors import ConfigError, printable
 
 
 @click.command(
@@ -82,23 +79,7 @@ def command(
     if output is not None:
         for file in benchmark.write(found, output):
             click.echo(f"wrote {printable(str(file))}", err=True)
-    _show(context, found, as_json)
-
-
-def _show(context: click.Context, found: Benchmark, as_json: bool) -> None:
-    """The report on standard output; raises GateError where an answer is wrong."""
-    if not as_json:
-        click.echo("\n".join(found.lines()))
-        found.check()
-        return
-    try:
-        found.check()
-    except GateError as error:
-        # One object on standard output: the figures and the error together.
-        print_json({**found.as_dict(), **error.as_dict()})
-        click.echo(f"edgeml: {error}", err=True)
-        context.exit(error.exit_code)
-    print_json(found.as_dict())
+    show(context, found, found.lines, as_json=as_json)
 
 
 def _tell(step: str) -> None:

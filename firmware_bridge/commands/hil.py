@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_sdk.cli import json_option, print_json
-from edge_sdk.errors import EdgeError, GateError, printable
+from edge_sdk.cli import json_option, show
+from edge_sdk.errors import EdgeError, printable
 from edge_sdk.modelfile import check_writable, write_atomic
 
 if TYPE_CHECKING:
@@ -111,23 +111,7 @@ def command(
         raise
     if junit is not None:
         write_atomic(junit, suites.of_report(report))
-    _show(context, report, as_json)
-
-
-def _show(context: click.Context, report: Report, as_json: bool) -> None:
-    """The report on standard output; raises GateError where a gate failed."""
-    if not as_json:
-        click.echo("\n".join(lines(report)))
-        report.check()
-        return
-    try:
-        report.check()
-    except GateError as error:
-        # One object on standard output: the figures and the error together.
-        print_json({**report.as_dict(), **error.as_dict()})
-        click.echo(f"edgeml: {error}", err=True)
-        context.exit(error.exit_code)
-    print_json(report.as_dict())
+    show(context, report, lambda: lines(report), as_json=as_json)
 
 
 def lines(report: Report) -> list[str]:

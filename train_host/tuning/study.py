@@ -57,6 +57,7 @@ class Search:
 
         Raises:
             DatasetError: too few groups.
+            ConfigError: none of them is for validation.
         """
         outer = self.base.divide(self.dataset)
         if not outer.validation:
