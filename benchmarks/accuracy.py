@@ -27,7 +27,7 @@ import numpy as np
 
 from edge_sdk.contract import Channel
 from edge_sdk.dataset import Facts, NewRecording, Signal, write
-from train_host import watch
+from train_host.demo import watch
 
 ROOT = Path(__file__).parents[1]
 PUBLIC = Path(os.environ.get("EDGEML_PUBLIC_DATA", ROOT.parent / "shared" / "data"))

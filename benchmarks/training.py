@@ -21,7 +21,7 @@ CLOSE = 2
 def rows(scratch: Path) -> list[Row]:
     """One row a comparison."""
     from edge_sdk.dataset import write
-    from train_host import watch
+    from train_host.demo import watch
 
     folder = str(write(scratch / "watch", watch.facts(), watch.recordings()).folder)
     return [*_epochs(folder), *_streaming(folder)]
@@ -98,11 +98,11 @@ def _in_turn(
 
 def fit_here(dataset: str, **options: Any) -> tuple[float, float]:
     """Median seconds of an epoch of ours, and peak memory, MB."""
-    from train_host import samples
-    from train_host.checkpoints import Checkpoints
-    from train_host.fit import fit
-    from train_host.prepare import prepare
-    from train_host.session import Session
+    from train_host.fitting.checkpoints import Checkpoints
+    from train_host.fitting.fit import fit
+    from train_host.fitting.session import Session
+    from train_host.windows import samples
+    from train_host.windows.prepare import prepare
 
     loaded, config = _loaded(dataset, **options)
     ends: list[float] = []
@@ -124,7 +124,7 @@ def bare_fit_here(dataset: str) -> tuple[float, float]:
 
     from train_host import architectures
     from train_host.architectures.head import Head
-    from train_host.prepare import prepare
+    from train_host.windows.prepare import prepare
 
     loaded, config = _loaded(dataset)
     windows = loaded.windows(loaded.groups, config.window or 1, config.hop or 1)

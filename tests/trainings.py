@@ -18,11 +18,13 @@ from edge_sdk.dataset import Dataset, Split, Windowed
 from tests.folders import motion, pictures
 from tests.reports import HOSTILE
 from tests.task_folders import bearing, kitchen, pump
-from train_host import calibration, page, streams, tasks, thresholds
-from train_host.alarms import Allowed
-from train_host.challenge import Champion
-from train_host.judged import Judged
-from train_host.verdict import judge
+from train_host import page, tasks
+from train_host.judging import calibration, thresholds
+from train_host.judging.alarms import Allowed
+from train_host.judging.challenge import Champion
+from train_host.judging.judged import Judged
+from train_host.judging.verdict import judge
+from train_host.windows import streams
 
 #: Of a sound: a tenth of a second.
 SOUND_HZ, SOUND = 8000.0, 800

@@ -15,10 +15,10 @@ from edge_sdk.contract import DecisionSettings
 from edge_sdk.dataset import Dataset, Split
 from edge_sdk.errors import ConfigError, first_of, suggestion
 from edge_sdk.splits import SIDES
-from train_host import windowing
 from train_host.augment import AUTO, resolve
 from train_host.augment.strengths import Strengths, rules
-from train_host.balance import ClassWeights
+from train_host.fitting.balance import ClassWeights
+from train_host.windows import windowing
 
 
 class Config(Strengths, frozen=True, kw_only=True, forbid_unknown_fields=True):

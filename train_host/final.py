@@ -13,11 +13,13 @@ from edge_sdk.contract import Contract
 from edge_sdk.dataset import Dataset, Windowed
 from edge_sdk.modelfile import add_members
 from edge_sdk.splits import SIDES
-from train_host import architectures, challenge, fit, judging, page, plots, record, tasks, warmstart
+from train_host import architectures, page, record, tasks
 from train_host.config import Config
-from train_host.judged import Judged
-from train_host.prepare import Prepared, prepare
-from train_host.session import Session
+from train_host.fitting import fit, warmstart
+from train_host.fitting.session import Session
+from train_host.judging import challenge, judgement, plots
+from train_host.judging.judged import Judged
+from train_host.windows.prepare import Prepared, prepare
 
 
 def train(
@@ -41,7 +43,7 @@ def train(
     fitted = fit.fit(dataset, prepared, config, session)
     child.progress(stage="evaluating and writing")
     task, name = tasks.of(dataset), config.name or output.stem
-    found = judging.find(fitted.model, dataset, prepared, config)
+    found = judgement.find(fitted.model, dataset, prepared, config)
     contract = _contract(name, dataset, prepared, config, fitted.model, found)
     judged = Judged(
         name, dataset, prepared.test, found.test.streams, found.outputs, found.result, contract.input
@@ -82,7 +84,7 @@ def train(
 
 
 def _contract(
-    name: str, dataset: Dataset, prepared: Prepared, config: Config, model: Any, found: judging.Findings
+    name: str, dataset: Dataset, prepared: Prepared, config: Config, model: Any, found: judgement.Findings
 ) -> Contract:
     """What the model is, with what was found of it."""
     made = record.contract(name, dataset, prepared, config, fit.scores(model, prepared.train))

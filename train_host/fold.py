@@ -21,9 +21,10 @@ from converters.request import Request
 from edge_sdk import child
 from edge_sdk.dataset import Dataset, Split, Windowed
 from edge_sdk.errors import MissingExtraError
-from train_host import samples, tasks
+from train_host import tasks
 from train_host.config import Config
-from train_host.prepare import Prepared, prepare
+from train_host.windows import samples
+from train_host.windows.prepare import Prepared, prepare
 
 #: As `edgeml convert` takes unless it is told otherwise.
 _CALIBRATION = 200
@@ -58,10 +59,10 @@ def fold(
     try:
         import keras
 
-        from train_host import fit
+        from train_host.fitting import fit
     except ModuleNotFoundError as error:
         raise MissingExtraError("edgeml train", "train", error.name) from error
-    from train_host.session import Session
+    from train_host.fitting.session import Session
 
     dataset, settings, windows = _windows(data, msgspec.json.encode(config), scratch)
     sides = msgspec.convert(split, Split)

@@ -25,7 +25,7 @@ from edge_sdk.child import Worker
 from edge_sdk.dataset import Dataset, Split
 from edge_sdk.errors import ConfigError
 from train_host.config import Config
-from train_host.evaluate import spread
+from train_host.judging.evaluate import spread
 
 #: ``--folds all``: every group is a fold.
 ALL = "all"

@@ -15,9 +15,9 @@ from edge_sdk.contract import Contract, Input, Lineage, Reference
 from edge_sdk.dataset import Dataset, Split, Windowed
 from edge_sdk.modelfile import CONTRACT, GOLDEN, LABELS, RUN, Golden
 from train_host import tasks
-from train_host.calibration import Calibration
 from train_host.config import Config
-from train_host.prepare import Prepared
+from train_host.judging.calibration import Calibration
+from train_host.windows.prepare import Prepared
 
 #: What stands beside a model.
 HISTORY, RECORD, PAGE = "history.png", "run.json", "report.html"

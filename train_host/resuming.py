@@ -11,8 +11,8 @@ from edge_sdk.dataset import Dataset
 from edge_sdk.errors import ConfigError
 from edge_sdk.modelfile import digest_of
 from train_host import record
-from train_host.checkpoints import Unfinished, differences, unfinished
 from train_host.config import Config
+from train_host.fitting.checkpoints import Unfinished, differences, unfinished
 from train_host.workspace import Workspace
 
 #: So many differences are told.

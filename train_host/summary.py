@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from train_host.alarms import short
+from train_host.judging.alarms import short
 
 
 def lines(result: dict[str, Any]) -> list[str]:

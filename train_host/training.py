@@ -20,20 +20,12 @@ from converters.conversion import convert
 from edge_sdk import child
 from edge_sdk.dataset import Dataset
 from edge_sdk.errors import ChildError, ConfigError, MissingExtraError, Retry, one_line
-from train_host import (
-    architectures,
-    augment,
-    balance,
-    challenge,
-    members,
-    resuming,
-    tasks,
-    thresholds,
-    warmstart,
-)
+from train_host import architectures, augment, resuming, tasks
 from train_host.config import Config
+from train_host.fitting import balance, members, warmstart
 from train_host.folds import Plan, cross_validate
 from train_host.interruption import Interruption
+from train_host.judging import challenge, thresholds
 from train_host.worker import Site
 from train_host.workspace import Workspace
 

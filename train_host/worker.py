@@ -11,10 +11,11 @@ import msgspec
 from edge_sdk import child
 from edge_sdk.dataset import Dataset
 from edge_sdk.errors import MissingExtraError
-from train_host import resuming, samples, workspace
-from train_host.checkpoints import Checkpoints, unfinished
+from train_host import resuming, workspace
 from train_host.config import Config
-from train_host.session import Interrupted, Session
+from train_host.fitting.checkpoints import Checkpoints, unfinished
+from train_host.fitting.session import Interrupted, Session
+from train_host.windows import samples
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +60,8 @@ def work(data: str, config: dict[str, Any], scratch: str, site: dict[str, Any]) 
         signal.signal(number, signal.SIG_IGN)
     child.progress(stage="starting TensorFlow")
     try:
-        from train_host import final, fit
+        from train_host import final
+        from train_host.fitting import fit
     except ModuleNotFoundError as error:
         raise MissingExtraError("edgeml train", "train", error.name) from error
 

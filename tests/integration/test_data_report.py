@@ -10,8 +10,8 @@ import pytest
 
 from tests import dataset_pages, pages, task_folders
 from tests.pages import Viewer
-from train_host.check import check
-from train_host.datareport import render
+from train_host.data.check import check
+from train_host.data.report import render
 
 pytestmark = pytest.mark.integration
 

@@ -16,7 +16,7 @@ from converters import compare
 from edge_sdk.dataset import Dataset, Split
 from tests.folders import motion
 from train_host.config import Config
-from train_host.prepare import Prepared, prepare
+from train_host.windows.prepare import Prepared, prepare
 
 pytestmark = [
     pytest.mark.integration,
@@ -28,11 +28,12 @@ pytestmark = [
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # TensorFlow's own, while it is imported
     keras = pytest.importorskip("keras", reason="pip install 'edgeml-kit[train]'")
-    from train_host import fit, qat
-    from train_host.equalization import equalize, pairs
-    from train_host.fake_quantization import Quantized
+    from train_host import qat
+    from train_host.fitting import fit
+    from train_host.fitting.session import Session
     from train_host.fold import _converted
-    from train_host.session import Session
+    from train_host.qat.equalization import equalize, pairs
+    from train_host.qat.fake_quantization import Quantized
 
 CONFIG = Config(
     window=40,

@@ -18,7 +18,7 @@ from train_host import augment
 from train_host.augment import Facts
 from train_host.augment.strengths import Strengths
 from train_host.config import Config
-from train_host.prepare import prepare
+from train_host.windows.prepare import prepare
 
 pytestmark = pytest.mark.integration
 

@@ -78,8 +78,9 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ignorant(data: Path, champion: Path) -> Trained:
     """A model that has learned next to nothing, and is the champion for want of another."""
-    from train_host import final, samples
-    from train_host.session import Session
+    from train_host import final
+    from train_host.fitting.session import Session
+    from train_host.windows import samples
 
     folder, dataset = champion.parent / "a", Dataset.load(data)
     folder.mkdir()

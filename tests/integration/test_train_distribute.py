@@ -10,8 +10,8 @@ import pytest
 from edge_sdk import child
 from edge_sdk.errors import ConfigError
 from tests.folders import motion
-from train_host import members
 from train_host.config import load
+from train_host.fitting import members
 from train_host.training import Request, train
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]

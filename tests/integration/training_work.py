@@ -12,11 +12,13 @@ import numpy as np
 import tensorflow as tf
 
 from edge_sdk.dataset import Dataset
-from train_host import balance, feeds, fit, loop, precision, samples, warmstart, worker
 from train_host import config as configs
-from train_host.checkpoints import Checkpoints
-from train_host.prepare import prepare
-from train_host.session import Interrupted, Session
+from train_host import worker
+from train_host.fitting import balance, fit, loop, precision, warmstart
+from train_host.fitting.checkpoints import Checkpoints
+from train_host.fitting.session import Interrupted, Session
+from train_host.windows import feeds, samples
+from train_host.windows.prepare import prepare
 from train_host.workspace import Workspace
 
 

@@ -55,7 +55,7 @@ def _in_units(values: Statistics) -> Any:
 
 
 def _scaled(distance: Any) -> Any:
-    """A distance, float32 [n, 1], times the one weight that `train_host.scoring` finds."""
+    """A distance, float32 [n, 1], times the one weight that `train_host.judging.scoring` finds."""
     import keras
 
     layer = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones", trainable=False, name=ALARM)

@@ -24,7 +24,7 @@ from train_host import architectures
 from train_host.architectures import kinds
 from train_host.architectures.kinds import IMAGES, SIGNALS, SOUND
 from train_host.augment.strengths import Strengths
-from train_host.prepare import triplets
+from train_host.windows.prepare import triplets
 
 AUTO = "auto"
 #: Tasks whose answer does not change when a window does: those that say what a window is.

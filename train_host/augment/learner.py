@@ -13,7 +13,7 @@ from edge_sdk.errors import ConfigError
 from train_host import augment
 from train_host.augment import Facts
 from train_host.config import Config
-from train_host.prepare import Prepared
+from train_host.windows.prepare import Prepared
 
 #: The layer that reads a spectrogram: what is ahead of it is features, what is behind it learns.
 _BANDS = "bands"

@@ -31,18 +31,18 @@ def command(output: Path, seed: int, as_json: bool) -> None:
 
     Ten people wearing a smartwatch do seven shoulder exercises; the model is tested on people it never saw.
     """
-    from train_host import demo, screen
+    from train_host.demo import job, screen
     from train_host.progress import ProgressLine
 
-    line = ProgressLine(demo.config(seed).epochs)
+    line = ProgressLine(job.config(seed).epochs)
 
     def tell(text: str) -> None:
         line.end()
         click.echo(text, err=True)
 
-    with demo.printing_on_stderr() if as_json else contextlib.nullcontext():
+    with job.printing_on_stderr() if as_json else contextlib.nullcontext():
         try:
-            shown = demo.demo(output, seed=seed, tell=tell, on_epoch=line)
+            shown = job.demo(output, seed=seed, tell=tell, on_epoch=line)
         finally:
             line.end()
     if as_json:

@@ -197,7 +197,7 @@ def _weights(text: str | None) -> str | dict[str, float] | None:
 
 def _promote(result: dict[str, Any]) -> None:
     """The new model takes the champion's place."""
-    from train_host import challenge
+    from train_host.judging import challenge
 
     found = result["challenge"]
     champion = Path(found["champion"])

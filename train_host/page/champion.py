@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from converters.page import charts, tables, wording
 from converters.page.markup import Html, join, tag
+from train_host.judging.verdict import Verdict
 from train_host.page.report import Report
-from train_host.verdict import Verdict
 
 _ROWS = 40
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from converters.page import confusion, tables, wording
 from converters.page.markup import Html, join, tag
-from train_host import evaluate
-from train_host.judged import Judged
+from train_host.judging import evaluate
+from train_host.judging.judged import Judged
 from train_host.page import errors, spans
 
 _ROWS = 40

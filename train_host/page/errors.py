@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from converters.page import charts, inputs, sound, wording
 from converters.page.markup import Html, join, tag
-from train_host.judged import Judged
+from train_host.judging.judged import Judged
 
 #: Cards that are shown, and bytes of sound in all of them: two a sample.
 SHOWN = 12

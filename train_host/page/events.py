@@ -5,9 +5,9 @@ from __future__ import annotations
 from converters.page import charts, tables, wording
 from converters.page.markup import Html, join, tag
 from converters.page.scales import Scale
+from train_host.judging.resampling import Figure
+from train_host.judging.thresholds import Operation
 from train_host.page.report import Report
-from train_host.resampling import Figure
-from train_host.thresholds import Operation
 
 _HEIGHT = 320
 

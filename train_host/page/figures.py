@@ -12,7 +12,7 @@ from converters.figures.detection import Detection
 from converters.page import tables, wording
 from converters.page.markup import Html, join, tag
 from train_host import tasks
-from train_host.judged import Judged
+from train_host.judging.judged import Judged
 from train_host.page import curves
 from train_host.page import errors as examples
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from converters.page import charts, tables, wording
 from converters.page.markup import Html, join, tag
 from converters.page.scales import Scale
-from train_host.calibration import Calibration
+from train_host.judging.calibration import Calibration
+from train_host.judging.reliability import BINS, Bin, Reliability
+from train_host.judging.resampling import Figure
 from train_host.page.report import Report
-from train_host.reliability import BINS, Bin, Reliability
-from train_host.resampling import Figure
 
 _HEIGHT = 330
 

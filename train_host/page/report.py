@@ -8,10 +8,10 @@ from typing import Any
 
 from converters.page.markup import Html
 from edge_sdk.contract import Contract
-from train_host.calibration import Calibration
-from train_host.judged import Judged
-from train_host.thresholds import Operation
-from train_host.verdict import Verdict
+from train_host.judging.calibration import Calibration
+from train_host.judging.judged import Judged
+from train_host.judging.thresholds import Operation
+from train_host.judging.verdict import Verdict
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,15 @@ from converters.representative import output_of
 from edge_sdk.contract import DecisionSettings, Output
 from edge_sdk.dataset import Dataset, Windowed
 from edge_sdk.errors import DatasetError
-from train_host import evaluate
-from train_host.alarms import Allowed
 from train_host.architectures.head import Head
-from train_host.judged import Judged
+from train_host.judging import evaluate
+from train_host.judging.alarms import Allowed
+from train_host.judging.judged import Judged
 
 if TYPE_CHECKING:
     from converters.page.markup import Html
     from train_host.config import Config
-    from train_host.prepare import Prepared
+    from train_host.windows.prepare import Prepared
 
 #: The share of normal windows that may be taken for anomalies, where nobody says.
 _ALLOWED = 0.01
@@ -63,7 +63,7 @@ class Anomaly:
 
         Chosen on the normal windows of the validation side; without one on those of the training side.
         """
-        from train_host import scoring
+        from train_host.judging import scoring
 
         watched = prepared.train if prepared.validation is None else prepared.validation
         scoring.scale(model, watched, allowed(config, dataset))
@@ -105,7 +105,7 @@ class Anomaly:
 
     def pictures(self, judged: Judged) -> dict[str, bytes]:
         """The scores of normal windows and of others, and the ROC curve where there are both."""
-        from train_host import plots_tasks
+        from train_host.judging import plots_tasks
 
         return {"scores.png": plots_tasks.scores_png(judged, THRESHOLD)}
 

@@ -13,14 +13,14 @@ from converters.representative import output_of
 from edge_sdk.contract import DecisionSettings, Output
 from edge_sdk.dataset import Dataset, Windowed
 from edge_sdk.errors import DatasetError
-from train_host import evaluate
 from train_host.architectures.head import Head
-from train_host.judged import Judged
+from train_host.judging import evaluate
+from train_host.judging.judged import Judged
 
 if TYPE_CHECKING:
     from converters.page.markup import Html
     from train_host.config import Config
-    from train_host.prepare import Prepared
+    from train_host.windows.prepare import Prepared
 
 
 class Classification:
@@ -73,7 +73,7 @@ class Classification:
 
     def pictures(self, judged: Judged) -> dict[str, bytes]:
         """The confusion matrix."""
-        from train_host import plots
+        from train_host.judging import plots
 
         result, test = judged.result, judged.windows
         groups = ", ".join(sorted(set(test.group)))

@@ -13,14 +13,14 @@ from converters.representative import output_of
 from edge_sdk.contract import DecisionSettings, Output
 from edge_sdk.dataset import Dataset, Windowed
 from edge_sdk.errors import DatasetError
-from train_host import evaluate
 from train_host.architectures.head import Head
-from train_host.judged import Judged
+from train_host.judging import evaluate
+from train_host.judging.judged import Judged
 
 if TYPE_CHECKING:
     from converters.page.markup import Html
     from train_host.config import Config
-    from train_host.prepare import Prepared
+    from train_host.windows.prepare import Prepared
 
 #: From which score a label holds: where it is as likely as not.
 THRESHOLD = 0.5
@@ -91,7 +91,7 @@ class Multilabel:
 
     def pictures(self, judged: Judged) -> dict[str, bytes]:
         """Precision over recall, a curve a label."""
-        from train_host import plots_tasks
+        from train_host.judging import plots_tasks
 
         return {"precision_recall.png": plots_tasks.precision_recall_png(judged)}
 

@@ -14,14 +14,14 @@ from converters.representative import output_of
 from edge_sdk.contract import DecisionSettings, Output, Statistics
 from edge_sdk.dataset import Dataset, Windowed
 from edge_sdk.errors import DatasetError
-from train_host import evaluate
 from train_host.architectures.head import Head
-from train_host.judged import Judged
+from train_host.judging import evaluate
+from train_host.judging.judged import Judged
 
 if TYPE_CHECKING:
     from converters.page.markup import Html
     from train_host.config import Config
-    from train_host.prepare import Prepared
+    from train_host.windows.prepare import Prepared
 
 
 class Regression:
@@ -93,7 +93,7 @@ class Regression:
 
     def pictures(self, judged: Judged) -> dict[str, bytes]:
         """What was said over what is true."""
-        from train_host import plots_tasks
+        from train_host.judging import plots_tasks
 
         return {"values.png": plots_tasks.values_png(judged)}
 

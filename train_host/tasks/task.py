@@ -11,12 +11,12 @@ from converters.figures import Figures
 from edge_sdk.contract import DecisionSettings, Output
 from edge_sdk.dataset import Dataset, Windowed
 from train_host.architectures.head import Head
-from train_host.judged import Judged
+from train_host.judging.judged import Judged
 
 if TYPE_CHECKING:
     from converters.page.markup import Html
     from train_host.config import Config
-    from train_host.prepare import Prepared
+    from train_host.windows.prepare import Prepared
 
 #: A loss by its name in Keras, or a function of what is true and what was said.
 Loss = str | Callable[[Any, Any], Any]

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from train_host import plots
+from train_host.judging import plots
 from train_host.tuning.goals import FIGURES, Goals
 from train_host.tuning.space import names_of
 from train_host.tuning.study import Tried

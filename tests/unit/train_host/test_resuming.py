@@ -10,9 +10,9 @@ from edge_sdk.dataset import Dataset
 from edge_sdk.errors import ConfigError
 from tests.folders import motion
 from train_host import record, resuming
-from train_host.checkpoints import Checkpoints
 from train_host.config import Config
-from train_host.course import Course
+from train_host.fitting.checkpoints import Checkpoints
+from train_host.fitting.course import Course
 from train_host.workspace import Workspace
 
 CONFIG = Config(window=40, hop=20, epochs=30, seed=3, augment=())

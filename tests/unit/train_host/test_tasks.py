@@ -11,9 +11,9 @@ from edge_sdk.errors import ConfigError, DatasetError
 from tests import task_folders
 from train_host import tasks
 from train_host.config import Config
-from train_host.prepare import Prepared, prepare
 from train_host.tasks.anomaly import allowed
 from train_host.tasks.regression import statistics
+from train_host.windows.prepare import Prepared, prepare
 
 
 @pytest.fixture(scope="module")

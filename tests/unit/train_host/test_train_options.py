@@ -14,8 +14,8 @@ from edge_sdk.dataset import Dataset
 from tests.folders import motion
 from train_host import config as configs
 from train_host import resuming
-from train_host.checkpoints import Checkpoints
-from train_host.course import Course
+from train_host.fitting.checkpoints import Checkpoints
+from train_host.fitting.course import Course
 from train_host.workspace import Workspace
 
 

@@ -13,7 +13,7 @@ import click
 from edge_sdk.cli import json_option, print_json
 
 if TYPE_CHECKING:
-    from train_host.finding import Finding
+    from train_host.data.finding import Finding
 
 #: Findings with the same remedy that are printed; all of them stand in --json.
 _SHOWN = 5
@@ -28,7 +28,7 @@ def command(folder: Path, window: int | None, as_json: bool) -> None:
 
     Exits with 1 when there are errors.
     """
-    from train_host import check as checks
+    from train_host.data import check as checks
 
     with click.progressbar(length=checks.size(folder), label="checking", file=sys.stderr) as bar:
         checked = checks.check(folder, window, lambda file: bar.update(1))

@@ -90,7 +90,7 @@ def command(
     below; data of Edge Impulse (JSON, CBOR, info.labels); text in the style of UCI-HAR; long tables (CSV,
     Parquet) whose columns are named with --label-column and the like.
     """
-    from train_host import importing
+    from train_host.data import importing
 
     columns = importing.Columns(
         targets=facts.pop("targets"),

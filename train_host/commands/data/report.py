@@ -25,7 +25,7 @@ def command(folder: Path, output: Path | None, window: int | None, as_json: bool
     """
     from edge_sdk.dataset import Dataset
     from edge_sdk.errors import ConfigError, DeviceError
-    from train_host import check, datareport
+    from train_host.data import check, report
 
     output = output or folder.resolve().with_name(f"{folder.resolve().name}.html")
     if not output.parent.is_dir():
@@ -35,7 +35,7 @@ def command(folder: Path, output: Path | None, window: int | None, as_json: bool
     count = len(Dataset.load(folder).recordings)
     with click.progressbar(length=count, label="looking", file=sys.stderr) as bar:
         checked = check.check(folder, window, lambda file: bar.update(1))
-    page = datareport.render(checked)
+    page = report.render(checked)
     beside = output.with_name(f".{output.name}.{os.getpid()}")
     try:
         beside.write_text(page, encoding="utf-8")

@@ -11,7 +11,7 @@ import click
 from edge_sdk.cli import json_option, print_json
 
 if TYPE_CHECKING:
-    from train_host.splitting import Division
+    from train_host.data.splitting import Division
 
 
 @click.command(
@@ -45,7 +45,7 @@ def command(folder: Path, dry_run: bool, force: bool, as_json: bool, **how: Any)
     from edge_sdk.dataset import Dataset
     from edge_sdk.datasetfile import MANIFEST, write_manifest
     from edge_sdk.errors import DatasetError
-    from train_host import splitting
+    from train_host.data import splitting
 
     _check(**how)
     dataset = Dataset.load(folder)

@@ -31,7 +31,7 @@ def command(folder: Path, name: str | None, other: str | None, as_json: bool) ->
     Models remember the digest of what they were trained on.
     """
     from edge_sdk.dataset import Dataset
-    from train_host import versioning
+    from train_host.data import versioning
 
     dataset = Dataset.load(folder)
     known = versioning.saved(folder)

@@ -1,0 +1,1 @@
+"""What `edgeml demo` does: the main job in one go on real data."""

@@ -1,0 +1,1 @@
+"""How good a model is, how far that can be believed, and whether it is better than another."""
