@@ -15,10 +15,10 @@ from converters.evidence import Evidence, choose, counted, fit
 from converters.figures import Truth
 from edge_sdk.contract import Channel, Contract, Input, Lineage, Output, Reference, Statistics
 from edge_sdk.dataset import Dataset, Windowed
+from edge_sdk.dataset.truth import NORMAL
 from edge_sdk.errors import DatasetError, ModelError
 from edge_sdk.graph import Tensor
 from edge_sdk.modelfile import RUN
-from edge_sdk.truth import NORMAL
 
 #: What a window is that is not normal.
 ANOMALY = "anomaly"

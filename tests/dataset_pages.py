@@ -11,7 +11,7 @@ import numpy as np
 from edge_sdk import recordings
 from edge_sdk.contract import Channel
 from edge_sdk.dataset import Dataset, Facts, NewRecording, Signal, write
-from edge_sdk.datasetfile import write_manifest
+from edge_sdk.dataset.manifest import write_manifest
 from tests import folders
 
 #: Would be markup, reach for the network, and break out of an attribute.

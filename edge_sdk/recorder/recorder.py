@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from edge_sdk import assembly, plugins
 from edge_sdk.blocks import Block, Fault, boottime_s
-from edge_sdk.collection import check_name
 from edge_sdk.config import From
 from edge_sdk.contract import Channel, Input
-from edge_sdk.dataset import RATE_TOLERANCE
+from edge_sdk.dataset.collection import check_name
+from edge_sdk.dataset.facts import RATE_TOLERANCE
 from edge_sdk.edges import Junction
 from edge_sdk.errors import EdgeError, SpecError
 from edge_sdk.feed import Feed
@@ -200,6 +200,13 @@ class Recorder:
             )
 
     def _push(self, block: Block, arrival: Arrival) -> None:
+        if block.has_pictures:
+            raise SpecError(
+                f"source {arrival.feed.name}",
+                expected="samples of a signal",
+                found="pictures",
+                remedy="a pipeline keeps what a model saw: the sink dataset: writes it as pictures",
+            )
         if not self.channels:
             self._begin(block)
         assert self._watch is not None

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk.collection import WORK, failed
+from edge_sdk.dataset.collection import WORK, failed
 
 _SUFFIX = ".take"
 #: Samples are on the disk after so long at most, s.

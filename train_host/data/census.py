@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from edge_sdk import recordings as files
-from edge_sdk import truth
-from edge_sdk.dataset import Dataset
+from edge_sdk.dataset import Dataset, truth
 from edge_sdk.errors import first_of
 from train_host.data.finding import Finding
 

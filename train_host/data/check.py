@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk import truth
 from edge_sdk.contract import Channel
-from edge_sdk.dataset import Dataset, Signal
+from edge_sdk.dataset import Dataset, Signal, truth
 from edge_sdk.errors import DatasetError, first_of
 from train_host.data import census, leakage, portrait
 from train_host.data.finding import Finding, Severity

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk import truth
-from edge_sdk.dataset import Dataset, Recording
+from edge_sdk.dataset import Dataset, Recording, truth
 from edge_sdk.errors import ConfigError, DatasetError, first_of
 from edge_sdk.splits import SIDES, order
 

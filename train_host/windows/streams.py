@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk import truth
-from edge_sdk.dataset import Dataset, Recording, Windowed
+from edge_sdk.dataset import Dataset, Recording, Windowed, truth
 
 
 @dataclass(frozen=True, slots=True)

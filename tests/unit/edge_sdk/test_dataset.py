@@ -10,7 +10,7 @@ import pytest
 
 from edge_sdk.contract import Channel
 from edge_sdk.dataset import Dataset, Facts, NewRecording, Signal, write
-from edge_sdk.datasetfile import write_manifest
+from edge_sdk.dataset.manifest import write_manifest
 from edge_sdk.errors import DatasetError
 from tests.folders import MOTION, RATE_HZ, motion, pictures
 

@@ -12,7 +12,7 @@ import pytest
 
 from edge_sdk.contract import Channel
 from edge_sdk.dataset import Dataset
-from edge_sdk.datasetfile import Recording
+from edge_sdk.dataset.manifest import Recording
 from edge_sdk.errors import ConfigError, UnknownNameError
 from edge_sdk.modelfile import digest_of
 from train_host import architectures

@@ -43,7 +43,7 @@ def command(folder: Path, dry_run: bool, force: bool, as_json: bool, **how: Any)
     written wins over the seed and the shares of edgeml train.
     """
     from edge_sdk.dataset import Dataset
-    from edge_sdk.datasetfile import MANIFEST, write_manifest
+    from edge_sdk.dataset.manifest import MANIFEST, write_manifest
     from edge_sdk.errors import DatasetError
     from train_host.data import splitting
 

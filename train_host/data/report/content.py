@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk import truth
-from edge_sdk.dataset import Dataset, Recording
+from edge_sdk.dataset import Dataset, Recording, truth
 from train_host.data import portrait
 from train_host.data.check import Checked
 from train_host.data.finding import Finding

@@ -271,7 +271,7 @@ def test_a_folder_that_nobody_may_write(settings, monkeypatch):
     def refuse(*arguments, **more):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr("edge_sdk.collection.Path.mkdir", refuse)
+    monkeypatch.setattr("edge_sdk.dataset.collection.Path.mkdir", refuse)
     with pytest.raises(Fatal, match="Read-only file system"):
         Recorder([blocks()], Timeline("walk"), settings).run()
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_sdk.dataset import Dataset
-from edge_sdk.datasetfile import write_manifest
+from edge_sdk.dataset.manifest import write_manifest
 from edge_sdk.errors import ConfigError, DatasetError
 from tests.folders import motion, pictures
 from train_host.data.splitting import Amounts, Division, divide, folded, measure, one_group_each, recordings

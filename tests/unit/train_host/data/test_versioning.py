@@ -9,7 +9,7 @@ import pytest
 
 from edge_sdk import recordings
 from edge_sdk.dataset import Dataset
-from edge_sdk.datasetfile import write_manifest
+from edge_sdk.dataset.manifest import write_manifest
 from edge_sdk.errors import ConfigError, DatasetError
 from edge_sdk.recordings import Signal
 from tests.folders import motion

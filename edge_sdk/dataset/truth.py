@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk.datasetfile import Facts, Recording
+from edge_sdk.dataset.facts import Facts
+from edge_sdk.dataset.manifest import Recording
 from edge_sdk.errors import DatasetError
 
 #: Between the labels of a recording that shows several at once: ``cough+speech``.

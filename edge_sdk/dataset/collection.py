@@ -11,22 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_sdk import recordings as files
-from edge_sdk.dataset import RATE_TOLERANCE
-from edge_sdk.datasetfile import (
-    FACTS,
-    MANIFEST,
-    RECORDINGS,
-    Facts,
-    Recording,
-    manifest_text,
-    read_facts,
-    read_manifest,
-)
+from edge_sdk.dataset.facts import FACTS, RATE_TOLERANCE, Facts, read_facts
+from edge_sdk.dataset.listing import RECORDINGS
+from edge_sdk.dataset.manifest import MANIFEST, Recording, manifest_text, read_manifest
 from edge_sdk.errors import DatasetError, DeviceError, Fatal, Retry, first_of
 from edge_sdk.modelfile import write_atomic
 from edge_sdk.recordings import Signal
 
-#: Of a file that is being written; `edge_sdk.dataset` looks at nothing that begins with a dot.
+#: Of a file that is being written; `listing` looks at nothing that begins with a dot.
 WORK = ".recording"
 #: A disk that is full may be freed; these nobody mends but a person.
 _FOR_GOOD = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
