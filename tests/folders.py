@@ -67,3 +67,8 @@ def pictures(folder: Path, *, groups: int = 4, each: int = 6, size: int = 12) ->
             for n in range(each)
         ],
     )
+
+
+def manifest(folder: Path, *rows: str, header: str = "file,label,group,start_s,end_s,split,target") -> None:
+    """Write a folder's manifest.csv, line by line."""
+    (folder / "manifest.csv").write_text("\n".join([header, *rows]) + "\n")
