@@ -13,7 +13,7 @@ from pathlib import Path
 from edge_sdk import recordings as files
 from edge_sdk.dataset.facts import FACTS, RATE_TOLERANCE, Facts, read_facts
 from edge_sdk.dataset.listing import RECORDINGS
-from edge_sdk.dataset.manifest import MANIFEST, Recording, manifest_text, read_manifest
+from edge_sdk.dataset.manifest import MANIFEST, Recording, read_manifest, write_manifest
 from edge_sdk.errors import DatasetError, DeviceError, Fatal, Retry, first_of
 from edge_sdk.modelfile import write_atomic
 from edge_sdk.recordings import Signal
@@ -95,7 +95,7 @@ class Collection:
                 temporary.replace(path)
                 _sync(path.parent)
                 file = path.relative_to(self.folder).as_posix()
-                self._list(Recording(file, label, group))
+                self._list(file, Recording(file, label, group))
         except OSError as error:
             raise failed(self.folder, error) from error
         finally:
@@ -108,10 +108,7 @@ class Collection:
         try:
             with self._locked():
                 (self.folder / file).unlink(missing_ok=True)
-                manifest = self.folder / MANIFEST
-                if manifest.exists():
-                    left = [each for each in read_manifest(manifest) if each.file != file]
-                    write_atomic(manifest, manifest_text(left).encode())
+                self._list(file)
         except OSError as error:
             raise failed(self.folder, error) from error
 
@@ -135,12 +132,12 @@ class Collection:
             path = place / f"{group}_{name}-{number}{suffix}"
         return path
 
-    def _list(self, recording: Recording) -> None:
-        """Where there is a manifest, it alone says what the recordings are."""
-        manifest = self.folder / MANIFEST
+    def _list(self, file: str, *now: Recording) -> None:
+        """Where there is a manifest, it alone says what the recordings are; here, what those of a file are now."""
+        manifest, targets = self.folder / MANIFEST, self.facts.target_names
         if manifest.exists():
-            others = [each for each in read_manifest(manifest) if each.file != recording.file]
-            write_atomic(manifest, manifest_text([*others, recording]).encode())
+            others = [each for each in read_manifest(manifest, targets) if each.file != file]
+            write_manifest(manifest, [*others, *now], targets)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from edge_sdk.dataset.plainfile import check_plain
-from edge_sdk.errors import DatasetError, DeviceError
+from edge_sdk.errors import DatasetError
+from edge_sdk.modelfile import write_atomic
 from edge_sdk.splits import SIDES
 
 MANIFEST = "manifest.csv"
@@ -102,17 +102,7 @@ def write_manifest(path: Path, recordings: Iterable[Recording], targets: Sequenc
     Raises:
         DeviceError: the folder cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(manifest_text(recordings, targets))
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        raise DeviceError(f"cannot write {path}", found=error.strerror or error) from error
-    finally:
-        beside.unlink(missing_ok=True)
+    write_atomic(path, manifest_text(recordings, targets).encode())
 
 
 def _cells(path: Path, number: int, header: list[str], row: list[str]) -> dict[str, str]:

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from edge_sdk.dataset import Dataset
+from edge_sdk.dataset.collection import Collection
+from tests.task_folders import pump
+
+
+def test_a_manifest_with_targets_of_its_own_is_kept_as_it_is(tmp_path: Path) -> None:
+    given = pump(tmp_path / "pump", groups=2, each=1)
+    collection = Collection(given.folder, replace(given, labels=()))
+    file = collection.add(given.read(given.recordings[0]), None, "p0", "new")
+    grown = Dataset.load(given.folder)
+    assert grown.recordings[:2] == given.recordings
+    assert (grown.recordings[2].file, grown.recordings[2].target) == (file, None)
+    collection.remove(file)
+    assert Dataset.load(given.folder).recordings == given.recordings
