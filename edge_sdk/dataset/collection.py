@@ -133,7 +133,7 @@ class Collection:
         return path
 
     def _list(self, file: str, *now: Recording) -> None:
-        """Where there is a manifest, it alone says what the recordings are; here, what those of a file are now."""
+        """Say what the recordings of a file are now, where there is a manifest: it alone says so."""
         manifest, targets = self.folder / MANIFEST, self.facts.target_names
         if manifest.exists():
             others = [each for each in read_manifest(manifest, targets) if each.file != file]
