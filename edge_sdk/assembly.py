@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edge_sdk import plugins
 from edge_sdk.config import From, ModelFile, To, place
 from edge_sdk.delivery import Actuation, Call, Delivery
-from edge_sdk.edges import EdgeSettings
+from edge_sdk.edges import EdgeSettings, Policy
 from edge_sdk.errors import ConfigError
 from edge_sdk.expression import Expression
 from edge_sdk.feed import Feed
@@ -121,6 +121,7 @@ class Assembly:
             contract = self._models[0].contract
             # Of sensors that are joined, none has all the channels.
             feed.expected = contract.input if contract and pipeline.fusion is None else None
+            feed.shape = self._models[0].input_shape
             for file, thinking in zip(pipeline.models, running.models, strict=True):
                 wanted = wanted_from(file, name)
                 thinking.each_device = thinking.each_device or (feed.many and feed.live)
@@ -179,9 +180,15 @@ class Assembly:
         return lambda: _begun(plugin(location, **checked), runs)
 
 
-def source_edge(part: From, live: bool) -> EdgeSettings:
-    """The edge behind a source, with its defaults filled in."""
-    policy = part.policy or ("drop_oldest" if live else "block")
+def source_edge(part: From, live: bool, policy: Policy | None = None) -> EdgeSettings:
+    """The edge behind a source, with its defaults filled in.
+
+    Args:
+        part: the source.
+        live: whether its samples come in real time.
+        policy: that it has by itself where nobody says another.
+    """
+    policy = part.policy or policy or ("drop_oldest" if live else "block")
     return EdgeSettings(policy, part.queue or (_LIVE_BLOCKS if live else _RECORDED_BLOCKS), part.max_age_s)
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +24,8 @@ class Block:
     """Consecutive samples of one device.
 
     Attributes:
-        samples: float32 [n, channels], in the units of the source's channels.
+        samples: float32 [n, channels], in the units of the source's channels; pictures of a camera are uint8
+            [n, height, width, channels], each of them a sample.
         rate_hz: sampling rate.
         channels: names, in column order; empty where the source does not know them.
         device: who measured it; empty means the pipeline's own device name.
@@ -36,7 +35,7 @@ class Block:
         end: the recording or stream of this device ends with this block.
     """
 
-    samples: NDArray[np.float32]
+    samples: NDArray[Any]
     rate_hz: float
     channels: tuple[str, ...] = ()
     device: str = ""
@@ -44,6 +43,11 @@ class Block:
     wall_s: float = field(default_factory=time.time)
     gap: bool = False
     end: bool = False
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether each sample is a picture."""
+        return self.samples.ndim == 4
 
 
 @dataclass(slots=True)

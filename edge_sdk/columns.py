@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,10 @@ class Columns:
         #: The rate that was checked last.
         self._rate_hz: float | None = None
 
-    def of(self, block: Block, device: str) -> NDArray[np.float32]:
+    def of(self, block: Block, device: str) -> NDArray[Any]:
         """The block's samples, float32 [n, channels], in the model's order.
+
+        Of pictures [n, height, width, channels]: bytes for a model that takes bytes, float32 for any other.
 
         Args:
             block: of any columns.
@@ -45,7 +47,9 @@ class Columns:
         if block.channels not in self._indices:
             self._indices[block.channels] = self._match(block, device)
         indices = self._indices[block.channels]
-        samples = block.samples if indices is None else block.samples[:, indices]
+        samples = block.samples if indices is None else block.samples[..., indices]
+        if block.has_pictures:
+            return self._pictures(samples, device)
         if samples.ndim != 2 or samples.shape[1] != self._count:
             raise SpecError(
                 f"block of {device or 'the source'}",
@@ -53,6 +57,16 @@ class Columns:
                 found=list(samples.shape),
             )
         return samples.astype(np.float32, copy=False)
+
+    def _pictures(self, samples: NDArray[Any], device: str) -> NDArray[Any]:
+        if samples.shape[1:] != self._model.input_shape:
+            raise SpecError(
+                f"pictures of {device or 'the source'}",
+                expected=f"{list(self._model.input_shape)}, which {self._model.name} was trained with",
+                found=list(samples.shape[1:]),
+            )
+        own = samples.dtype == self._model.inputs[0].dtype
+        return samples if own else samples.astype(np.float32, copy=False)
 
     def _check_rate(self, block: Block, device: str) -> None:
         contract = self._model.contract

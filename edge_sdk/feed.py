@@ -51,6 +51,8 @@ class Feed:
         #: Given to blocks that carry no device.
         self.device = ""
         self.expected: Input | None = None
+        #: Of one window of the model, where that is known.
+        self.shape: tuple[int, ...] | None = None
         self.faults: Counter[str] = Counter()
         self.outlets: list[Outlet] = []
         #: Set when the first attempt to open the source is over, well or not.
@@ -170,6 +172,8 @@ class Feed:
     def _read(self) -> None:
         if self.expected is not None and hasattr(self._source, "expect"):
             self._source.expect(self.expected)
+        if self.shape is not None and hasattr(self._source, "expect_shape"):
+            self._source.expect_shape(self.shape)
         for item in self._source:
             if not self._put(item) or self._stopping.is_set():
                 return

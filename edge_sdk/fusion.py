@@ -115,6 +115,8 @@ class Fusion:
             if source == self.clock and group is not None:
                 group.gap = group.gap or item.gap or item.samples > 0
             return
+        if item.has_pictures:
+            raise SpecError(f"source {source}", expected="samples of a signal to join", found="pictures")
         self.samples.read += len(item.samples)
         if group is None:
             self._drop("fault", len(item.samples))

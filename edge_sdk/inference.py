@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,7 +129,7 @@ class Inference:
         self.keep_windows = False
         #: How many windows go through one invoke at most.
         self.batch = model.max_batch
-        self._stack: NDArray[np.float32] | None = None
+        self._stack: NDArray[Any] | None = None
         self._due: list[_Due] = []
         self._stacked = 0
 
@@ -182,8 +182,9 @@ class Inference:
     ) -> Iterator[Prediction]:
         """`push` that lets the windows wait, so that many go through one invoke; `flush` runs the rest."""
         for device, window, at_s in self._windows_of(block, number, live=live):
-            if self._stack is None:
-                self._stack = np.empty((self.batch, *window.shape), np.float32)
+            if self._stack is None or self._stack.dtype != window.dtype:
+                yield from self.flush()
+                self._stack = np.empty((self.batch, *window.shape), window.dtype)
             self._stack[self._stacked] = window
             self._stacked += 1
             times = (block.time_s + at_s, block.wall_s + at_s)
@@ -296,7 +297,7 @@ class Inference:
 
     def _windows_of(
         self, block: Block, number: int | None, *, live: bool
-    ) -> Iterator[tuple[_Device, NDArray[np.float32], float]]:
+    ) -> Iterator[tuple[_Device, NDArray[Any], float]]:
         """The windows that a block completes, each with its last sample's time in the block, s."""
         samples = self._columns.of(block, block.device or self.device)
         self.samples.read += len(samples)
@@ -306,7 +307,10 @@ class Inference:
             self._drop("fault", len(samples))
             return
         if block.gap or (number is not None and device.number is not None and number != device.number + 1):
-            self._break(device, "gap")
+            # Of a camera that is faster than the model pictures are left out all the time, and none needs its
+            # neighbours: only the source itself says that it was away.
+            if block.gap or self._stateful or not block.has_pictures:
+                self._break(device, "gap")
             device.watched.restart()
         device.number = number
         for fault in self._watch.begun(device.watched, block, samples, live=live):
@@ -320,8 +324,13 @@ class Inference:
             self._break(device, "tail")
 
     def _cut(
-        self, device: _Device, block: Block, samples: NDArray[np.float32], start: int
-    ) -> Iterator[tuple[_Device, NDArray[np.float32], float]]:
+        self, device: _Device, block: Block, samples: NDArray[Any], start: int
+    ) -> Iterator[tuple[_Device, NDArray[Any], float]]:
+        if block.has_pictures:  # each is a window
+            for row, picture in enumerate(samples):
+                yield device, picture, (start + row) / block.rate_hz
+            self.samples.used += len(samples)
+            return
         windows = device.windows
         pending, skipped = windows.pending, windows.skipped
         for window in windows.push(samples):
@@ -331,8 +340,8 @@ class Inference:
         self._drop("hop", windows.skipped - skipped)
 
     def _around_faults(
-        self, device: _Device, block: Block, samples: NDArray[np.float32], good: NDArray[np.bool_]
-    ) -> Iterator[tuple[_Device, NDArray[np.float32], float]]:
+        self, device: _Device, block: Block, samples: NDArray[Any], good: NDArray[np.bool_]
+    ) -> Iterator[tuple[_Device, NDArray[Any], float]]:
         """Samples that are no numbers or out of range are dropped; no window spans the hole they leave."""
         edges = np.flatnonzero(np.diff(good)) + 1
         for start, stop in zip([0, *edges], [*edges, len(good)], strict=True):

@@ -308,6 +308,8 @@ class Model(Closing):
 
         if self.contract is not None and hasattr(source, "expect"):
             source.expect(self.contract.input)
+        if hasattr(source, "expect_shape"):
+            source.expect_shape(self.input_shape)
         inference = Inference(self, decision)
         for item in source:
             if isinstance(item, Block):

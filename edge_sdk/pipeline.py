@@ -265,7 +265,7 @@ class Pipeline:
 
     def source_edge(self, part: From) -> EdgeSettings:
         """The edge behind a source, with its defaults filled in."""
-        return assembly.source_edge(part, self.is_live(part))
+        return assembly.source_edge(part, self.is_live(part), getattr(self.plugin(part), "policy", None))
 
     def sink_edge(self, part: To) -> EdgeSettings:
         """The edge before a sink that waits in memory, with its defaults filled in."""

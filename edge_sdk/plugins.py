@@ -27,6 +27,8 @@ class Source(Protocol):
     Reads must time out: `close`, from another thread, ends the iteration within a second. It may also have
 
     - ``expect(input)``: is told what the model was trained with, as some wires tell neither rate nor names;
+    - ``expect_shape(shape)``: is told the shape of one window of the model, as a camera can give any size;
+    - ``policy = "latest"`` on the class: the policy of its queue, unless the pipeline says another;
     - ``missed``: deadlines that it missed so far, or what was lost on the way to it;
     - ``predicts = True`` on the class: it yields predictions and no blocks: no runtime need be loaded;
     - ``digest``: of the model that the firmware runs, ``sha256:…``, known with the first prediction: they go

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,16 +93,16 @@ class SensorWatch:
         window_s = wanted.window / wanted.rate_hz if wanted and wanted.rate_hz else 2.0
         self._jitter_s = max(1.0, window_s / 2) if settings.jitter_s is None else settings.jitter_s
 
-    def good(self, samples: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+    def good(self, samples: NDArray[Any]) -> NDArray[np.bool_] | None:
         """Which samples are numbers within their range, bool [n]; None where all are, which is cheaper.
 
         Args:
-            samples: float32 [n, channels], in the model's order.
+            samples: float32 [n, channels], in the model's order; or pictures.
         """
         if not self._has_limits and math.isfinite(np.vdot(samples, samples)):
             return None
         inside = (samples >= self._low) & (samples <= self._high)  # false for what is not a number
-        return None if inside.all() else np.asarray(inside.all(axis=1))
+        return None if inside.all() else np.asarray(inside.reshape(len(inside), -1).all(axis=1))
 
     def describe(self, samples: NDArray[np.float32]) -> str:
         """Why a run of bad samples is bad: ``not_a_number`` or ``range``."""
@@ -111,9 +112,7 @@ class SensorWatch:
         """Nothing is wrong with a device any more, or it is gone."""
         self.troubled.pop(device, None)
 
-    def begun(
-        self, device: Watched, block: Block, samples: NDArray[np.float32], *, live: bool
-    ) -> Iterator[Fault]:
+    def begun(self, device: Watched, block: Block, samples: NDArray[Any], *, live: bool) -> Iterator[Fault]:
         """The faults that begin with this block; `device.fault` says which last.
 
         Args:
@@ -174,7 +173,7 @@ class SensorWatch:
             device.started_s, device.counted = block.time_s, 0
         device.counted += count
 
-    def _stuck(self, device: Watched, samples: NDArray[np.float32], rate_hz: float) -> bool:
+    def _stuck(self, device: Watched, samples: NDArray[Any], rate_hz: float) -> bool:
         count, content = len(samples), samples.tobytes()  # bytes compare faster than arrays do
         if content == device.latest * count:
             device.unchanged += count
