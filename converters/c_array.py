@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from converters import advice, arena, boards, rewrite
-from converters.c_text import array, comment, dimensions, generated, identifier, number, string
+from converters.c_text import array, comment, dimensions, generated, identifier, meaning, number, string
 from converters.costs import check
 from edge_sdk.contract import Contract
 from edge_sdk.errors import DeviceError, ModelError, first_of, one_line
@@ -152,7 +152,7 @@ def _header(flatbuffer: bytes, graph: Graph, contract: Contract | None, stem: st
         _tensor(graph.tensors[i], f"{big}_OUTPUT_{n}", f"Output {n}") for n, i in enumerate(graph.outputs)
     ]
     if contract is not None:
-        parts.append(_meaning(contract, stem))
+        parts.append(meaning(contract, stem, unsigned=True))
     parts += ["#ifdef __cplusplus\n}\n#endif\n", f"#endif /* {big}_H */\n"]
     return "\n".join(parts)
 
@@ -190,27 +190,6 @@ def _tensor(tensor: Tensor, prefix: str, title: str) -> str:
             "/* real = SCALE * (quantized - ZERO_POINT) */",
             f"#define {prefix}_SCALE {number(scale)}",
             f"#define {prefix}_ZERO_POINT ({int(tensor.zero_point[0])})",
-        ]
-    return "\n".join(rows) + "\n"
-
-
-def _meaning(contract: Contract, stem: str) -> str:
-    """What the contract says: window, rate, channels and labels."""
-    big, facts = stem.upper(), contract.input
-    rows = [
-        f"/* {comment(contract.name, 40)} {comment(contract.version, 20)}, {contract.task}. Channels: "
-        + comment(", ".join(f"{c.name} ({c.unit})" if c.unit else c.name for c in facts.channels), 200)
-        + " */",
-        f"#define {big}_CHANNELS {len(facts.channels)}u",
-        f"#define {big}_WINDOW {facts.window}u",
-        f"#define {big}_HOP {facts.hop}u",
-    ]
-    if facts.rate_hz is not None and math.isfinite(facts.rate_hz):
-        rows.append(f"#define {big}_RATE_HZ {number(facts.rate_hz)}")
-    if contract.output.labels:
-        rows += [
-            f"#define {big}_LABELS {len(contract.output.labels)}u",
-            f"extern const char *const {stem}_labels[{big}_LABELS];",
         ]
     return "\n".join(rows) + "\n"
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import re
 from collections.abc import Iterable
+
+from edge_sdk.contract import Contract
 
 _WORDS = frozenset(
     """
@@ -80,3 +83,24 @@ def array(data: bytes, width: int = 12) -> str:
 def dimensions(shape: Iterable[int]) -> str:
     """The initializer of a shape; a scalar has one dimension of 1, because C has no empty array."""
     return "{ " + ", ".join(str(axis) for axis in (tuple(shape) or (1,))) + " }"
+
+
+def meaning(contract: Contract, stem: str, *, unsigned: bool = False) -> str:
+    """What a contract says, as macros: window, rate, channels and labels."""
+    big, facts, u = stem.upper(), contract.input, "u" if unsigned else ""
+    channels = ", ".join(f"{c.name} ({c.unit})" if c.unit else c.name for c in facts.channels)
+    rows = [
+        f"/* {comment(contract.name, 40)} {comment(contract.version, 20)}, {contract.task}. Channels: "
+        + f"{comment(channels, 200)} */",
+        f"#define {big}_CHANNELS {len(facts.channels)}{u}",
+        f"#define {big}_WINDOW {facts.window}{u}",
+        f"#define {big}_HOP {facts.hop}{u}",
+    ]
+    if facts.rate_hz is not None and math.isfinite(facts.rate_hz):
+        rows.append(f"#define {big}_RATE_HZ {number(facts.rate_hz)}")
+    if contract.output.labels:
+        rows += [
+            f"#define {big}_LABELS {len(contract.output.labels)}{u}",
+            f"extern const char *const {stem}_labels[{big}_LABELS];",
+        ]
+    return "\n".join(rows) + "\n"

@@ -203,16 +203,7 @@ def interval(
         seed: of the bootstrap: the same input gives the same interval.
     """
     correct = np.asarray(hits, dtype=bool)
-    low, high = wilson(int(correct.sum()), len(correct))
-    if groups is None:
-        return low, high
-    _, index = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    sizes = np.bincount(index)
-    if len(sizes) < 2:
-        return low, high
-    right = np.bincount(index, weights=correct)
-    drawn_low, drawn_high = bootstrap(right, sizes, seed)
-    return min(low, drawn_low), max(high, drawn_high)
+    return _wider(wilson(int(correct.sum()), len(correct)), correct, groups, seed)
 
 
 def paired_interval(
@@ -237,16 +228,7 @@ def paired_interval(
     lost, won, n = int((first & ~second).sum()), int((~first & second).sum()), len(first)
     middle = (lost - won) / (n + 2)
     spread = _Z95 * math.sqrt(max(lost + won + 1 - (lost - won) ** 2 / (n + 2), 0.0)) / (n + 2)
-    low, high = middle - spread, middle + spread
-    if groups is None:
-        return low, high
-    _, index = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    sizes = np.bincount(index)
-    if len(sizes) < 2:
-        return low, high
-    change = np.bincount(index, weights=first.astype(float) - second)
-    drawn_low, drawn_high = bootstrap(change, sizes, seed)
-    return min(low, drawn_low), max(high, drawn_high)
+    return _wider((middle - spread, middle + spread), first.astype(float) - second, groups, seed)
 
 
 def wilson(correct: int, n: int) -> tuple[float, float]:
@@ -315,15 +297,21 @@ def mean_interval(
     numbers = np.asarray(values, np.float64)
     middle = float(numbers.mean())
     spread = _Z95 * float(numbers.std(ddof=1)) / math.sqrt(len(numbers)) if len(numbers) > 1 else math.inf
-    low, high = middle - spread, middle + spread
+    return _wider((middle - spread, middle + spread), numbers, groups, seed)
+
+
+def _wider(
+    found: tuple[float, float], values: NDArray[Any], groups: Sequence[str] | None, seed: int
+) -> tuple[float, float]:
+    """An interval of a mean, widened to what its values give when groups, if there are two, are drawn."""
     if groups is None:
-        return low, high
+        return found
     _, index = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     sizes = np.bincount(index)
     if len(sizes) < 2:
-        return low, high
-    drawn_low, drawn_high = bootstrap(np.bincount(index, weights=numbers), sizes, seed)
-    return min(low, drawn_low), max(high, drawn_high)
+        return found
+    low, high = bootstrap(np.bincount(index, weights=values), sizes, seed)
+    return min(found[0], low), max(found[1], high)
 
 
 def draws(count: int, seed: int) -> NDArray[np.int64]:

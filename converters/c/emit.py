@@ -15,7 +15,7 @@ from converters.c.lower import Program
 from converters.c.memory import Memory
 from converters.c.operation import Step
 from converters.c.structure import Tables, initializer
-from converters.c_text import comment, dimensions, generated, number, string
+from converters.c_text import comment, dimensions, generated, meaning, number, string
 from converters.costs import title
 from edge_sdk.contract import Contract
 from edge_sdk.errors import ModelError
@@ -81,7 +81,7 @@ def header(subject: Subject) -> str:
         const = "const " if name.startswith("output") else ""
         parts.append(f"{const}{_C_TYPES[tensor.dtype]} *{stem}_{name}(void);\n")
     if subject.contract is not None:
-        parts.append(_meaning(subject.contract, stem))
+        parts.append(meaning(subject.contract, stem))
     parts += ["#ifdef __cplusplus\n}\n#endif\n", f"#endif /* {big}_MODEL_H */\n"]
     return "\n".join(parts)
 
@@ -187,27 +187,6 @@ def describe(tensor: Tensor) -> str:
     if not math.isfinite(scale):
         raise ModelError(f"tensor {tensor.index} has no usable scale", found=scale)
     return f"{text}, {number(scale)} * (q - {int(tensor.zero_point[0])})".replace("- -", "+ ")
-
-
-def _meaning(contract: Contract, stem: str) -> str:
-    """What the contract says: window, rate, channels and labels."""
-    big, facts = stem.upper(), contract.input
-    channels = ", ".join(f"{c.name} ({c.unit})" if c.unit else c.name for c in facts.channels)
-    rows = [
-        f"/* {comment(contract.name, 40)} {comment(contract.version, 20)}, {contract.task}. Channels: "
-        + f"{comment(channels, 200)} */",
-        f"#define {big}_CHANNELS {len(facts.channels)}",
-        f"#define {big}_WINDOW {facts.window}",
-        f"#define {big}_HOP {facts.hop}",
-    ]
-    if facts.rate_hz is not None and math.isfinite(facts.rate_hz):
-        rows.append(f"#define {big}_RATE_HZ {number(facts.rate_hz)}")
-    if contract.output.labels:
-        rows += [
-            f"#define {big}_LABELS {len(contract.output.labels)}",
-            f"extern const char *const {stem}_labels[{big}_LABELS];",
-        ]
-    return "\n".join(rows) + "\n"
 
 
 def _call(subject: Subject, step: Step, tables: Tables, n: int) -> tuple[str, str]:

@@ -30,20 +30,7 @@ def fully_connected(o: Operation) -> list[Step]:
     rows = o.input().elements // max(inputs, 1)
     o.fit(o.input().elements == rows * inputs and not o.option("weightsFormat"), o.input(), o.input(1))
     o.fit(o.output().elements == rows * outputs, o.input(1), o.output())
-    multiplier, shift = _factors(o, o.input(1).scale)
-    lowest, highest = o.range()
-    layer = FullyConnected(
-        rows=rows,
-        input_zero_point=scaled(o.input())[1],
-        output_zero_point=scaled(o.output())[1],
-        lowest=lowest,
-        highest=highest,
-        weights=weights,
-        bias=_bias(o, 2, outputs),
-        multiplier=multiplier,
-        shift=shift,
-    )
-    return [o.step(layer, 0)]
+    return [o.step(FullyConnected(rows=rows, **_sums(o, weights, outputs, o.input(1).scale)), 0)]
 
 
 def conv_2d(o: Operation) -> list[Step]:
@@ -101,19 +88,10 @@ def _by_channel(o: Operation, window: dict[str, Any], weights: Bytes) -> Step:
     o.fit(
         o.output().shape[3] == channels and channels % window["input_channels"] == 0, o.input(1), o.output()
     )
-    multiplier, shift = _factors(o, _every(o.input(1).scale, channels))
-    lowest, highest = o.range()
     layer = DepthwiseConv2d(
         **window,
         depth_multiplier=channels // window["input_channels"],
-        input_zero_point=scaled(o.input())[1],
-        output_zero_point=scaled(o.output())[1],
-        lowest=lowest,
-        highest=highest,
-        weights=weights,
-        bias=_bias(o, 2, channels),
-        multiplier=multiplier,
-        shift=shift,
+        **_sums(o, weights, channels),
     )
     scratch_bytes = _POINTER * weights[..., 0].size + window["input_channels"]
     return o.step(layer, 0, scratch_bytes=scratch_bytes)
@@ -133,8 +111,6 @@ def transpose_conv(o: Operation) -> list[Step]:
         max(0, (data.shape[axis] - 1) * stride + kernel - output.shape[axis]) // 2 if same else 0
         for axis, stride, kernel in zip((1, 2), strides, (height, width), strict=True)
     ]
-    multiplier, shift = _factors(o, _every(o.input(1).scale, outputs), data=2)
-    lowest, highest = o.range()
     layer = TransposeConv(
         batches=data.shape[0],
         input_height=data.shape[1],
@@ -149,14 +125,7 @@ def transpose_conv(o: Operation) -> list[Step]:
         stride_width=strides[1],
         padding_top=padding[0],
         padding_left=padding[1],
-        input_zero_point=scaled(data)[1],
-        output_zero_point=scaled(output)[1],
-        lowest=lowest,
-        highest=highest,
-        weights=weights,
-        bias=_bias(o, 3, outputs),
-        multiplier=multiplier,
-        shift=shift,
+        **_sums(o, weights, outputs, data=2),
     )
     return [o.step(layer, 2)]
 
@@ -183,11 +152,35 @@ def _bias(o: Operation, number: int, outputs: int) -> Ints:
     return o.constant(number).reshape(outputs)
 
 
-def _every(scale: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
-    return np.broadcast_to(scale, channels)
+def _sums(
+    o: Operation, weights: Bytes, outputs: int, scales: NDArray[np.float32] | None = None, *, data: int = 0
+) -> dict[str, Any]:
+    """What every layer with weights is told of its sums: where zero lies, weights, bias, factors, limits.
+
+    Args:
+        o: with its weights as input 1, and its bias behind weights and data.
+        weights: in the layer's own order.
+        outputs: of which each has a bias.
+        scales: of the weights, one or one for each output; default: for each output.
+        data: number of the input that they are multiplied with.
+    """
+    multiplier, shift = _factors(
+        o, np.broadcast_to(o.input(1).scale, outputs) if scales is None else scales, data
+    )
+    lowest, highest = o.range()
+    return {
+        "input_zero_point": scaled(o.input(data))[1],
+        "output_zero_point": scaled(o.output())[1],
+        "lowest": lowest,
+        "highest": highest,
+        "weights": weights,
+        "bias": _bias(o, max(data, 1) + 1, outputs),
+        "multiplier": multiplier,
+        "shift": shift,
+    }
 
 
-def _factors(o: Operation, scales: NDArray[np.float32], data: int = 0) -> tuple[Ints, Bytes]:
+def _factors(o: Operation, scales: NDArray[np.float32], data: int) -> tuple[Ints, Bytes]:
     """Multiplier and shift of every scale of the weights, for the input of that number.
 
     Source: PopulateConvolutionQuantizationParams of tensorflow/lite/kernels/kernel_util.cc.
@@ -198,20 +191,7 @@ def _factors(o: Operation, scales: NDArray[np.float32], data: int = 0) -> tuple[
 
 
 def _patch(o: Operation, weights: Bytes, rows: int) -> FullyConnected:
-    outputs = weights.shape[0]
-    multiplier, shift = _factors(o, _every(o.input(1).scale, outputs))
-    lowest, highest = o.range()
-    return FullyConnected(
-        rows=rows,
-        input_zero_point=scaled(o.input())[1],
-        output_zero_point=scaled(o.output())[1],
-        lowest=lowest,
-        highest=highest,
-        weights=np.ascontiguousarray(weights),
-        bias=_bias(o, 2, outputs),
-        multiplier=multiplier,
-        shift=shift,
-    )
+    return FullyConnected(rows=rows, **_sums(o, np.ascontiguousarray(weights), len(weights)))
 
 
 def _gathered(o: Operation, window: dict[str, Any], patch: FullyConnected) -> Step:
