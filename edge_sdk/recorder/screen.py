@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from edge_sdk.blocks import boottime_s
 from edge_sdk.errors import printable
 from edge_sdk.recorder.cues import Conductor
-from edge_sdk.recorder.recorder import Device, Recorder
+from edge_sdk.recorder.intake import Device
+from edge_sdk.recorder.recorder import Recorder
 from edge_sdk.recorder.timeline import UNLABELLED
 from edge_sdk.view import LiveView
 
