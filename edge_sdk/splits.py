@@ -7,7 +7,8 @@ split on every version of every library.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -92,12 +93,13 @@ def folds(
     if k < 2:
         raise DatasetError("folds", expected="at least 2", found=k)
     _need(known, max(k, 2 + (validation > 0)), by, f"{k} folds")
-    parts: list[list[str]] = [[] for _ in range(k)]
+    parts: list[tuple[list[str], Counter[str]]] = [([], Counter()) for _ in range(k)]
     for group in order(known, seed):
         # the smallest fold, and among those the one that has least of this group's labels
-        parts.sort(key=lambda part: (len(part), sum(len(known[other] & known[group]) for other in part)))
-        parts[0].append(group)
-    ordered = sorted(sorted(part) for part in parts)
+        parts.sort(key=lambda part: (len(part[0]), sum(part[1][label] for label in known[group])))
+        parts[0][0].append(group)
+        parts[0][1].update(known[group])
+    ordered = sorted(sorted(part) for part, _ in parts)
     return from_parts(known, ordered, seed, validation=validation, by=by)
 
 
@@ -121,7 +123,8 @@ def from_parts(
     known = {group: set(labels) for group, labels in labels_of.items()}
     result = []
     for part in parts:
-        left = [group for group in order(known, seed) if group not in part]
+        tested = set(part)
+        left = [group for group in order(known, seed) if group not in tested]
         count = min(len(left) - 1, max(1, round(validation * len(left)))) if validation else 0
         chosen = _take(left, count, known)
         result.append(Split(tuple(sorted(left)), tuple(sorted(chosen)), tuple(sorted(part)), by))
@@ -136,17 +139,32 @@ def order(groups: Iterable[str], seed: int) -> list[str]:
 def _take(left: list[str], count: int, labels_of: Mapping[str, set[str]]) -> list[str]:
     """Move `count` groups out of `left`: those with missing labels first, the last of a label last."""
     taken: list[str] = []
+    have: set[str] = set()
+    owners = Counter(label for group in left for label in labels_of[group])
+
+    def worth(group: str) -> tuple[int, int]:
+        own = labels_of[group]
+        return -sum(owners[label] == 1 for label in own), len(own - have)
+
     for _ in range(count):
-        have = set().union(*(labels_of[group] for group in taken))
-
-        def worth(group: str, have: set[str] = have) -> tuple[int, int]:
-            others = set().union(*(labels_of[other] for other in left if other != group))
-            return -len(labels_of[group] - others), len(labels_of[group] - have)
-
-        best = max(left, key=worth)  # the first of equals: the order decides
+        best = _first_best(left, worth, (0, len(owners.keys() - have)))
         left.remove(best)
         taken.append(best)
+        have.update(labels_of[best])
+        owners.subtract(labels_of[best])
     return taken
+
+
+def _first_best(groups: Sequence[str], worth: Callable[[str], tuple[int, int]], most: tuple[int, int]) -> str:
+    """The first of the groups that are worth most: the order decides between equals.
+
+    Args:
+        groups: not looked at beyond the first one that is worth `most`: there may be thousands.
+        worth: of a group.
+        most: no group is worth more.
+    """
+    perfect = (group for group in groups if worth(group) == most)
+    return next(perfect, None) or max(groups, key=worth)
 
 
 def _need(groups: Sequence[str] | Mapping[str, Any], needed: int, by: str, what: str) -> None:

@@ -104,3 +104,11 @@ def test_one_fold_is_none() -> None:
 def test_a_group_on_two_sides_cannot_be_made() -> None:
     with pytest.raises(DatasetError, match="person 'b' is on two sides"):
         Split(("a", "b"), (), ("b",), "person")
+
+
+def test_thousands_of_groups_are_divided_as_quickly_as_they_are_read() -> None:
+    # pictures without a common origin, each a group of its own; by the square or the cube a minute, an hour
+    many = {f"p{n}": {str(n % 10)} for n in range(5_000)}
+    made = split(many, 0, validation=0.1, test=0.2)
+    assert (len(made.validation), len(made.test)) == (500, 1000)
+    assert [len(fold.test) for fold in folds(many, 5, 0)] == [1000] * 5
