@@ -4,7 +4,6 @@ import json
 import numpy as np
 import pytest
 
-from edge_sdk import Model
 from edge_sdk.blocks import Block
 from edge_sdk.config import To
 from edge_sdk.dataset import Dataset
@@ -12,16 +11,9 @@ from edge_sdk.errors import ConfigError, Fatal, Rejected
 from edge_sdk.pipeline import Pipeline
 from edge_sdk.prediction import Prediction
 from edge_sdk.sinks.dataset import Sink
-from tests.models import write_model
 
 XYZ = ("ax", "ay", "az")
 NUMBERS = np.random.default_rng(3).normal(size=(400, 3)).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    with Model.load(write_model(tmp_path_factory.mktemp("model") / "m.tflite")) as loaded:
-        yield loaded
 
 
 def blocks(n=10, size=20, **more):

@@ -14,12 +14,6 @@ from tests import kinds
 NAMES = ("ax", "ay", "az")
 
 
-@pytest.fixture(scope="module")
-def model(linear_file):
-    with Model.load(linear_file) as loaded:
-        yield loaded
-
-
 def samples(n, seed=0):
     return np.random.default_rng(seed).normal(size=(n, 3)).astype(np.float32)
 

@@ -12,12 +12,6 @@ from tests.models import Linear, contract, flatbuffer, write_model
 CHOSEN = os.environ.get("EDGEML_RUNTIME", "litert")
 
 
-@pytest.fixture(scope="module")
-def model(linear_file):
-    with Model.load(linear_file) as loaded:
-        yield loaded
-
-
 def bare_interpreter(path):
     """The chosen runtime without edgeml around it."""
     interpreter = registry.find("runtimes", CHOSEN).probe()(model_path=str(path))
