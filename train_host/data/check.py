@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from edge_sdk.contract import Channel
 from edge_sdk.dataset import Dataset, Signal, truth
-from edge_sdk.errors import DatasetError, first_of
+from edge_sdk.errors import DatasetError, EdgeError, first_of
 from train_host.data import census, leakage, portrait
 from train_host.data.finding import Finding, Severity
 from train_host.data.portrait import Portrait
+from train_host.windows import windowing
 
-#: A window where none is given, s, as of `edgeml train`.
-WINDOW_S = 2.0
 #: A channel that shows the same value for so long is stuck, s; and for at least so many samples.
 STUCK_S, STUCK_SAMPLES = 1.0, 25
 #: A run of so many equal extremes is a clipped peak; with less than so many values a channel is a switch.
@@ -65,7 +64,7 @@ def check(
 
     Args:
         folder: the dataset.
-        window: samples that a recording must have at least; None means two seconds of them.
+        window: samples that a recording must have at least; None means as many as `edgeml train` would take.
         on_file: called after each recording.
     """
     try:
@@ -92,7 +91,7 @@ def check(
                 amount[label] += 1.0 if signal.is_image else signal.duration_s or float(len(signal.samples))
         on_file(recording.file)
     findings += [
-        *_of_lengths(lengths, window, dataset.rate_hz),
+        *_of_lengths(lengths, window or _usual(dataset)),
         *copies.findings(),
         *census.findings(dataset, amount),
         *(
@@ -132,24 +131,21 @@ def _of_signal(dataset: Dataset, file: str, signal: Signal) -> Iterator[Finding]
             )
 
 
-def _of_lengths(
-    lengths: Sequence[tuple[str, int]], window: int | None, rate_hz: float | None
-) -> Iterator[Finding]:
-    """Recordings that give no window; where that is most of them, the window is the fault."""
-    shortest = window if window is not None else round(WINDOW_S * (rate_hz or 0.0))
-    short = [(file, length) for file, length in lengths if length < shortest]
-    if window is None and 2 * len(short) > len(lengths):
-        half = int(np.median([length for _, length in lengths]))
-        what = (
-            f"{len(short)} of {len(lengths)} recordings are shorter than a window of {WINDOW_S:g} s, "
-            f"which is taken where none is given; half have at least {half} samples"
-        )
-        yield Finding("warning", "", what, "check and train with a shorter --window")
-        return
-    for file, length in short:
-        what = f"{length} samples, shorter than a window of {shortest}"
-        remedy = "record longer or train with a shorter --window: it gives no window"
-        yield Finding("warning", file, what, remedy)
+def _usual(dataset: Dataset) -> int:
+    """Samples of a window where nobody says it; 0 where there is nothing to say."""
+    try:
+        return windowing.usual(dataset)
+    except EdgeError:  # what cannot be read has a finding of its own
+        return 0
+
+
+def _of_lengths(lengths: Sequence[tuple[str, int]], window: int) -> Iterator[Finding]:
+    """Recordings that give no window."""
+    for file, length in lengths:
+        if length < window:
+            what = f"{length} samples, shorter than a window of {window}"
+            remedy = "record longer or train with a shorter --window: it gives no window"
+            yield Finding("warning", file, what, remedy)
 
 
 def _of_channel(

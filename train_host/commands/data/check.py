@@ -21,7 +21,9 @@ _SHOWN = 5
 
 @click.command("check", epilog="\b\nExample:\n  edgeml data check data --window 100")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--window", type=click.IntRange(min=1), help="Samples in a window. Default: two seconds.")
+@click.option(
+    "--window", type=click.IntRange(min=1), help="Samples in a window. Default: as of edgeml train."
+)
 @json_option
 def command(folder: Path, window: int | None, as_json: bool) -> None:
     """Look for what would spoil a model: NaN, wrong rates, clipped and stuck channels, duplicates, leaks.
