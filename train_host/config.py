@@ -164,9 +164,11 @@ def _read(path: Path) -> dict[str, Any]:
         else:
             data = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read", expected="a TOML, or a run.json", found=error) from error
+        raise ConfigError(
+            f"{path}: cannot be read", expected="a TOML, or a .run.json", found=error
+        ) from error
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: no config in it", expected="the run.json of an earlier training")
+        raise ConfigError(f"{path}: no config in it", expected="the .run.json of an earlier training")
     return data
 
 

@@ -13,7 +13,7 @@ from edge_sdk.contract import Contract
 from edge_sdk.dataset import Dataset, Windowed
 from edge_sdk.modelfile import add_members
 from edge_sdk.splits import SIDES
-from train_host import architectures, page, record, tasks
+from train_host import architectures, companions, page, record, tasks
 from train_host.config import Config
 from train_host.fitting import fit, warmstart
 from train_host.fitting.session import Session
@@ -73,13 +73,13 @@ def train(
     )
     trained_on = f"{name}, trained on {counts['train']} windows"
     files = {
-        record.RECORD: record.to_json(run),
-        record.HISTORY: plots.history_png(fitted.history, fitted.best_epoch, trained_on),
-        record.PAGE: page.render(report).encode(),
+        companions.RECORD: record.to_json(run),
+        companions.HISTORY: plots.history_png(fitted.history, fitted.best_epoch, trained_on),
+        companions.PAGE: page.render(report).encode(),
         **task.pictures(judged),
     }
-    for place, content in files.items():
-        (output.parent / place).write_bytes(content)
+    for kind, content in files.items():
+        companions.path(output, kind).write_bytes(content)
     return {**figures, "split": split.as_dict()}
 
 

@@ -19,8 +19,6 @@ from train_host.config import Config
 from train_host.judging.calibration import Calibration
 from train_host.windows.prepare import Prepared
 
-#: What stands beside a model.
-HISTORY, RECORD, PAGE = "history.png", "run.json", "report.html"
 #: Windows that travel with the model and are run again before it is trusted.
 GOLDEN_WINDOWS = 8
 #: Keras on another machine may sum in another order.
@@ -77,7 +75,7 @@ def lineage(
 def run(
     dataset: Dataset, split: Split, config: Config, result: Figures, more: dict[str, Any]
 ) -> dict[str, Any]:
-    """The object in run.json: everything needed to repeat the run.
+    """The object in ``NAME.run.json``: everything needed to repeat the run.
 
     Args:
         dataset: what was trained on.

@@ -20,7 +20,7 @@ from converters.conversion import convert
 from edge_sdk import child
 from edge_sdk.dataset import Dataset
 from edge_sdk.errors import ChildError, ConfigError, MissingExtraError, Retry, one_line
-from train_host import architectures, augment, resuming, tasks
+from train_host import architectures, augment, companions, resuming, tasks
 from train_host.config import Config
 from train_host.fitting import balance, members, warmstart
 from train_host.folds import Plan, cross_validate
@@ -79,8 +79,8 @@ def train(request: Request, on_progress: Progress | None = None) -> dict[str, An
         on_progress: called with facts: the ``stage``, the figures of an ``epoch``, a ``note`` to be read.
 
     Returns:
-        ``accuracy``, ``interval``, ``n``, ``per_group``, ``model``, ``seconds``; ``folds`` and ``converted``
-        where asked for.
+        ``accuracy``, ``interval``, ``n``, ``per_group``, ``seconds``; ``model`` and, beside it, ``report``
+        and ``record``; ``folds`` and ``converted`` where asked for.
 
     Raises:
         DatasetError: the data cannot be used as asked.
@@ -106,8 +106,15 @@ def train(request: Request, on_progress: Progress | None = None) -> dict[str, An
             request = replace(request, output=None)
         elif request.recipe is not None:
             facts["converted"] = _converted(output, request.recipe, say)
-    model = str(request.output) if request.output else None
-    return {**facts, "model": model, "seconds": round(time.monotonic() - started, 2)}
+    return {**facts, **_places(request.output), "seconds": round(time.monotonic() - started, 2)}
+
+
+def _places(model: Path | None) -> dict[str, str | None]:
+    """Where the files are; None where none were asked for, or another worker has them."""
+    if model is None:
+        return {"model": None, "report": None, "record": None}
+    report, record = (str(companions.path(model, kind)) for kind in (companions.PAGE, companions.RECORD))
+    return {"model": str(model), "report": report, "record": record}
 
 
 def _made(request: Request, output: Path, dataset: Dataset, say: Progress) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def test_the_books_balance_and_the_database_holds_what_was_delivered(demo):
 
 
 def test_nobody_is_on_both_sides(demo):
-    record = json.loads((demo.folder / "run.json").read_text())
+    record = json.loads((demo.folder / "motion.run.json").read_text())
     train, validation, test = (set(record["split"][side]) for side in ("train", "validation", "test"))
     assert not train & test
     assert not train & validation
@@ -50,10 +50,12 @@ def test_nobody_is_on_both_sides(demo):
 
 
 def test_pictures_and_report_are_there(demo):
-    for name in ("history.png", "confusion.png"):
+    for name in ("motion.history.png", "motion.confusion.png"):
         assert (demo.folder / name).read_bytes().startswith(b"\x89PNG")
-    html = Path(demo.result["report"]).read_text()
-    assert "http://" not in html.replace("http://www.w3.org", "")
+    pages = [Path(demo.result[key]) for key in ("training_report", "report")]
+    assert [page.name for page in pages] == ["motion.training.html", "motion.report.html"]
+    for page in pages:
+        assert "http://" not in page.read_text().replace("http://www.w3.org", "")
 
 
 def test_python_command_line_and_bare_runtime_give_identical_outputs(demo, tmp_path):

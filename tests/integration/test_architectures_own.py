@@ -280,7 +280,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_document_s_network_trains_and_the_record_names_its_file(trained: Path) -> None:
     text = (trained / "nets.py").read_bytes()
-    assert json.loads((trained / "run.json").read_text())["architecture"] == {
+    assert json.loads((trained / "model.run.json").read_text())["architecture"] == {
         "name": "nets:small",
         "source": {"file": str(trained / "nets.py"), "digest": digest_of(text)},
     }
@@ -299,7 +299,7 @@ def test_its_costs_are_measured_with_its_options(trained: Path) -> None:
 def test_what_it_has_learned_is_the_base_of_another(trained: Path) -> None:
     said = _run(trained, "edgeml train data -o next.keras --base model.keras --epochs 1 --json")
     assert json.loads(said)["model"] == "next.keras"
-    record = json.loads((trained / "run.json").read_text())
+    record = json.loads((trained / "next.run.json").read_text())
     assert record["config"]["model"] == {"base": "model.keras"}
     source = {
         "file": str(trained / "model.keras"),

@@ -84,7 +84,7 @@ def test_the_model_carries_contract_golden_vectors_labels_and_record(
     np.testing.assert_allclose(golden.outputs[0].sum(axis=1), 1, atol=1e-5)
 
     run = json.loads(members[RUN])
-    assert run == json.loads((model.parent / "run.json").read_text())
+    assert run == json.loads((model.parent / "shaking.run.json").read_text())
     assert run["dataset"] == {"path": str(folder.resolve()), "digest": dataset.digest}
     assert run["split"] == dataset.split(5, validation=0.1).as_dict()
     assert run["accuracy"] == result["accuracy"]
@@ -97,13 +97,13 @@ def test_pictures_and_record_lie_beside_the_model_and_nothing_else(
     image = pytest.importorskip("PIL.Image")
     folder = trained[0].parent
     assert sorted(path.name for path in folder.iterdir()) == [
-        "confusion.png",
-        "history.png",
-        "report.html",
-        "run.json",
+        "shaking.confusion.png",
+        "shaking.history.png",
         "shaking.keras",
+        "shaking.run.json",
+        "shaking.training.html",
     ]
-    for name in ("confusion.png", "history.png"):
+    for name in ("shaking.confusion.png", "shaking.history.png"):
         with image.open(folder / name) as picture:
             assert min(picture.size) > 300
             assert len(picture.convert("RGB").getcolors(1 << 24)) > 20
@@ -113,7 +113,7 @@ def test_the_record_repeats_the_run_to_the_last_bit(
     trained: tuple[Path, dict[str, Any]], folder: Path, tmp_path: Path
 ) -> None:
     model, result = trained
-    again = train(Request(folder, configs.load(model.parent / "run.json"), tmp_path / "again.keras"))
+    again = train(Request(folder, configs.load(model.parent / "shaking.run.json"), tmp_path / "again.keras"))
     assert again["accuracy"] == result["accuracy"]
     for first, second in zip(weights(model), weights(tmp_path / "again.keras"), strict=True):
         np.testing.assert_array_equal(first, second)

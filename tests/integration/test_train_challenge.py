@@ -48,7 +48,7 @@ class Trained:
 
 
 def train(data: Path, folder: Path, *options: object, rate: float = 2e-3) -> Trained:
-    """Into a folder of its own, as the record lies beside the model."""
+    """Into a folder of its own."""
     folder.mkdir()
     (folder / "train.toml").write_text(f"learning_rate = {rate}\n{CONFIG}")
     model = folder / "new.keras"
@@ -62,7 +62,9 @@ def train(data: Path, folder: Path, *options: object, rate: float = 2e-3) -> Tra
     )
     assert done.stdout, done.stderr
     assert done.returncode in (0, 1), done.stderr
-    return Trained(done.returncode, json.loads(done.stdout), model, (folder / "report.html").read_text())
+    return Trained(
+        done.returncode, json.loads(done.stdout), model, (folder / "new.training.html").read_text()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,7 @@ def ignorant(data: Path, champion: Path) -> Trained:
     windows = samples.collect(dataset, config, folder)
     said = final.train(dataset, windows, config, folder / "new.keras", Session())
     champion.write_bytes((folder / "new.keras").read_bytes())
-    return Trained(0, said, folder / "new.keras", (folder / "report.html").read_text())
+    return Trained(0, said, folder / "new.keras", (folder / "new.training.html").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +144,7 @@ def test_a_worse_challenger_fails_with_reasons_and_its_file_is_there_all_the_sam
 def test_the_record_repeats_the_challenger_without_the_champion(data: Path, winner: Trained) -> None:
     run = json.loads(modelfile.read_members(winner.model)[RUN])
     assert run["challenge"]["better"] is True
-    config = configs.load(winner.model.with_name("run.json"))
+    config = configs.load(winner.model.with_name("new.run.json"))
     assert config.compare_to is None
     split = config.divide(Dataset.load(data))
     assert split.as_dict() == run["split"] == winner.said["split"]

@@ -22,8 +22,8 @@ import pytest
 from edge_sdk.child import Worker
 from edge_sdk.errors import ConfigError
 from tests.folders import motion
+from train_host import companions, resuming
 from train_host import config as configs
-from train_host import resuming
 from train_host.training import Request, train
 
 pytestmark = pytest.mark.integration
@@ -183,7 +183,7 @@ def test_after_a_kill_the_weights_are_those_of_a_training_that_nobody_disturbed(
     output = tmp_path / "m.keras"
     shutil.copytree(stopped[0].parent / ".m.keras.training", tmp_path / ".m.keras.training")
     chance = random.Random(kill)
-    fitting_s = json.loads((undisturbed.parent / "run.json").read_text())["seconds"]
+    fitting_s = json.loads((companions.path(undisturbed, companions.RECORD)).read_text())["seconds"]
     with started(folder, output, "--resume") as process:  # with the options that it began with
         assert process.stderr is not None
         assert "goes on in epoch" in process.stderr.readline()
@@ -204,7 +204,8 @@ def test_after_a_kill_the_weights_are_those_of_a_training_that_nobody_disturbed(
     for name, array in before.items():
         np.testing.assert_array_equal(array, after[name], err_msg=name)
     histories = [
-        json.loads((path.parent / "run.json").read_text())["history"] for path in (undisturbed, output)
+        json.loads(companions.path(path, companions.RECORD).read_text())["history"]
+        for path in (undisturbed, output)
     ]
     assert histories[0] == histories[1]
     assert not list(tmp_path.glob(".*"))

@@ -30,7 +30,7 @@ class _Folds(click.ParamType):
     epilog="\b\nExample:\n"
     "  edgeml train data/ -o motion.keras --window 100 --hop 50 --augment rotation\n"
     "  edgeml train data/ --folds 5 --recipe int8           how well it does on people it never saw\n"
-    "  edgeml train data/ -o again.keras --config run.json  the same run once more\n"
+    "  edgeml train data/ -o again.keras --config motion.run.json    the same run once more\n"
     "  edgeml train data/ -o motion.keras --resume          go on after Ctrl-C, a kill, a power cut\n"
     "  edgeml train data/ -o new.keras --init-from motion.keras --compare-to motion.keras --replace\n"
     "  edgeml train --list data/                            what each architecture costs, and where it fits"
@@ -40,7 +40,9 @@ class _Folds(click.ParamType):
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The model: a .keras file."
 )
 @click.option(
-    "--config", type=click.Path(path_type=Path, dir_okay=False), help="A TOML, or an earlier run.json."
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A TOML, or the .run.json of an earlier training.",
 )
 @click.option("--arch", help="The architecture, see --list; or your own: package.module:function.")
 @click.option(
@@ -133,8 +135,9 @@ def command(  # noqa: PLR0913 - click hands over each option
     """Train a model on the dataset folder DATA.
 
     Groups (people, machines) are divided into training, validation and test; training stops early on the
-    validation groups, and the figures come from the test groups. Beside the model appear report.html (how
-    good it is, and where it fails), run.json (everything needed to repeat the run) and pictures.
+    validation groups, and the figures come from the test groups. Beside MODEL.keras appear
+    MODEL.training.html (how good it is, and where it fails), MODEL.run.json (everything needed to repeat
+    the run) and pictures.
 
     Status 1 means that no threshold keeps --false-alarms, or that the champion stays; the model is there.
     """
@@ -217,7 +220,9 @@ def _screen(result: dict[str, Any]) -> str:
             f"{result['headline']}, n = {result['n']}: {groups}",
             *summary.lines(result),
             *_converted(result),
-            f"{result['model']} in {result['seconds']:.0f} s; beside it report.html, run.json and pictures",
+            f"{result['model']} in {result['seconds']:.0f} s",
+            f"{result['report']}: how good it is, and where it fails",
+            f"{result['record']}: to repeat it, as --config",
         ]
     return "\n".join(lines)
 

@@ -16,6 +16,7 @@ from edge_sdk.dataset import Dataset, write
 from edge_sdk.errors import ConfigError, DeviceError, GateError
 from edge_sdk.modelfile import write_atomic
 from edge_sdk.pipeline import Pipeline, Report
+from train_host import companions
 from train_host.config import Config
 from train_host.demo import watch
 from train_host.training import Request, train
@@ -85,6 +86,7 @@ class Shown:
             "ledger": self.report.ledger.as_dict(),
             "model": str(self.folder / TFLITE),
             "database": str(self.folder / DATABASE),
+            "training_report": str(companions.path(self.folder / KERAS, companions.PAGE)),
             "report": converted["report"],
             "pipeline": str(self.folder / PIPELINE),
             "dataset": str(self.dataset.folder),

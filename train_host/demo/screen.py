@@ -27,7 +27,8 @@ def render(shown: Shown) -> str:
         ("ledger", f"{ledger.samples.read:,} samples = {ledger.samples.used:,} used{reasons}"),
         ("", f"{ledger.predictions:,} predictions = {fates}: {verdict}"),
         ("model", str(folder / TFLITE)),
-        ("report", f"{facts['report']}, {folder}/history.png, {folder}/confusion.png"),
+        ("reports", f"{facts['training_report']}: how good it is, and where it fails"),
+        ("", f"{facts['report']}: what int8 changed"),
         ("database", str(folder / DATABASE)),
         ("time", f"{shown.seconds['total']:.0f} s"),
     ]

@@ -20,6 +20,7 @@ from edge_sdk.dataset import Dataset, Split
 from edge_sdk.errors import ConfigError, DeviceError, ModelError, first_of
 from edge_sdk.modelfile import CONTRACT, RUN, digest_of, read_members, write_atomic
 from edge_sdk.schema import parse_contract
+from train_host import companions
 from train_host.config import Config
 
 
@@ -188,7 +189,7 @@ def previous(champion: Path) -> Path:
 
 
 def promote(challenger: Path, champion: Path, digest: str) -> Path:
-    """Put the challenger in the champion's place; the champion is kept beside it.
+    """Put the challenger in the champion's place, and its page and record; the champion is kept beside it.
 
     Each file is there whole at every moment, and the champion's place is never empty.
 
@@ -216,8 +217,20 @@ def promote(challenger: Path, champion: Path, digest: str) -> Path:
         )
     kept = previous(champion)
     write_atomic(kept, old)
+    _accompany(champion, kept)
     write_atomic(champion, new)
+    _accompany(challenger, champion)
     return kept
+
+
+def _accompany(old: Path, new: Path) -> None:
+    """What lies beside a model goes along with it, and nothing stays that tells of another."""
+    for kind in (companions.RECORD, companions.PAGE, companions.HISTORY, companions.CONFUSION):
+        source, place = (companions.path(model, kind) for model in (old, new))
+        if source.exists():
+            write_atomic(place, source.read_bytes())
+        else:
+            place.unlink(missing_ok=True)
 
 
 def _words(value: Any) -> Any:

@@ -82,7 +82,7 @@ def lineage(report: Report) -> Html:
     changed = {name: value for name, value in config.items() if value != usual.get(name)}
     others = {name: value for name, value in config.items() if name not in changed}
     versions = [(name, tag("code", value)) for name, value in sorted(report.run["versions"].items())]
-    again = "run.json has all of this: edgeml train DATA -o MODEL.keras --config run.json"
+    again = "The model's .run.json has all of this: edgeml train DATA -o AGAIN.keras --config MODEL.run.json"
     return join(
         (
             tag("p", again, class_="lead"),

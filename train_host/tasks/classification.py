@@ -13,6 +13,7 @@ from converters.representative import output_of
 from edge_sdk.contract import DecisionSettings, Output
 from edge_sdk.dataset import Dataset, Windowed
 from edge_sdk.errors import DatasetError
+from train_host import companions
 from train_host.architectures.head import Head
 from train_host.judging import evaluate
 from train_host.judging.judged import Judged
@@ -79,7 +80,7 @@ class Classification:
         groups = ", ".join(sorted(set(test.group)))
         shown = f"{result.accuracy:.3f} on {result.n} windows of {judged.dataset.group} {groups}"
         title = f"{judged.name}: {shown}"
-        return {"confusion.png": plots.confusion_png(result.confusion, judged.dataset.labels, title)}
+        return {companions.CONFUSION: plots.confusion_png(result.confusion, judged.dataset.labels, title)}
 
     def sections(self, judged: Judged) -> Sequence[tuple[str, Html]]:
         """Confusion, accuracy by class and by group, the surest errors."""

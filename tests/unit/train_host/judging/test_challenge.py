@@ -262,11 +262,23 @@ def test_promotion_replaces_the_champion_and_keeps_it(champion: Champion, tmp_pa
     old = champion.path.read_bytes()
     new = tmp_path / "new.keras"
     new.write_bytes(b"better")
+    for name in ("new.run.json", "new.training.html", "old.training.html", "old.confusion.png"):
+        (tmp_path / name).write_text(name)
     kept = challenge.promote(new, champion.path, champion.digest)
     assert kept == tmp_path / "old.previous.keras"
     assert champion.path.read_bytes() == b"better"
     assert kept.read_bytes() == old
     assert new.exists()
+    # what lies beside a model goes along with it
+    found = {path.name: path.read_text() for path in tmp_path.iterdir() if path.suffix != ".keras"}
+    assert found == {
+        "new.run.json": "new.run.json",
+        "new.training.html": "new.training.html",
+        "old.run.json": "new.run.json",
+        "old.training.html": "new.training.html",
+        "old.previous.training.html": "old.training.html",
+        "old.previous.confusion.png": "old.confusion.png",
+    }
 
 
 def test_a_champion_that_was_replaced_meanwhile_is_left_alone(champion: Champion, tmp_path: Path) -> None:
