@@ -21,9 +21,7 @@ _SHOWN = 5
 
 @click.command("check", epilog="\b\nExample:\n  edgeml data check data --window 100")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option(
-    "--window", type=click.IntRange(min=1), help="Samples in a window. Default: as edgeml train."
-)
+@click.option("--window", type=click.IntRange(min=1), help="Samples in a window. Default: as edgeml train.")
 @json_option
 def command(folder: Path, window: int | None, as_json: bool) -> None:
     """Look for what would spoil a model: NaN, wrong rates, clipped and stuck channels, duplicates, leaks.

@@ -16,9 +16,7 @@ from edge_sdk.cli import json_option, print_json
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="The page. Default: FOLDER.html beside it."
 )
-@click.option(
-    "--window", type=click.IntRange(min=1), help="Samples in a window. Default: as edgeml train."
-)
+@click.option("--window", type=click.IntRange(min=1), help="Samples in a window. Default: as edgeml train.")
 @json_option
 def command(folder: Path, output: Path | None, window: int | None, as_json: bool) -> None:
     """Show a dataset as one HTML page: balance, groups, signals, pictures, sounds, and what looks wrong.
