@@ -23,7 +23,7 @@ from edge_sdk.deploy import facts, health, proving, signature, systemd, trial
 from edge_sdk.deploy.manifest import MOST_BYTES, Manifest
 from edge_sdk.deploy.rehearsal import rehearse
 from edge_sdk.deploy.slots import Slots, pipelines
-from edge_sdk.deploy.store import SPARE_BYTES, Store, room, write_durably
+from edge_sdk.deploy.store import Store, require, write_durably
 from edge_sdk.errors import ConfigError, DeviceError, EdgeError, GateError, one_line
 
 ROOT = Path("/var/lib/edgeml")
@@ -89,13 +89,7 @@ class Agent:
         with Store(self.root / "contents").batch() as batch:
             while line := source.readline(_LONGEST_LINE):
                 digest, wanted = _announced(line)
-                if wanted > room(self.root):
-                    raise DeviceError(
-                        f"{self.root}: too little room",
-                        expected=f"{wanted + SPARE_BYTES:,} bytes",
-                        found=f"{room(self.root) + SPARE_BYTES:,}",
-                        remedy="make room; what runs now was not touched",
-                    )
+                require(self.root, wanted)
                 batch.add(source, digest, wanted)
                 count += 1
         return {"received": count}
@@ -113,6 +107,13 @@ class Agent:
             service: ``systemd``, or ``none``: nothing is started.
         """
         data, slots = base64.b64decode(manifest), Slots(self.root, name)
+        if service == "systemd" and systemd.version() is None:
+            raise DeviceError(
+                "this device",
+                expected="systemd",
+                found="another init",
+                remedy="--service none installs it alone",
+            )
         with slots.locked():
             self._step("verifying the signature")
             wanted = slots.admit(data, base64.b64decode(signed), self.trusted, allow_older=allow_older)
@@ -249,19 +250,24 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _by_hand(slots: Slots) -> str:
     """How to run it without a service manager."""
-    current = slots.folder / "current"
-    slot = slots.current
-    config = slot.manifest.config if slot is not None else ""
-    state = f"/var/lib/edgeml-{slots.name}"
-    return f"PYTHONPATH={current}/runtime python3 -m edge_sdk run {current}/app/{config} --state {state}"
+    current, slot = slots.folder / "current", slots.current
+    assert slot is not None, slots.name
+    manifest, state = slot.manifest, f"/var/lib/edgeml-{slots.name}"
+    variables = f"PYTHONPATH={current}/runtime EDGEML_RUNTIME={manifest.platform.engine}"
+    return f"{variables} python3 -m edge_sdk run {current}/app/{manifest.config} --state {state}"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """``COMMAND [NAME]``; further arguments come as a JSON object on standard input."""
+    """``COMMAND [NAME]``; further arguments come as a JSON object on standard input. ``take FILE``: a packed one."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["take"]:
+        from edge_sdk.deploy import packed  # which is made of what is here
+
+        return packed.main(words[1:])
     parser = argparse.ArgumentParser(prog="edgeml-agent")
     parser.add_argument("command")
     parser.add_argument("name", nargs="?")
-    given = parser.parse_args(arguments)
+    given = parser.parse_args(words)
 
     def say(message: dict[str, Any]) -> None:
         print(json.dumps(message), flush=True)

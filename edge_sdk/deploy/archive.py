@@ -1,4 +1,4 @@
-"""The agent as one file that any Python runs: what a device is sent before anything else is there.
+"""The agent as one file that any Python runs: what a device is given before anything else is there.
 
 It is started for every command. The byte code beside each source saves a device with the host's Python, and a
 slow processor, half of that; any other Python passes it over.
@@ -10,9 +10,8 @@ import importlib.util
 import io
 import marshal
 import zipfile
-from pathlib import Path
-
-import edge_sdk
+from importlib.abc import InspectLoader
+from typing import cast
 
 #: What a device needs before it has a release; all of it imports the standard library and itself only.
 MODULES = (
@@ -22,6 +21,7 @@ MODULES = (
         for name in (
             "__init__",
             "agent",
+            "archive",
             "facts",
             "health",
             "manifest",
@@ -59,10 +59,8 @@ TIME = (1980, 1, 1, 0, 0, 0)
 
 
 def sources() -> dict[str, str]:
-    """The files of the agent by their names in an archive."""
-    folder = Path(edge_sdk.__file__).parent
-    files = {f"edge_sdk/{name}.py": (folder / f"{name}.py").read_text(encoding="utf-8") for name in MODULES}
-    return {"edge_sdk/__init__.py": "", **files}
+    """The files of the agent by their names in an archive; read from one, where this runs from one."""
+    return {"edge_sdk/__init__.py": "", **{f"edge_sdk/{name}.py": _source(name) for name in MODULES}}
 
 
 def archive() -> bytes:
@@ -74,6 +72,15 @@ def archive() -> bytes:
         for name, content in sorted(files.items()):
             packed.writestr(zipfile.ZipInfo(name, TIME), content, zipfile.ZIP_DEFLATED)
     return data.getvalue()
+
+
+def _source(name: str) -> str:
+    module = "edge_sdk." + name.removesuffix("/__init__").replace("/", ".")
+    spec = importlib.util.find_spec(module)
+    assert spec is not None, module
+    text = cast(InspectLoader, spec.loader).get_source(module)
+    assert text is not None, module
+    return text
 
 
 def _compiled(name: str, source: bytes) -> bytes:

@@ -1,7 +1,8 @@
 """A release in one file, for a device without a network: as it comes off a USB stick.
 
 It is a zip: the agent, so that ``python3 FILE`` installs it, and the release below ``release/``. Nothing of
-the release is believed before its signature was verified.
+the release is believed before its signature was verified. The agent that is in it is a program that somebody
+runs as root, and has to be trusted before: a device that has one already need not, ``agent.pyz take FILE``.
 """
 
 from __future__ import annotations
@@ -9,19 +10,28 @@ from __future__ import annotations
 import argparse
 import base64
 import os
+import signal
 import sys
+import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_sdk.deploy.agent import Agent
+from edge_sdk.deploy import signature
+from edge_sdk.deploy.agent import PLACE, Agent
+from edge_sdk.deploy.archive import archive
 from edge_sdk.deploy.manifest import MOST_BYTES, Manifest, read_listing
 from edge_sdk.deploy.slots import Slots
+from edge_sdk.deploy.store import require, write_durably
 from edge_sdk.errors import ConfigError, DeviceError, EdgeError, GateError, one_line, printable
 
 MANIFEST, SIGNATURE, KEY = "release/manifest.json", "release/manifest.json.sig", "release/key.pub"
 CONTENTS = "release/contents/"
+#: What a file that is no release, or was damaged, makes of reading it.
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, LookupError, OSError, RuntimeError, ValueError)
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def install(
@@ -45,20 +55,25 @@ def install(
     """
     if os.geteuid() != 0:
         raise DeviceError("installing a release", expected="root", remedy="run it with sudo")
+    os.umask(0o022)  # the service's user has to read what is laid out here
     try:
         with zipfile.ZipFile(file) as packed:
+            _check_readable(packed)
             data, signed = _member(packed, MANIFEST), _member(packed, SIGNATURE)
-            if trust and not agent.trusted.exists():
-                agent.trust(_member(packed, KEY).decode(errors="replace"))
             name = Manifest.from_bytes(data).name
+            if trust and not agent.trusted.exists():
+                key = _signer(data, signed, _member(packed, KEY))
+                say({"step": f"trusting {key.line}"})
+                agent.trust(key.line)
             slots = Slots(agent.root, name)
             manifest = slots.admit(data, signed, agent.trusted, allow_older=options.get("allow_older", False))
             say({"step": "unpacking"})
             _unpack(packed, slots, manifest)
-    except (zipfile.BadZipFile, KeyError, OSError, ValueError) as error:
+    except _UNREADABLE as error:
         if isinstance(error, EdgeError):
             raise
         raise DeviceError(f"{file}: not a release", found=one_line(error)) from error
+    _stay(agent.root / PLACE.name)
     installed = agent.install(
         name, base64.b64encode(data).decode(), base64.b64encode(signed).decode(), **options
     )
@@ -67,17 +82,49 @@ def install(
     return agent.follow(name, installed["slot"])
 
 
+def _signer(data: bytes, signed: bytes, line: bytes) -> signature.PublicKey:
+    """The key that a release brings, if it is the one that signed it."""
+    key = signature.PublicKey.parse(line.decode(errors="replace"), KEY)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "signers"
+        file.write_text(signature.allowed_signers([key]), encoding="utf-8")
+        signature.verify(data, signed, file)
+    return key
+
+
+def _stay(place: Path) -> None:
+    """Leave this program where the services of a pipeline find it: they start it at boot, and to watch."""
+    running = Path(sys.argv[0])
+    if running.exists() and place.exists() and running.samefile(place):
+        return
+    data = archive()
+    if not place.exists() or place.read_bytes() != data:
+        write_durably(place, data)
+
+
 def _unpack(packed: zipfile.ZipFile, slots: Slots, manifest: Manifest) -> None:
     """Take what is missing, which the listing of the runtime tells when it is there."""
-    if manifest.runtime not in slots.store:
-        size = packed.getinfo(CONTENTS + manifest.runtime).file_size
-        with packed.open(CONTENTS + manifest.runtime) as content:
-            slots.store.add(content, manifest.runtime, size)
-    listed = read_listing(slots.store.read(manifest.runtime, MOST_BYTES))
-    with slots.store.batch() as batch:
-        for entry in slots.store.missing([*manifest.files, *listed]):
+    store = slots.store
+    with store.batch() as batch:
+        if manifest.runtime not in store:
+            size = packed.getinfo(CONTENTS + manifest.runtime).file_size
+            if size > MOST_BYTES:
+                raise ConfigError(
+                    "the runtime's listing", expected=f"at most {MOST_BYTES:,} bytes", found=size
+                )
+            with packed.open(CONTENTS + manifest.runtime) as content:
+                store.add(content, manifest.runtime, size)
+        missing = store.missing([*manifest.files, *read_listing(store.read(manifest.runtime, MOST_BYTES))])
+        require(slots.root, sum(entry.size for entry in missing))
+        for entry in missing:
             with packed.open(CONTENTS + entry.digest) as content:
                 batch.add(content, entry.digest, entry.size)
+
+
+def _check_readable(packed: zipfile.ZipFile) -> None:
+    for info in packed.infolist():
+        if info.flag_bits & 1 or info.compress_type not in _METHODS:
+            raise zipfile.BadZipFile(f"{info.filename[:80]} is encrypted, or packed in an unknown way")
 
 
 def _member(packed: zipfile.ZipFile, name: str) -> bytes:
@@ -86,40 +133,51 @@ def _member(packed: zipfile.ZipFile, name: str) -> bytes:
     return packed.read(name)
 
 
-def main() -> int:
-    """``python3 app.edgeml``: installs it."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """``python3 app.edgeml`` installs it; ``agent.pyz take app.edgeml`` does so with the agent that is there.
+
+    Args:
+        arguments: with the file; None where this program is in it.
+    """
+    own = arguments is None
     parser = argparse.ArgumentParser(
-        prog=f"python3 {sys.argv[0]}", description="Install this release of edgeml on this device."
+        prog=f"python3 {sys.argv[0]}" + ("" if own else " take"),
+        description="Install a release of edgeml on this device.",
     )
+    if not own:
+        parser.add_argument("file", type=Path, metavar="APP.EDGEML")
     parser.add_argument("--trust", action="store_true", help="trust its key, where none is trusted yet")
     parser.add_argument("--allow-older", action="store_true", help="take an older one than what ran here")
     parser.add_argument("--service", choices=["systemd", "none"], default="systemd")
-    given = parser.parse_args()
-
-    os.umask(0o022)  # the service's user has to read what is laid out here
+    given = {"file": Path(sys.argv[0]), **vars(parser.parse_args(arguments))}
 
     def say(facts: Mapping[str, Any]) -> None:
         if facts.get("seconds", 0) == 0:
-            print(f"{facts['step']} …", file=sys.stderr, flush=True)
+            print(printable(f"{facts['step']} …"), file=sys.stderr, flush=True)
 
     try:
-        told = install(Path(sys.argv[0]), Agent(say), say, **vars(given))
+        told = install(agent=Agent(say), say=say, **given)
+        print(conclude(told))
     except EdgeError as error:
         print(f"edgeml: {error}", file=sys.stderr)
         return error.exit_code
-    return conclude(told)
+    except KeyboardInterrupt:
+        print("edgeml: interrupted; a release that is on trial already goes on by itself", file=sys.stderr)
+        return 128 + signal.SIGINT
+    return 0
 
 
-def conclude(told: Mapping[str, Any]) -> int:
-    """Say how it ended; the exit status."""
+def conclude(told: Mapping[str, Any]) -> str:
+    """How it ended, for people.
+
+    Raises:
+        GateError: it was gone back from.
+    """
     if told["verdict"] == "refused":
         running = told["running"]
-        error = GateError(
+        raise GateError(
             f"{told['version']} does not work here",
             found=told["reason"],
             remedy=f"{running['version']} runs again" if running else "nothing ran here before",
         )
-        print(f"edgeml: {error}", file=sys.stderr)
-        return error.exit_code
-    print(printable(f"run it with: {told['run']}" if "run" in told else f"{told['version']} works"))
-    return 0
+    return printable(f"run it with: {told['run']}" if "run" in told else f"{told['version']} works")

@@ -64,7 +64,10 @@ def follow(slots: Slots, name: str, services: systemd.Services, step: Callable[.
         if looks % _LOOKS_BETWEEN == 0:
             unwatched = 0 if services.is_watched() else unwatched + 1
             if unwatched == _UNWATCHED:
-                raise DeviceError(f"{slots.name}: nobody watches it any more", remedy="deploy again")
+                raise DeviceError(
+                    f"{slots.name}: nobody watches it any more",
+                    remedy=f"journalctl -u {services.name}-trial there says why; then deploy again",
+                )
         time.sleep(_LOOK_S)
     ended, current = slots.slot(name) or tried, slots.current
     if ended.verdict == "new":

@@ -35,7 +35,7 @@ from typing import Any
 from edge_sdk.deploy import signature
 from edge_sdk.deploy.manifest import MOST_BYTES, NAME, Entry, Manifest, digest_of, read_listing
 from edge_sdk.deploy.records import Recovery, Slot, Trial, Verdict
-from edge_sdk.deploy.store import Store, compile_tree, room, sync_folder, write_durably
+from edge_sdk.deploy.store import Store, compile_tree, require, sync_folder, write_durably
 from edge_sdk.errors import ConfigError, DeviceError, EdgeError, GateError
 
 _MANIFEST, _SIGNATURE, _VERDICT = "manifest.json", "manifest.json.sig", "verdict.json"
@@ -200,7 +200,7 @@ class Slots:
             there = self.slot(name)
             if there is not None and there.verdict != "refused":
                 return there
-            self._require(sum(entry.size for entry in manifest.files))
+            require(self.root, sum(entry.size for entry in manifest.files))
             self._lay_tree(manifest)
             self._lay_slot(name, data, signed, manifest)
         slot = self.slot(name)
@@ -384,16 +384,6 @@ class Slots:
         if folder.is_dir():
             facts = {"verdict": verdict, "reason": reason, "boot": self.boot, "back_to": back_to}
             _write(folder / _VERDICT, facts)
-
-    def _require(self, wanted: int) -> None:
-        free = room(self.root)
-        if wanted > free:
-            raise DeviceError(
-                f"{self.root}: too little room",
-                expected=f"{wanted:,} bytes",
-                found=f"{free:,}",
-                remedy="make room; what runs now was not touched",
-            )
 
 
 @contextlib.contextmanager

@@ -252,6 +252,22 @@ def room(folder: Path) -> int:
     return max(0, shutil.disk_usage(folder).free - SPARE_BYTES)
 
 
+def require(folder: Path, wanted_bytes: int) -> None:
+    """Make sure that there is so much room.
+
+    Raises:
+        DeviceError: there is less.
+    """
+    free = room(folder)
+    if wanted_bytes > free:
+        raise DeviceError(
+            f"{folder}: too little room",
+            expected=f"{wanted_bytes + SPARE_BYTES:,} bytes",
+            found=f"{free + SPARE_BYTES:,}",
+            remedy="make room; what runs now was not touched",
+        )
+
+
 def _link(source: Path, target: Path, mode: int) -> None:
     """A hard link where the permissions agree, else a copy: links share them."""
     if stat.S_IMODE(source.stat().st_mode) == mode:

@@ -20,6 +20,8 @@ from edge_sdk.errors import DeviceError
 
 UNITS = Path("/etc/systemd/system")
 _TIMEOUT_S = 120
+#: So often what watches a release may be started again before nobody is believed to watch.
+_MOST_ENDS = 5
 _STATES: dict[str, State] = {
     "active": "active",
     "activating": "starting",
@@ -112,9 +114,11 @@ class Services:
         _systemctl("restart", "--no-block", f"{self.name}-trial.service")
 
     def is_watched(self) -> bool:
-        """Whether somebody watches the release, or is about to."""
-        said = _systemctl("show", f"{self.name}-trial.service", "--property=ActiveState,Job")
+        """Whether somebody watches the release, or is about to; one who ends again and again does not."""
+        said = _systemctl("show", f"{self.name}-trial.service", "--property=ActiveState,Job,NRestarts")
         facts = dict(line.partition("=")[::2] for line in said.splitlines())
+        if int(facts.get("NRestarts") or 0) > _MOST_ENDS:
+            return False
         return facts.get("ActiveState") in ("active", "activating") or facts.get("Job", "0") not in ("", "0")
 
     def remove(self) -> None:

@@ -5,7 +5,6 @@ import io
 
 import pytest
 
-from edge_sdk.deploy import agent as module
 from edge_sdk.deploy.agent import Agent
 from edge_sdk.deploy.manifest import digest_of
 from edge_sdk.errors import ConfigError, DeviceError, GateError
@@ -63,7 +62,7 @@ def test_another_content_than_was_announced_is_refused(agent):
 
 
 def test_a_content_that_does_not_fit_is_refused_before_it_comes(agent, monkeypatch):
-    monkeypatch.setattr(module, "room", lambda _: 10)
+    monkeypatch.setattr("edge_sdk.deploy.store.room", lambda _: 10)
     with pytest.raises(DeviceError, match="too little room"):
         agent.receive(io.BytesIO(b"0" * 64 + b" 11\n"))
 

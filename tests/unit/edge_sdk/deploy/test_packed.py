@@ -1,13 +1,19 @@
 """A release in one file is believed only as far as its signature goes."""
 
+import io
+import os
+import random
 import shutil
 import stat
+import subprocess
+import sys
 import zipfile
 
 import pytest
 
 from edge_sdk.deploy import bundles, packed, release, signature
-from edge_sdk.deploy.agent import Agent
+from edge_sdk.deploy.agent import Agent, main
+from edge_sdk.deploy.archive import archive, sources
 from edge_sdk.deploy.manifest import Entry, Platform
 from edge_sdk.deploy.signature import PublicKey
 from edge_sdk.deploy.store import Store
@@ -160,17 +166,76 @@ def test_what_it_may_be_for():
         bundles.platform("bookworm-arm46")
 
 
-def test_how_it_ended(capsys):
+def test_how_it_ended():
     told = {"version": "2", "verdict": "refused", "reason": "it ended", "running": {"version": "1"}}
-    assert packed.conclude(told) == 1
-    assert "2 does not work here: found it ended; 1 runs again" in capsys.readouterr().err
-    assert packed.conclude({**told, "running": None}) == 1
-    assert "nothing ran here before" in capsys.readouterr().err
-    assert packed.conclude({"version": "2", "verdict": "proving"}) == 0
-    assert capsys.readouterr().out == "2 works\n"
+    with pytest.raises(GateError, match="2 does not work here: found it ended; 1 runs again"):
+        packed.conclude(told)
+    with pytest.raises(GateError, match="nothing ran here before"):
+        packed.conclude({**told, "running": None})
+    assert packed.conclude({"version": "2", "verdict": "proving"}) == "2 works"
+    assert packed.conclude({"version": "2", "verdict": "good", "run": "this"}) == "run it with: this"
 
 
-def test_a_file_is_plain_wherever_it_came_from(bundle, agent):
+def test_all_of_it_can_be_read_by_its_service_wherever_it_came_from(bundle, agent):
+    before = os.umask(0o077)
+    try:
+        packed.install(bundle, agent, lambda _: None, trust=True)
+    finally:
+        os.umask(before)
+    for path in agent.root.rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o755 if path.is_dir() else 0o644), path
+
+
+def test_what_watches_a_release_comes_with_it_and_stays(bundle, agent):
     packed.install(bundle, agent, lambda _: None, trust=True)
-    for path in (agent.root / "contents").glob("??/*"):
-        assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    place = agent.root / "agent.pyz"
+    assert place.read_bytes() == archive()
+    code = f"import sys; sys.path.insert(0, {str(bundle)!r}); "
+    code += "from edge_sdk.deploy.archive import archive; sys.stdout.buffer.write(archive())"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, check=True)
+    made = zipfile.ZipFile(io.BytesIO(done.stdout))  # out of the file itself, where nothing is installed
+    assert {name: made.read(name).decode() for name in sources()}.items() == sources().items()
+
+
+def test_the_agent_that_is_there_takes_it_and_runs_nothing_of_it(tmp_path, monkeypatch, capsys):
+    """Its own program is never started: one who changed it would be root."""
+    with zipfile.ZipFile(tmp_path / "app.edgeml", "w") as evil:
+        evil.writestr("__main__.py", f"open({str(tmp_path / 'pwned')!r}, 'w')")
+    monkeypatch.setattr(packed.os, "geteuid", lambda: 0)
+    assert main(["take", str(tmp_path / "app.edgeml")]) == 3
+    assert "not a release" in capsys.readouterr().err
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_a_key_that_did_not_sign_it_is_not_trusted_with_it(bundle, agent):
+    with pytest.raises(GateError, match="the release's signature"):
+        packed.install(changed(bundle, packed.SIGNATURE, b""), agent, lambda _: None, trust=True)
+    assert not agent.trusted.exists()
+
+
+def test_any_damage_is_an_error_in_one_line(bundle, agent, tmp_path):
+    good, chance = bundle.read_bytes(), random.Random(1)
+    # What is behind the program itself: members, and the list of them at the end.
+    places = [chance.randrange(good.rindex(b"PK\1\2"), len(good)) for _ in range(8)]
+    places += [chance.randrange(good.index(b"release/contents"), len(good)) for _ in range(24)]
+    for place in places:
+        damaged = bytearray(good)
+        damaged[place] ^= 1 << chance.randrange(8)
+        (tmp_path / "damaged").write_bytes(damaged)
+        try:
+            packed.install(tmp_path / "damaged", agent, lambda _: None, trust=True)
+        except EdgeError as error:
+            assert "\n" not in str(error)
+
+
+def test_a_listing_that_unpacks_to_more_than_any_is_not_unpacked(bundle, agent):
+    bomb = changed(bundle, packed.CONTENTS + manifest(1).runtime, b"[" * ((8 << 20) + 1))
+    with pytest.raises(ConfigError, match="the runtime's listing: expected at most"):
+        packed.install(bomb, agent, lambda _: None, trust=True)
+
+
+def test_room_is_asked_for_before_anything_is_unpacked(bundle, agent, monkeypatch):
+    monkeypatch.setattr("edge_sdk.deploy.store.room", lambda folder: 5)
+    with pytest.raises(DeviceError, match="too little room"):
+        packed.install(bundle, agent, lambda _: None, trust=True)
+    assert len(list((agent.root / "contents").glob("??/*"))) == 1  # the listing, which says how much it is
