@@ -56,9 +56,7 @@ def fit(model: Any, windows: Any, seed: int) -> None:
     """
     from sklearn.mixture import GaussianMixture
 
-    features = mixture.features_of(model, windows)
-    count = model.get_layer("sums").units
-    mixture.check(features, count)
+    features, count = mixture.begin(model, windows)
     found = GaussianMixture(
         count, covariance_type="diag", reg_covar=_LEAST_VARIANCE, n_init=3, random_state=seed
     ).fit(features)

@@ -44,9 +44,7 @@ def fit(model: Any, windows: Any, seed: int) -> None:
     """
     from sklearn.cluster import KMeans
 
-    features = mixture.features_of(model, windows)
-    count = model.get_layer("sums").units
-    mixture.check(features, count)
+    features, count = mixture.begin(model, windows)
     centres = KMeans(count, n_init=5, random_state=seed).fit(features).cluster_centers_
     width = features.shape[1]
     mixture.assign(model, centres, np.ones_like(centres), np.full(count, 1 / width), np.zeros(count))

@@ -26,20 +26,28 @@ def layers(x: Any, centres: int) -> Any:
     return keras.layers.Dense(centres, name=_SUMS)(ops.multiply(apart, apart))
 
 
-def features_of(model: Any, windows: Any) -> NDArray[np.float64]:
-    """Standardised features of windows, float64 [n, features]; the model standardises likewise from now on.
+def begin(model: Any, windows: Any) -> tuple[NDArray[np.float64], int]:
+    """What the centres of a model are to be found among; the model standardises likewise from now on.
 
     Args:
         model: with `layers` in it.
         windows: batches of inputs.
+
+    Returns:
+        Standardised features, float64 [n, features], and how many centres there are.
+
+    Raises:
+        DatasetError: fewer windows than centres.
     """
-    layer = model.get_layer(STANDARD)
-    raw = keras.Model(model.inputs, layer.input).predict(windows, verbose=0)
-    flat = np.asarray(raw, np.float64).reshape(len(raw), -1)
-    mean, variance = flat.mean(axis=0), flat.var(axis=0)
-    layer.moving_mean.assign(mean.astype(np.float32))
-    layer.moving_variance.assign(variance.astype(np.float32))
-    return np.asarray((flat - mean) / np.sqrt(variance + layer.epsilon))
+    features, count = _standardised(model, windows), model.get_layer(_SUMS).units
+    if len(features) < count:
+        raise DatasetError(
+            "too few normal windows for so many centres",
+            expected=f"at least {count}",
+            found=len(features),
+            remedy="record more, or take fewer: centres under [model] in a --config",
+        )
+    return features, count
 
 
 def assign(
@@ -66,16 +74,11 @@ def assign(
     sums.bias.assign(offset.astype(np.float32))
 
 
-def check(features: NDArray[Any], centres: int) -> None:
-    """Refuse more centres than there are windows.
-
-    Raises:
-        DatasetError: there are fewer windows.
-    """
-    if len(features) < centres:
-        raise DatasetError(
-            "too few normal windows for so many centres",
-            expected=f"at least {centres}",
-            found=len(features),
-            remedy="record more, or take fewer: centres under [model] in a --config",
-        )
+def _standardised(model: Any, windows: Any) -> NDArray[np.float64]:
+    layer = model.get_layer(STANDARD)
+    raw = keras.Model(model.inputs, layer.input).predict(windows, verbose=0)
+    flat = np.asarray(raw, np.float64).reshape(len(raw), -1)
+    mean, variance = flat.mean(axis=0), flat.var(axis=0)
+    layer.moving_mean.assign(mean.astype(np.float32))
+    layer.moving_variance.assign(variance.astype(np.float32))
+    return np.asarray((flat - mean) / np.sqrt(variance + layer.epsilon))
