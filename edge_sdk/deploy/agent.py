@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from edge_sdk.deploy import facts, health, proving, signature, systemd, trial
+from edge_sdk.deploy import confinement, facts, health, proving, signature, systemd, trial
 from edge_sdk.deploy.manifest import MOST_BYTES, Manifest
 from edge_sdk.deploy.rehearsal import rehearse
 from edge_sdk.deploy.slots import Slots, pipelines
@@ -125,6 +125,7 @@ class Agent:
             tested = rehearse(slots, slot, systemd.version() if service == "systemd" else None, listen)
             services = self._services(slots)
             if service == "systemd":
+                confinement.check(tested["unit"], services.name)
                 write_durably(slot.folder / f"{services.name}.service", tested["unit"].encode())
                 services.set_up()  # before the switch: what is switched to starts at the next boot, too
             self._step("switching")
@@ -258,7 +259,10 @@ def _by_hand(slots: Slots) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """``COMMAND [NAME]``; further arguments come as a JSON object on standard input. ``take FILE``: a packed one."""
+    """``COMMAND [NAME]``; further arguments come as a JSON object on standard input.
+
+    ``take FILE`` is for people: it installs a packed release.
+    """
     words = sys.argv[1:] if arguments is None else arguments
     if words[:1] == ["take"]:
         from edge_sdk.deploy import packed  # which is made of what is here

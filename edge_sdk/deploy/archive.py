@@ -22,6 +22,7 @@ MODULES = (
             "__init__",
             "agent",
             "archive",
+            "confinement",
             "facts",
             "health",
             "manifest",

@@ -104,13 +104,15 @@ def test_a_release_on_a_stick(desk, serving, tmp_path):
 
     trusted = "/etc/edgeml/trusted_signers"
     before = machine.ask(f"cat {trusted} && rm {trusted}")
+    agent = "/var/lib/edgeml/agent.pyz"
+    machine.ask(f"rm {agent}")  # as on a device that nobody ever reached over ssh
     assert "trusted_signers is missing" in installed(machine, "/root/2.edgeml", status=3)
     assert "2 works" in installed(machine, "/root/2.edgeml", "--trust")
     assert machine.ask(f"cat {trusted}") == before
     assert desk.serves("2")
 
     assert "is older than what ran here" in installed(machine, "/root/1.edgeml", status=1)
-    assert "1 works" in installed(machine, "/root/1.edgeml", "--allow-older")
+    assert "1 works" in installed(machine, f"{agent} take /root/1.edgeml", "--allow-older")
     assert desk.serves("1")
 
 
