@@ -29,6 +29,8 @@ _COMPARED = 2000
 _IN_VAIN = 300
 #: Samples of a block, and how much its rises and falls must agree.
 _BLOCK, _ALIKE = 32, 0.98
+#: A copy is closer than its own next period by such a factor.
+_SAME = 0.3
 #: So much must agree to be told, s and samples.
 _LEAST_S, _LEAST = 0.25, 64
 #: A place is the recording in the upper half of an int64, and the sample in the lower one.
@@ -209,8 +211,33 @@ def _compare(first: Samples, second: Samples, lag: int, rate_hz: float | None) -
     best = int(np.argmax(told)) if told else -1
     if best < 0 or told[best] * _BLOCK < least - _BLOCK or told[best] * 2 < lengths[best]:
         return None
-    start = int(starts[best]) * _BLOCK
-    return at_first + start, at_second + start, int(lengths[best]) * _BLOCK
+    start, size = int(starts[best]) * _BLOCK, int(lengths[best]) * _BLOCK
+    piece = slice(starts[best], starts[best] + lengths[best])
+    if not _same(*(part[piece].reshape(size, -1) for part in (one, other))):
+        return None
+    return at_first + start, at_second + start, size
+
+
+def _same(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    """Whether pieces that are alike are one recording, float64 [n, channels] each.
+
+    What comes again and again, such as mains voltage, is like all of its kind. A copy has the same noise, too: it
+    is closer to the other piece than any piece is to its own next period.
+    """
+    both = np.sqrt((one**2).sum() * (other**2).sum())
+    return bool(1 - (one * other).sum() / both <= _SAME * _apart(one))
+
+
+def _apart(piece: NDArray[np.float64]) -> float:
+    """How far a piece is from being like itself some time later, at best: from 0 of a period to 1 of noise."""
+    n = len(piece)
+    turned = np.fft.rfft(piece, 2 * n, axis=0)
+    along = np.fft.irfft((turned * turned.conj()).real, 2 * n, axis=0).sum(axis=1)[: n // 2]
+    power = np.concatenate([[0.0], np.cumsum((piece**2).sum(axis=1))])
+    lags = np.arange(len(along))
+    alike = along / np.sqrt(np.maximum(power[n - lags] * (power[n] - power[lags]), 1e-30))
+    passed = np.flatnonzero(alike <= 0)  # up to there it is the same swing
+    return 1.0 - float(alike[passed[0] :].max()) if len(passed) else 1.0
 
 
 def _runs(flags: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -79,6 +79,20 @@ def test_smooth_signals_are_compared_over_longer_steps() -> None:
     assert found.length > 1000
 
 
+def test_what_repeats_itself_is_like_its_kind_and_a_copy_has_the_same_noise() -> None:
+    rng = np.random.default_rng(0)
+    time_s = np.arange(6000) / 2000
+    mains = []
+    for _ in range(12):
+        phase = 2 * np.pi * (50 + rng.normal(0, 0.01)) * time_s + rng.uniform(0, 6)
+        pulses = np.sign(np.sin(phase)) * (np.abs(np.sin(phase)) > 0.9)
+        mains.append(np.stack([325 * np.sin(phase), pulses], axis=1) + rng.normal(size=(6000, 2)) * [2, 0.01])
+    mains = [part.astype(np.float32) for part in mains]
+    assert overlaps(mains, 2000.0) == []
+    (found,) = overlaps([*mains, 0.5 * mains[3][1000:4000]], 2000.0)
+    assert (found.first, found.second, found.at_first - found.at_second) == (3, 12, 1000)
+
+
 def test_silence_and_constant_values_are_no_common_piece() -> None:
     quiet = [
         np.zeros((500, 2), np.float32),
