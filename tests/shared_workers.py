@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-from converters import environments
+import pytest
+
+from converters import environments, workshop
 from edge_sdk.child import Worker
 from edge_sdk.errors import ChildError
 
@@ -35,3 +40,21 @@ def started(environment: str | None, memory_bytes: int | None = None) -> Shared:
     python = environments.python(environment) if environment else sys.executable
     elsewhere = None if python == sys.executable else python
     return Shared(elsewhere, ["converters"], memory_bytes=memory_bytes)
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Conversions use the same processes, one an environment and working folder, which end here."""
+    workers: dict[tuple[str | None, Path], Shared] = {}
+
+    def start(environment: str | None, memory_bytes: int | None) -> Shared:
+        place = environment, Path.cwd()
+        if place not in workers:
+            workers[place] = started(environment)
+        return workers[place]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workshop, "_start", start)
+        yield
+    for worker in workers.values():
+        worker.end()

@@ -10,19 +10,21 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from converters import workshop
-from tests.shared_workers import Shared, started
+from tests.shared_workers import kept
 
 _OF_THE_ZOO = {"test_zoo", "test_matrix", "test_public_sets"}
+_OF_ONE_MODEL = "convert"
 
 
 class ByModel(LoadScopeScheduling):  # type: ignore[misc]
-    """What belongs to one model of the zoo is built and run in one process; else a module is one."""
+    """One process runs what belongs to one model: a case of the zoo, or all of convert/; else a module."""
 
     def _split_scope(self, nodeid: str) -> str:
         module, _, test = nodeid.partition("::")
         model = re.search(r"\[(.+)\]$", test)
-        return model[1] if model and Path(module).stem in _OF_THE_ZOO else module
+        if model and Path(module).stem in _OF_THE_ZOO:
+            return model[1]
+        return str(Path(module).parent) if Path(module).parent.name == _OF_ONE_MODEL else module
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModel:
@@ -31,17 +33,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModel:
 
 @pytest.fixture(scope="module")
 def kept_workers() -> Iterator[None]:
-    """The conversions of a module use the same processes, one an environment and working folder."""
-    workers: dict[tuple[str | None, Path], Shared] = {}
-
-    def start(environment: str | None, memory_bytes: int | None) -> Shared:
-        place = environment, Path.cwd()
-        if place not in workers:
-            workers[place] = started(environment)
-        return workers[place]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workshop, "_start", start)
+    """The conversions of a module use the same processes."""
+    with kept():
         yield
-    for worker in workers.values():
-        worker.end()
