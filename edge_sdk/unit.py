@@ -37,6 +37,7 @@ class Settings:
         packages: folder of edgeml and all that it needs, where Python has them in none of its own.
         keeps_state: relative files of sinks are the service's state, and do not lie beside the edgeml.toml.
         status: where it tells its health; None leaves it to the edgeml.toml.
+        runtime: what a model runs in whose target names none; None leaves it to the machine.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Settings:
     packages: Path | None = None
     keeps_state: bool = False
     status: str | None = None
+    runtime: str | None = None
 
     @property
     def state(self) -> Path:
@@ -129,6 +131,8 @@ def _process(command: str, needs: Needs, settings: Settings) -> Iterator[str]:
     yield "Environment=PYTHONFAULTHANDLER=1"
     if settings.packages is not None:
         yield f"Environment={_quoted(f'PYTHONPATH={settings.packages}'.replace('%', '%%'))}"
+    if settings.runtime is not None:
+        yield f"Environment=EDGEML_RUNTIME={settings.runtime}"
     yield "LimitCORE=0"
     yield "Restart=always"
     if settings.systemd >= _BACKOFF_SINCE:

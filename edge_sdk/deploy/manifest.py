@@ -20,9 +20,14 @@ SCHEMA = 1
 MOST_BYTES = 8 << 20
 _MOST_FILES = 50_000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-#: Of a pipeline: it names folders and units.
-NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,63}")
+#: Of a pipeline: it names folders and units, of which edgeml-NAME-trial and -recover are another one's.
+NAME = re.compile(r"(?!.*-(?:trial|recover)$)[a-z0-9][a-z0-9-]{0,62}")
+NAME_WORDS = "small letters, digits and -, at most 63, and neither -trial nor -recover at the end"
+VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,63}")
+VERSION_WORDS = "letters, digits and . + -, at most 64"
+#: In `Manifest.health`: the device may pick the port.
+ANY_HEALTH = "any"
+_HEALTH = re.compile(rf"|{ANY_HEALTH}|http://(?:[\w.-]+|\[[\w:.%]+\]):\d{{1,5}}/health")
 _EXECUTABLE, _PLAIN = 0o755, 0o644
 
 
@@ -69,6 +74,11 @@ class Platform:
 
     def __str__(self) -> str:
         return f"{self.machine}, Python {self.python}, glibc {self.glibc}"
+
+    @property
+    def engine(self) -> str:
+        """What models run in there, as the variable EDGEML_RUNTIME names it: 32-bit Arm has no LiteRT."""
+        return "tflite_runtime" if self.machine == "armv7l" else "litert"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +147,13 @@ class Manifest:
         place = place if isinstance(place, dict) else {}
         files = entries(facts.get("files"), "release manifest")
         manifest = cls(
-            name=_matching(facts, "name", NAME),
-            version=_matching(facts, "version", _VERSION),
+            name=_matching(facts, "name", NAME, NAME_WORDS),
+            version=_matching(facts, "version", VERSION, VERSION_WORDS),
             serial=_number(facts, "serial"),
             platform=Platform(*(_text(place, key) for key in ("machine", "python", "glibc"))),
-            runtime=_matching(facts, "runtime", _DIGEST),
+            runtime=_matching(facts, "runtime", _DIGEST, "a sha256"),
             config=_text(facts, "config"),
-            health=_text(facts, "health"),
+            health=_matching(facts, "health", _HEALTH, "http://HOST:PORT/health"),
             window_s=_number(facts, "window_s"),
             files=files,
         )
@@ -237,10 +247,10 @@ def _text(facts: Mapping[str, Any], key: str) -> str:
     return value
 
 
-def _matching(facts: Mapping[str, Any], key: str, pattern: re.Pattern[str]) -> str:
+def _matching(facts: Mapping[str, Any], key: str, pattern: re.Pattern[str], words: str) -> str:
     value = _text(facts, key)
     if not pattern.fullmatch(value):
-        raise ModelError(f"release manifest: {key}", expected=pattern.pattern, found=value)
+        raise ModelError(f"release manifest: {key}", expected=words, found=value)
     return value
 
 

@@ -21,7 +21,6 @@ from pathlib import Path
 from edge_sdk.deploy.manifest import Platform, digest_of
 from edge_sdk.errors import ConfigError, DeviceError, MissingExtraError
 from edge_sdk.registry import Url
-from edge_sdk.targets.host import DEFAULT_RUNTIME
 
 _DISTRIBUTION = "edgeml-kit"
 #: uv's names of platforms, oldest first; the newest that the device's glibc reaches is taken.
@@ -130,15 +129,13 @@ def check_target(target: str, platform: Platform) -> None:
     Raises:
         ConfigError: it is not.
     """
-    url = Url.parse(target)
-    there = "tflite_runtime" if platform.machine == _ARM else DEFAULT_RUNTIME
-    if url.scheme == "host" and url.options.get("runtime", DEFAULT_RUNTIME) != there:
-        right = "host:" if there == DEFAULT_RUNTIME else f"host:?runtime={there}"
+    url, there = Url.parse(target), platform.engine
+    if url.scheme == "host" and url.options.get("runtime", there) != there:
         raise ConfigError(
             f"model: target on {platform.machine}",
-            expected=f"{right}, the runtime that is sent there",
+            expected=f"runtime={there}, which is sent there, or none",
             found=target,
-            remedy=f'write target = "{right}" into the edgeml.toml',
+            remedy='leave "runtime" out of the target in the edgeml.toml: it is then the one that is there',
         )
 
 

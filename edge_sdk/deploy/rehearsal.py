@@ -69,6 +69,7 @@ def _unprivileged(slot: Slot, managed: bool) -> Iterator[tuple[list[str], dict[s
         "PATH": "/usr/bin:/bin",
         "LC_ALL": "C.UTF-8",
         "PYTHONPATH": str(slot.runtime.resolve()),
+        "EDGEML_RUNTIME": slot.manifest.platform.engine,
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONFAULTHANDLER": "1",
     }

@@ -48,6 +48,7 @@ def try_out(
         packages=slot / "runtime",
         keeps_state=True,
         status=status,
+        runtime=os.environ.get("EDGEML_RUNTIME"),  # it runs in what it is tried in
     )
     file = slot / config
     pipeline = Pipeline.from_config(file, state=settings.state)

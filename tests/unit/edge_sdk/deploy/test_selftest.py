@@ -1,10 +1,14 @@
 """A release tries itself out before it may run."""
 
+import os
+
 import pytest
 
 from edge_sdk.deploy import selftest
 from edge_sdk.errors import EdgeError
 from tests.models import write_model
+
+CHOSEN = os.environ.get("EDGEML_RUNTIME", "litert")
 
 
 @pytest.fixture
@@ -25,12 +29,14 @@ def tried(slot, sink='url = "sqlite:events.db"', source='url = "synthetic:sine"'
     return selftest.try_out(slot, current, "app/edgeml.toml", "edgeml-x", systemd=systemd, status=status)
 
 
-def test_its_unit_runs_what_is_current(slot):
+def test_its_unit_runs_what_is_current(slot, monkeypatch):
+    monkeypatch.setenv("EDGEML_RUNTIME", CHOSEN)
     told = tried(slot, status="127.0.0.1:9465")
     (start,) = [line for line in told["unit"].splitlines() if line.startswith("ExecStart=")]
     assert f"{slot.parent}/current/app/edgeml.toml" in start
     assert start.endswith("--state /var/lib/edgeml-x --status 127.0.0.1:9465")
     assert f"PYTHONPATH={slot.parent}/current/runtime" in told["unit"]
+    assert f"\nEnvironment=EDGEML_RUNTIME={CHOSEN}\n" in told["unit"]
     assert str(slot) not in told["unit"]
     assert told["models"]["m.tflite"]["predictions"] > 0
 
