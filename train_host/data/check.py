@@ -21,6 +21,8 @@ from train_host.windows import windowing
 STUCK_S, STUCK_SAMPLES = 1.0, 25
 #: A run of so many equal extremes is a clipped peak; with less than so many values a channel is a switch.
 CLIP_RUN, CLIP_SHARE, CLIP_VALUES = 3, 0.005, 16
+#: Where a slow signal in coarse steps turns, it stays up to so many times as long as on its way.
+CLIP_TURN = 4
 #: A step between two times that is so many periods long is a gap.
 GAP = 1.5
 
@@ -172,7 +174,10 @@ def _of_channel(
         yield Finding("warning", file, what, "check the sensor and its wiring")
         return
     values = column[starts]
-    clipped = int(lengths[((values == low) | (values == high)) & (lengths >= CLIP_RUN)].sum())
+    extreme = (values == low) | (values == high)
+    usual = int(lengths[~extreme].max(initial=1))
+    least = CLIP_RUN if usual == 1 else CLIP_TURN * usual + 1
+    clipped = int(lengths[extreme & (lengths >= least)].sum())
     if clipped >= CLIP_SHARE * len(column) and len(np.unique(values)) >= CLIP_VALUES:
         what = f"{channel.name} is clipped at {low:g} or {high:g} ({clipped} of {len(column)} samples)"
         yield Finding("warning", file, what, "set a larger measuring range, or less gain, and record again")

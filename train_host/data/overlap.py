@@ -221,15 +221,15 @@ def _compare(first: Samples, second: Samples, lag: int, rate_hz: float | None) -
 def _same(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
     """Whether pieces that are alike are one recording, float64 [n, channels] each.
 
-    What comes again and again, such as mains voltage, is like all of its kind. A copy has the same noise, too: it
-    is closer to the other piece than any piece is to its own next period.
+    What comes again and again, such as mains voltage, is like all of its kind. A copy has the same noise,
+    too: it is closer to the other piece than any piece is to its own next period.
     """
     both = np.sqrt((one**2).sum() * (other**2).sum())
     return bool(1 - (one * other).sum() / both <= _SAME * _apart(one))
 
 
 def _apart(piece: NDArray[np.float64]) -> float:
-    """How far a piece is from being like itself some time later, at best: from 0 of a period to 1 of noise."""
+    """How far a piece is, at best, from being like itself some time later: 0 of a period, 1 of noise."""
     n = len(piece)
     turned = np.fft.rfft(piece, 2 * n, axis=0)
     along = np.fft.irfft((turned * turned.conj()).real, 2 * n, axis=0).sum(axis=1)[: n // 2]

@@ -93,6 +93,14 @@ def test_a_spoilt_recording_is_found(folder: Path, edit: Callable, severity: str
     assert finding.remedy
 
 
+def test_a_slow_signal_in_coarse_steps_is_not_clipped(folder: Path) -> None:
+    def drift(samples: np.ndarray) -> None:
+        samples[:, 0] = np.round(20 + np.sin(np.arange(len(samples)) / 20), 1)
+
+    change(folder, drift)
+    assert check(folder, window=40).findings == ()
+
+
 def test_another_rate_is_an_error_that_says_both(folder: Path) -> None:
     change(folder, lambda samples: None, rate_hz=25.0)
     finding = the_only(folder)
