@@ -46,6 +46,8 @@ HARDWARE: Final[Mapping[str, Hardware]] = {
     "i2c": Hardware("i2c", ("char-89",)),
     "gpio": Hardware("gpio", ("char-gpiochip",)),
     "iio": Hardware("iio", ("char-iio",), sysfs=True),
+    # Sensors and image processors, how they are joined, and the memory for pictures.
+    "picamera2": Hardware("video", ("char-81", "char-media", "char-dma_heap")),
 }
 _PORTS: Final[Mapping[str, tuple[str, ...]]] = {
     "/dev/ttyACM": ("char-166",),

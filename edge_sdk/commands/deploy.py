@@ -93,7 +93,7 @@ def _deploy(wish: Wish, device: Address, options: dict[str, Any], progress: Prog
 
     progress.say(f"connecting to {device}")
     with Remote(device) as remote:
-        _examine(remote, device, options["service"], progress)
+        _examine(remote, wish, options["service"], progress)
         store = release.host_store()
         made = release.make(wish, remote.platform, store, progress.say)
         if options["dry_run"]:
@@ -127,10 +127,13 @@ def _deploy(wish: Wish, device: Address, options: dict[str, Any], progress: Prog
     return {**told, "state": "it works", "notes": installed["notes"]}
 
 
-def _examine(remote: Remote, device: Address, service: str, progress: ProgressLine) -> None:
+def _examine(remote: Remote, wish: Wish, service: str, progress: ProgressLine) -> None:
     from edge_sdk.deploy.examination import examine
+    from edge_sdk.deploy.surroundings import surroundings
+    from edge_sdk.pipeline import Pipeline
 
-    for finding in examine(remote.facts):
+    device = remote.address
+    for finding in examine(remote.facts, surroundings(Pipeline.from_config(wish.config))):
         if finding.state == "missing" and not (finding.part == "systemd" and service == "none"):
             what = f"nothing can be deployed to {device}: {finding.part}"
             raise GateError(what, found=finding.found, remedy=finding.remedy)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edge_sdk.bench.machine import THROTTLED
 from edge_sdk.deploy.manifest import Platform
 from edge_sdk.deploy.packages import from_system
+from edge_sdk.deploy.surroundings import Surroundings, unmet
 from edge_sdk.findings import Finding, State
 
 _PYTHONS = ("3.11", "3.12", "3.13", "3.14")
@@ -21,17 +22,17 @@ _LEAST_FREE_BYTES, _LEAST_RAM_BYTES = 400 << 20, 200 << 20
 _MOST_SKEW_S = 300
 
 
-def examine(facts: Mapping[str, Any], groups: Iterable[str] = ()) -> list[Finding]:
+def examine(facts: Mapping[str, Any], wanted: Surroundings | None = None) -> list[Finding]:
     """Every finding about a device.
 
     Args:
         facts: as the agent tells them.
-        groups: that the pipeline's sources and sinks need there.
+        wanted: what a pipeline needs there of the system.
     """
-    return list(_findings(facts, list(groups)))
+    return list(_findings(facts, wanted or Surroundings()))
 
 
-def _findings(facts: Mapping[str, Any], groups: list[str]) -> Iterator[Finding]:
+def _findings(facts: Mapping[str, Any], wanted: Surroundings) -> Iterator[Finding]:
     machine, fits = facts["machine"], facts["machine"] in _MACHINES
     mixed = f" under a {facts['kernel']} kernel" if facts["kernel"] != machine else ""
     board = f"{facts['model']}, " if facts["model"] else ""
@@ -64,10 +65,8 @@ def _findings(facts: Mapping[str, Any], groups: list[str]) -> Iterator[Finding]:
         if libc
         else f"a Debian from {'bookworm' if narrow else 'buster'} on; the runtime has no build for others",
     )
-    for package in sorted(from_system(Platform(machine, facts["python"], facts["glibc"]))):
-        if not facts.get(package):
-            remedy = f"it is the system's own on 32-bit Arm: sudo apt install python3-{package}"
-            yield Finding(package, "missing", "not there", remedy)
+    for package in sorted(from_system(Platform(machine, facts["python"], facts["glibc"]), wanted.packages)):
+        yield _package(package, facts["packages"].get(package), machine)
     yield _least("disk", facts["free_bytes"], _LEAST_FREE_BYTES, "make room", "missing")
     yield _least("memory", facts["ram_bytes"], _LEAST_RAM_BYTES, "a board with more", "warning")
     if facts["read_only"]:
@@ -88,7 +87,7 @@ def _findings(facts: Mapping[str, Any], groups: list[str]) -> Iterator[Finding]:
         f"{abs(skew):,.0f} s {'behind' if skew < 0 else 'ahead'}" if late else "as here",
         "times will be wrong, and TLS fails, until NTP has set it: timedatectl" if late else None,
     )
-    for group in groups:
+    for group in wanted.groups:
         if group not in facts["groups"]:
             yield Finding(
                 f"group {group}", "warning", "not there", f"sudo groupadd -r {group}, and a udev rule"
@@ -102,6 +101,17 @@ def _findings(facts: Mapping[str, Any], groups: list[str]) -> Iterator[Finding]:
             ", ".join(now) or "not throttled",
             "a stronger supply, or a cooler place" if now else None,
         )
+
+
+def _package(name: str, version: str | None, machine: str) -> Finding:
+    """One that the system has to have: it is not sent."""
+    if version is None:
+        remedy = f"it has to be the system's own: sudo apt install --no-install-recommends python3-{name}"
+        return Finding(name, "missing", "not there", remedy)
+    if limit := unmet(name, version, machine) if version else "":
+        remedy = f"{name}{limit} is needed, and the system has to have it: a newer Raspberry Pi OS"
+        return Finding(name, "missing", version, remedy)
+    return Finding(name, "ok", version or "there")
 
 
 def _least(part: str, found: int, least: int, remedy: str, otherwise: State) -> Finding:

@@ -8,6 +8,7 @@ import platform
 import shutil
 import sys
 import time
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from edge_sdk.deploy import systemd
 
 #: Groups that sources and sinks may need.
 _GROUPS = ("dialout", "gpio", "i2c", "spi", "video", "iio")
+#: Of Python, that a release may leave to the system.
+_PACKAGES = ("numpy", "picamera2")
 _THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
 _MODEL = Path("/proc/device-tree/model")
 
@@ -46,14 +49,20 @@ def facts(root: Path) -> dict[str, Any]:
         "groups": [group for group in _GROUPS if _is_group(group)],
         "throttled": _throttled(),
         "clock_s": time.time(),
-        "numpy": _has("numpy"),
+        "packages": {name: _version(name) for name in _PACKAGES},
         "root": os.geteuid() == 0,
         "ssh_keygen": shutil.which("ssh-keygen") is not None,
     }
 
 
-def _has(package: str) -> bool:
-    return find_spec(package) is not None
+def _version(package: str) -> str | None:
+    """Of a package of this Python; empty where nobody knows it, None where it is not there."""
+    if find_spec(package) is None:
+        return None
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _is_group(name: str) -> bool:

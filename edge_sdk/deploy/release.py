@@ -13,6 +13,7 @@ from edge_sdk.deploy import packages, signature, tree
 from edge_sdk.deploy.health import ANY
 from edge_sdk.deploy.manifest import Entry, Manifest, Platform, digest_of, read_listing
 from edge_sdk.deploy.store import Store
+from edge_sdk.deploy.surroundings import surroundings
 from edge_sdk.errors import ConfigError
 from edge_sdk.pipeline import Pipeline
 from edge_sdk.registry import Url
@@ -86,7 +87,7 @@ def make(wish: Wish, platform: Platform, store: Store, say: Callable[[str], None
     }
     for model in pipeline.models:
         packages.check_target(model.target, platform)
-    listed = tree.build(platform, extras, store, say)
+    listed = tree.build(platform, extras, store, say, system=surroundings(pipeline).packages)
     files = []
     for path, file in sorted(files_of(pipeline, wish.config).items()):
         data = file.read_bytes()

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from edge_sdk.deploy.examination import examine
+from edge_sdk.deploy.surroundings import Surroundings
 
 FINE = {
     "machine": "aarch64",
@@ -20,29 +21,31 @@ FINE = {
     "throttled": 0,
     "clock_s": 0.0,
     "ssh_keygen": True,
+    "packages": {"numpy": None, "picamera2": None},
 }
+CAMERA = Surroundings(frozenset({"numpy", "picamera2"}), ("video",))
 
 
-def found(groups=(), **changes):
+def found(wanted=None, **changes):
     facts = {**FINE, "clock_s": time.time(), **changes}
-    return {finding.part: finding for finding in examine(facts, groups)}
+    return {finding.part: finding for finding in examine(facts, wanted)}
 
 
 def test_a_device_that_is_fine():
-    findings = found(["dialout"])
+    findings = found(Surroundings(groups=("dialout",)))
     assert {finding.state for finding in findings.values()} == {"ok"}
     assert "Raspberry Pi 4" in findings["machine"].found
 
 
 def test_a_32_bit_device_that_is_fine():
-    findings = found(machine="armv7l", kernel="armv7l", numpy=True)
+    findings = found(machine="armv7l", kernel="armv7l", packages={"numpy": "1.24.2"})
     assert {finding.state for finding in findings.values()} == {"ok"}
 
 
 @pytest.mark.parametrize(
     ("changes", "part", "state", "said"),
     [
-        ({"machine": "armv7l", "numpy": False}, "numpy", "missing", "sudo apt install python3-numpy"),
+        ({"machine": "armv7l"}, "numpy", "missing", "python3-numpy"),
         (
             {"machine": "armv7l", "python": "3.13"},
             "python",
@@ -87,4 +90,34 @@ def test_throttling_is_said_in_words():
 
 
 def test_a_group_that_is_missing():
-    assert "groupadd" in found(["gpio"])["group gpio"].remedy
+    assert "groupadd" in found(Surroundings(groups=("gpio",)))["group gpio"].remedy
+
+
+@pytest.mark.parametrize("version", ["1.24.2", "2.2.4", "1.26.4+ds", ""])
+def test_a_camera_takes_what_the_system_has(version):
+    findings = found(CAMERA, groups=["video"], packages={"numpy": version, "picamera2": "0.3.31"})
+    assert {finding.state for finding in findings.values()} == {"ok"}
+    assert (findings["numpy"].found, findings["picamera2"].found) == (version or "there", "0.3.31")
+
+
+@pytest.mark.parametrize(
+    ("packages", "part", "said"),
+    [
+        ({"numpy": "2.2.4", "picamera2": None}, "picamera2", "python3-picamera2"),
+        ({"numpy": None, "picamera2": "0.3.31"}, "numpy", "python3-numpy"),
+        ({"numpy": "1.19.5", "picamera2": "0.3.31"}, "numpy", "numpy>=1.24 is needed"),
+    ],
+    ids=str,
+)
+def test_what_a_camera_lacks_has_a_remedy(packages, part, said):
+    finding = found(CAMERA, groups=["video"], packages=packages)[part]
+    assert (finding.state, said in finding.remedy) == ("missing", True)
+
+
+def test_numpy_2_is_too_new_for_the_runtime_of_32_bit_arm():
+    finding = found(machine="armv7l", kernel="armv7l", packages={"numpy": "2.2.4"})["numpy"]
+    assert finding.remedy.startswith("numpy<2 is needed")
+
+
+def test_what_no_source_asks_for_is_not_missed():
+    assert not {"numpy", "picamera2", "group video"} & set(found())

@@ -99,7 +99,7 @@ PLATFORM = Platform("aarch64", "3.11", "2.36")
 @pytest.fixture
 def made(folder, monkeypatch):
     store = Store(folder / "store")
-    monkeypatch.setattr(tree, "build", lambda *_: listing([]))
+    monkeypatch.setattr(tree, "build", lambda *_, **__: listing([]))
 
     def made(top="", **wish):
         travels(folder, top=top)

@@ -1,0 +1,148 @@
+"""What a camera's buffer holds, as a picture: bytes, in the model's colours and at the model's size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_sdk.errors import ConfigError
+from edge_sdk.recordings import png
+
+#: Where red, green and blue lie in memory. libcamera names a format after the word that a little-endian
+#: processor reads, so that its ``BGR888`` begins with red.
+_COLOURS = {"BGR888": (0, 1, 2), "RGB888": (2, 1, 0), "XBGR8888": (0, 1, 2), "XRGB8888": (2, 1, 0)}
+#: Luma and the two chromas of four bytes, which are two pixels.
+_PACKED = {"YUYV": (0, 1, 3), "YVYU": (0, 3, 1), "UYVY": (1, 0, 2), "VYUY": (1, 2, 0)}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a picture shall be.
+
+    Attributes:
+        width: pixels.
+        height: pixels.
+        gray: one channel instead of red, green and blue.
+        crop: part of the camera's picture, as shares of it: x and y of its corner, width, height; None for
+            the largest part of the wanted proportions.
+    """
+
+    width: int
+    height: int
+    gray: bool = False
+    crop: tuple[float, ...] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of a picture."""
+        return self.height, self.width, 1 if self.gray else 3
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a camera's buffer is.
+
+    Attributes:
+        pixels: libcamera's name of the format.
+        width: pixels.
+        height: pixels.
+        limited: luma goes from 16 to 235 instead of 0 to 255.
+        mirrored: its left is the right of what is wanted.
+        upside_down: its top is the bottom of what is wanted.
+    """
+
+    pixels: str
+    width: int
+    height: int
+    limited: bool = False
+    mirrored: bool = False
+    upside_down: bool = False
+
+
+def picture(buffer: NDArray[np.uint8], layout: Layout, wanted: Wanted) -> NDArray[np.uint8]:
+    """One frame.
+
+    Args:
+        buffer: as Picamera2's `make_array` gives it: uint8 [rows, columns, …], rows with their padding.
+        layout: of it.
+        wanted: where it already is of this size, and not to be cropped, nothing is scaled.
+
+    Returns:
+        uint8 [height, width, channels].
+
+    Raises:
+        ConfigError: a format that is not known here.
+    """
+    if wanted.gray and layout.pixels not in (*_COLOURS, "MJPEG"):
+        pixels = _planes(buffer, layout)[0]
+        pixels = _whole_range(pixels, 219) if layout.limited else pixels
+    else:
+        pixels = _rgb(buffer, layout)
+        if wanted.gray:
+            pixels = np.asarray(png.pillow().fromarray(pixels).convert("L"))
+    turned = pixels[:: -1 if layout.upside_down else 1, :: -1 if layout.mirrored else 1]
+    if (layout.width, layout.height) != (wanted.width, wanted.height) or wanted.crop is not None:
+        whole, how = png.pillow().fromarray(np.ascontiguousarray(turned)), png.pillow().Resampling.BILINEAR
+        turned = np.asarray(whole.resize((wanted.width, wanted.height), how, box=corners(layout, wanted)))
+    return np.array(turned, np.uint8, order="C").reshape(wanted.shape)
+
+
+def corners(whole: Layout, wanted: Wanted) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of what is taken of a whole picture, pixels."""
+    if wanted.crop is not None:
+        x, y, across, down = wanted.crop
+        left, top, right, bottom = x, y, min(x + across, 1.0), min(y + down, 1.0)
+        return left * whole.width, top * whole.height, right * whole.width, bottom * whole.height
+    scale = min(whole.width / wanted.width, whole.height / wanted.height)
+    aside = max(0.0, whole.width - scale * wanted.width) / 2  # a rounding may make it less than nothing
+    above = max(0.0, whole.height - scale * wanted.height) / 2
+    return aside, above, whole.width - aside, whole.height - above
+
+
+def _rgb(buffer: NDArray[np.uint8], layout: Layout) -> NDArray[np.uint8]:
+    """uint8 [height, width, 3]."""
+    if layout.pixels in _COLOURS:
+        return np.ascontiguousarray(buffer[:, : layout.width, list(_COLOURS[layout.pixels])])
+    if layout.pixels == "MJPEG":  # Picamera2 has decoded it
+        return np.asarray(png.pillow().fromarray(buffer).convert("RGB"))
+    planes = _planes(buffer, layout)
+    if layout.limited:
+        planes = [_whole_range(planes[0], 219), *(_whole_range(plane, 224) for plane in planes[1:])]
+    image: Any = png.pillow()
+    size = layout.width, layout.height
+    bands = [image.fromarray(np.ascontiguousarray(plane)) for plane in planes]
+    bands = [band if band.size == size else band.resize(size) for band in bands]
+    return np.asarray(image.merge("YCbCr", bands).convert("RGB"))
+
+
+def _planes(buffer: NDArray[np.uint8], layout: Layout) -> list[NDArray[np.uint8]]:
+    """Luma [height, width] and both chromas, which have half the columns, or half the rows as well."""
+    name, width, height = layout.pixels, layout.width, layout.height
+    if name in _PACKED:
+        pairs = buffer.reshape(height, -1)[:, : 2 * width].reshape(height, width // 2, 4)
+        y, cb, cr = _PACKED[name]
+        # Of two pixels, luma is every other byte.
+        return [pairs[..., y % 2 :: 2].reshape(height, width), pairs[..., cb], pairs[..., cr]]
+    luma, rest = buffer[:height, :width], buffer[height:]
+    if name in ("NV12", "NV21"):
+        chromas = [rest[:, 0:width:2], rest[:, 1:width:2]]
+        return [luma, *(chromas if name == "NV12" else chromas[::-1])]
+    if name in ("YUV420", "YVU420"):
+        halves = rest.reshape(2, height // 2, -1)[..., : width // 2]
+        return [luma, *(halves if name == "YUV420" else halves[::-1])]
+    raise ConfigError(
+        f"pixels of the format {name}",
+        expected=", ".join((*_COLOURS, *_PACKED, "NV12", "NV21", "YUV420", "YVU420", "MJPEG")),
+    )
+
+
+def _whole_range(plane: NDArray[np.uint8], steps: int) -> NDArray[np.uint8]:
+    """From 16 and so many steps to 0 and 255; a chroma keeps its middle."""
+    middle = 128 if steps == 224 else 16
+    values = (np.arange(256) - middle) * (255 / steps) + (middle if steps == 224 else 0)
+    table = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    stretched: NDArray[np.uint8] = table[plane]
+    return stretched
