@@ -122,10 +122,15 @@ class Agent:
             slot = slots.install(data, base64.b64decode(signed), wanted)
             self._step("trying it out")
             listen = health.settle(slots, slot) if service == "systemd" else ""
-            tested = rehearse(slots, slot, systemd.version() if service == "systemd" else None, listen)
             services = self._services(slots)
+            try:
+                tested = rehearse(slots, slot, systemd.version() if service == "systemd" else None, listen)
+                if service == "systemd":
+                    confinement.check(tested["unit"], services.name)
+            except GateError as error:
+                slots.refuse(slot, str(error))
+                raise
             if service == "systemd":
-                confinement.check(tested["unit"], services.name)
                 write_durably(slot.folder / f"{services.name}.service", tested["unit"].encode())
                 services.set_up()  # before the switch: what is switched to starts at the next boot, too
             self._step("switching")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 
+from edge_sdk.deploy.manifest import ANY_HEALTH
 from edge_sdk.deploy.records import Slot
 from edge_sdk.deploy.slots import Slots, pipelines
 from edge_sdk.deploy.store import write_durably
 from edge_sdk.errors import DeviceError
 
 #: In a manifest: the device may pick the port.
-ANY = "any"
+ANY = ANY_HEALTH
 #: The first is where a pipeline that runs by itself tells its health, too.
 _PORTS = range(9464, 9564)
 _FILE = "health"

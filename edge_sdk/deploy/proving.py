@@ -107,6 +107,7 @@ def watch(slots: Slots, services: systemd.Services) -> dict[str, Any]:
         words = services.last_words()
         slots.go_back(reason + (f": {words}" if words else ""))
         _take_over(slots, services)
+        slots.prune(slot.name)
     return {"verdict": "refused", "reason": reason}
 
 

@@ -33,7 +33,15 @@ from pathlib import Path
 from typing import Any
 
 from edge_sdk.deploy import signature
-from edge_sdk.deploy.manifest import MOST_BYTES, NAME, Entry, Manifest, digest_of, read_listing
+from edge_sdk.deploy.manifest import (
+    MOST_BYTES,
+    NAME,
+    NAME_WORDS,
+    Entry,
+    Manifest,
+    digest_of,
+    read_listing,
+)
 from edge_sdk.deploy.records import Recovery, Slot, Trial, Verdict
 from edge_sdk.deploy.store import Store, compile_tree, require, sync_folder, write_durably
 from edge_sdk.errors import ConfigError, DeviceError, EdgeError, GateError
@@ -43,12 +51,13 @@ _SLOT = re.compile(r"[0-9]+-[0-9a-f]{12}")
 
 
 def pipelines(root: Path) -> list[str]:
-    """Names of the pipelines on this device; whatever else lies there is none.
+    """Names of the pipelines on this device; whatever else lies there is none, nor what never came whole.
 
     Args:
         root: folder of them all.
     """
-    return sorted(path.name for path in (root / "apps").glob("*") if NAME.fullmatch(path.name))
+    names = (folder.parent.name for folder in (root / "apps").glob("*/slots"))
+    return sorted(name for name in names if NAME.fullmatch(name))
 
 
 class Slots:
@@ -65,9 +74,7 @@ class Slots:
 
     def __init__(self, root: Path, name: str, boot: str | None = None) -> None:
         if not NAME.fullmatch(name):
-            raise ConfigError(
-                "the pipeline's name", expected="small letters, digits and -", found=repr(name)[:100]
-            )
+            raise ConfigError("the pipeline's name", expected=NAME_WORDS, found=repr(name)[:100])
         self.root, self.name = root, name
         self.store = Store(root / "contents")
         self.folder = root / "apps" / name
@@ -89,6 +96,8 @@ class Slots:
             raise DeviceError(f"{self.folder}: cannot be written", found=error.strerror or error) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.fstat(lock).st_nlink:
+                raise DeviceError(f"{self.name}: it was just removed", remedy="deploy again")
             yield
         except BlockingIOError as error:
             raise DeviceError(
@@ -301,15 +310,31 @@ class Slots:
             return Recovery(True, back is not None and back.verdict != "good", reason)
         return Recovery(watch=current.verdict != "good")
 
-    def prune(self) -> int:
-        """Remove every release but the current one and what it would go back to; returns the bytes."""
-        current, trial = self.current, self.trial
-        kept = {current.name, current.back_to} if current is not None else set()
-        kept |= {trial.slot, trial.back_to} if trial is not None else set()
-        for slot in self.all():
-            if slot.name not in kept:
-                shutil.rmtree(slot.folder)
+    def prune(self, *also: str) -> int:
+        """Remove every release but the current one and what it would go back to; returns the bytes.
+
+        Args:
+            also: names of further slots that stay.
+        """
+        kept = {*self._in_use(), *also}
+        for folder in self._slots.glob("*"):
+            if folder.name not in kept:
+                shutil.rmtree(folder)
         return self._sweep()
+
+    def refuse(self, slot: Slot, reason: str) -> None:
+        """Of a release that was not switched to: it stays until the next one comes, and tells why.
+
+        Those that failed before it go, or a pipeline that fails each time would fill the disk.
+        """
+        if slot.name not in self._in_use():
+            self._judge(slot.name, "refused", reason=reason)
+        self.prune(slot.name)
+
+    def _in_use(self) -> set[str]:
+        current, trial = self.current, self.trial
+        used = {current.name, current.back_to} if current is not None else set()
+        return used | ({trial.slot, trial.back_to} if trial is not None else set())
 
     def remove(self) -> int:
         """Remove the pipeline and what only it used; returns the bytes."""

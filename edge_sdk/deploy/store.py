@@ -46,8 +46,14 @@ class Store:
         return self.path(digest).is_file()
 
     def missing(self, files: Iterable[Entry]) -> list[Entry]:
-        """One file for each content that is not there."""
-        return list({entry.digest: entry for entry in files if entry.digest not in self}.values())
+        """One file for each content that is not there, or not all of it."""
+        return list({entry.digest: entry for entry in files if not self._is_there(entry)}.values())
+
+    def _is_there(self, entry: Entry) -> bool:
+        try:
+            return self.path(entry.digest).stat().st_size == entry.size
+        except OSError:
+            return False
 
     def add(self, source: IO[bytes], digest: str, size: int) -> None:
         """Take a content; it is on the disk when this returns.
@@ -87,13 +93,13 @@ class Store:
         """A content, checked once more.
 
         Raises:
-            DeviceError: it is not there, is larger, or was damaged.
+            DeviceError: it is not there, is larger, or was damaged: then it is not there any more.
         """
         path = self.path(digest)
         with _in_words(path), path.open("rb") as file:
             data = file.read(most_bytes + 1)
         if len(data) > most_bytes or hashlib.sha256(data).hexdigest() != digest:
-            raise DeviceError(f"{path}: damaged", remedy="deploy again: it is sent anew")
+            raise _damaged(path)
         return data
 
     def lay_out(self, files: Iterable[Entry], folder: Path) -> None:
@@ -104,7 +110,7 @@ class Store:
             folder: new; it is complete and on the disk when this returns.
 
         Raises:
-            DeviceError: a content is missing, or the tree cannot be written.
+            DeviceError: a content is missing or was damaged, or the tree cannot be written.
         """
         made = set()
         with _in_words(folder):
@@ -114,7 +120,12 @@ class Store:
                 if target.parent not in made:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     made.add(target.parent)
-                _link(self.path(entry.digest), target, entry.mode)
+                content = self.path(entry.digest)
+                with content.open("rb") as opened:  # a card may have lost since what it took once
+                    found = hashlib.file_digest(opened, "sha256").hexdigest()
+                if found != entry.digest:
+                    raise _damaged(content)
+                _link(content, target, entry.mode)
             sync_tree(folder)
 
     @contextlib.contextmanager
@@ -189,6 +200,12 @@ def _copy(source: IO[bytes], digest: str, size: int, into: IO[bytes]) -> None:
             found=found.hexdigest(),
             remedy="it was damaged on its way, or somebody changed it: deploy again",
         )
+
+
+def _damaged(path: Path) -> DeviceError:
+    """Of a content that is another one by now; it is taken away."""
+    path.unlink()
+    return DeviceError(f"{path}: damaged", remedy="deploy again: it is sent anew")
 
 
 @contextlib.contextmanager

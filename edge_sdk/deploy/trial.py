@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 from dataclasses import dataclass, field
+from socket import SHUT_RDWR, socket
 from typing import Literal
+
+from edge_sdk.errors import one_line
 
 State = Literal["starting", "active", "ended"]
 
@@ -19,6 +24,7 @@ _MOST_WINDOWS, _LEAST_LIMIT_S = 5, 60.0
 #: For an answer, s: a small board that is busy with its start takes seconds.
 _ASK_S = 10.0
 _MOST_BYTES = 1 << 20
+_OK = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +100,44 @@ def ask(url: str, *, ready: bool = False) -> str | None:
         url: of ``/health``.
         ready: it is unhealthy, too, as long as a source or sink of it was never there.
     """
-    import urllib.error  # what few commands of the agent need takes a small board its time
-    import urllib.request
-
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(url, timeout=_ASK_S) as answer:
-            body = answer.read(_MOST_BYTES)
-        return _unready(body) if ready else None
-    except urllib.error.HTTPError as error:
-        with error:
-            return _problems(error.read(_MOST_BYTES)) or f"{url} says {error.code}"
+        status, body = _get(url)
     except (OSError, ValueError) as error:
-        return f"{url} does not answer: {getattr(error, 'reason', None) or error}"
+        return f"{url} does not answer: {error}"
+    if status != _OK:
+        return _problems(body) or f"{url} says {status}"
+    return _unready(body) if ready else None
+
+
+def _get(url: str) -> tuple[int, bytes]:
+    """Status and body, however slowly they come; whatever it says, nothing else is asked."""
+    import http.client  # what few commands of the agent need takes a small board its time
+    import threading
+    from urllib.parse import urlsplit
+
+    place, began_s = urlsplit(url), time.monotonic()
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=_ASK_S)
+    with contextlib.closing(connection):
+        connection.connect()
+        # The socket's own limit is for each piece, of which one could come now and then for ever.
+        end = threading.Timer(_ASK_S, _hang_up, (connection.sock,))
+        end.start()
+        try:
+            connection.request("GET", place.path)
+            with connection.getresponse() as answer:
+                body = answer.read(_MOST_BYTES)
+            if time.monotonic() - began_s >= _ASK_S:
+                raise TimeoutError(f"timed out after {_ASK_S:g} s")
+            return answer.status, body
+        except http.client.HTTPException as error:
+            raise OSError(one_line(error) or "it ended") from error
+        finally:
+            end.cancel()
+
+
+def _hang_up(connection: socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(SHUT_RDWR)
 
 
 def _unready(body: bytes) -> str | None:

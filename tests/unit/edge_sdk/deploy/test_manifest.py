@@ -61,7 +61,13 @@ def test_a_path_that_leads_out_is_refused(path):
         ({"schema": 2}, "schema: expected 1, found 2"),
         ({"name": "../x"}, "name"),
         ({"name": "UPPER"}, "name"),
+        ({"name": "press-trial"}, "neither -trial nor -recover"),  # what watches another one's release
+        ({"name": "x-recover"}, "neither -trial nor -recover"),
         ({"version": "1 0"}, "version"),
+        ({"health": "file:///etc/shadow"}, "health"),
+        ({"health": "http://a.example/health"}, "health"),
+        ({"health": "http://u:p@127.0.0.1:9464/health"}, "health"),
+        ({"health": "http://127.0.0.1:9464/health?a=b"}, "health"),
         ({"serial": -1}, "serial"),
         ({"serial": True}, "serial"),
         ({"serial": 1.5}, "serial"),

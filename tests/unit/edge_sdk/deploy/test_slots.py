@@ -1,14 +1,16 @@
 """One release runs and one is to go back to, whatever is cut and whenever."""
 
+import fcntl
 import os
 import shutil
 import sys
 
 import pytest
 
+from edge_sdk.deploy.manifest import digest_of
 from edge_sdk.deploy.slots import Slots, pipelines
 from edge_sdk.errors import ConfigError, DeviceError
-from tests.unit.edge_sdk.deploy.releases import content, installed, is_whole, manifest, send
+from tests.unit.edge_sdk.deploy.releases import RUNTIME, content, installed, is_whole, manifest, send
 
 
 @pytest.fixture(autouse=True)
@@ -137,6 +139,53 @@ def test_old_releases_and_what_only_they_used_are_removed(slots):
     assert not list(slots.root.rglob("*.part"))
 
 
+def test_releases_that_fail_do_not_fill_the_disk(slots):
+    """Of those that a self-test refused, the last one's reason stays; what a crash half removed goes."""
+    slots = good(good(slots, 1), 2)
+    for serial in (3, 4, 5):
+        slot = installed(slots, serial)
+        slots.refuse(slot, f"{serial} is wrong")
+    assert [slot.manifest.serial for slot in slots.all()] == [1, 2, 5]
+    assert (slots.all()[-1].verdict, slots.all()[-1].reason) == ("refused", "5 is wrong")
+    assert len(slots.needed(manifest(4))) == 2
+    (slots.all()[-1].folder / "manifest.json").unlink()
+    slots.prune()
+    assert len(list((slots.folder / "slots").iterdir())) == 2
+    assert all(map(is_whole, slots.all()))
+
+
+def test_what_runs_is_not_refused_because_it_fails_when_it_is_installed_again(slots):
+    slots = good(good(slots, 1), 2)
+    for serial in (1, 2):
+        slots.refuse(installed(slots, serial), "no memory for the self-test")
+    assert [slot.verdict for slot in slots.all()] == ["good", "good"]
+
+
+@pytest.mark.parametrize("path", ["models/m.tflite", "numpy/__init__.py"])
+def test_what_a_card_has_lost_is_sent_anew(slots, path):
+    """As an old card leaves files: they are there, and something else is in them."""
+    release, lost = manifest(1), {**content(1), **RUNTIME}[path]
+    send(slots, 1)
+    file = slots.store.path(digest_of(lost))
+    file.write_bytes(b"")
+    assert [entry.digest for entry in slots.needed(release)] == [digest_of(lost)]
+    file.write_bytes(b"?" * len(lost))
+    with pytest.raises(DeviceError, match="damaged; deploy again: it is sent anew"):
+        slots.install(release.to_bytes(), b"signature", release)
+    assert [entry.digest for entry in slots.needed(release)] == [digest_of(lost)]
+    assert is_whole(installed(slots, 1))
+
+
+def test_a_listing_that_a_card_has_lost_is_sent_anew(slots):
+    release = manifest(1)
+    send(slots, 1)
+    slots.store.path(release.runtime).write_bytes(b"[]")
+    with pytest.raises(DeviceError, match="damaged; deploy again: it is sent anew"):
+        slots.needed(release)
+    assert [entry.digest for entry in slots.needed(release)] == [release.runtime]
+    assert is_whole(installed(slots, 1))
+
+
 def test_two_pipelines_share_a_runtime(slots, tmp_path):
     slots = good(slots, 1)
     other = Slots(tmp_path, "press-8", boot="first")
@@ -156,6 +205,17 @@ def test_only_one_deployment_at_a_time(slots):
         with Slots(slots.root, slots.name, boot="first").locked():
             pass
     with slots.locked():
+        pass
+
+
+def test_one_that_is_removed_meanwhile_is_not_deployed_to_where_nobody_looks(slots, monkeypatch):
+    installed(slots, 1)
+
+    def removed(*_):
+        shutil.rmtree(slots.folder)
+
+    monkeypatch.setattr(fcntl, "flock", removed)
+    with pytest.raises(DeviceError, match="it was just removed"), slots.locked():
         pass
 
 
@@ -316,6 +376,8 @@ def test_what_is_no_pipeline_is_left_alone(slots):
     installed(slots, 1)
     for other in ("lost+found", ".hidden", "notes.txt"):
         (slots.root / "apps" / other).mkdir()
+    with Slots(slots.root, "press-8", boot="first").locked():  # and nothing was taken
+        pass
     assert pipelines(slots.root) == ["press-7"]
     slots.remove()
     assert pipelines(slots.root) == []

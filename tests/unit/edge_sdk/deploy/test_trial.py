@@ -1,18 +1,21 @@
 """A release is judged by what is seen of it."""
 
+import contextlib
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from edge_sdk.deploy import trial
 from edge_sdk.deploy.trial import Look, Trial, ask
 
 
 def judged(looks, **limits):
     """What a trial says, and after how many looks."""
-    trial = Trial(**{"window_s": 10, "start_s": 60, "patience_s": 15, **limits})
+    judge = Trial(**{"window_s": 10, "start_s": 60, "patience_s": 15, **limits})
     for number, look in enumerate(looks, 1):
-        said = trial.take(look)
+        said = judge.take(look)
         if said is not None:
             return said, number
     return None, len(looks)
@@ -71,6 +74,7 @@ def server():
         def do_GET(self):
             status, body = answers[self.path]
             self.send_response(status)
+            self.send_header("Location", "/elsewhere")
             self.end_headers()
             self.wfile.write(body)
 
@@ -106,6 +110,31 @@ def test_what_health_says(server, status, body, said):
     assert (found is None) if said is None else (said in found)
     if status == 200:
         assert ask(f"{url}/health") is None
+
+
+def test_no_other_place_is_asked_than_the_one_it_tells_its_health_at(server):
+    answers, url = server
+    answers |= {"/health": (302, b""), "/elsewhere": (200, b"")}
+    assert "says 302" in ask(f"{url}/health")
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.0 200 OK\r\nContent-Length: 99999999\r\n\r\n"])
+def test_health_that_never_ends_is_not_waited_for(monkeypatch, head):
+    monkeypatch.setattr(trial, "_ASK_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def dribble():
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(head)
+                while True:
+                    connection.sendall(b"x")
+                    threading.Event().wait(0.01)
+
+        thread = threading.Thread(target=dribble)
+        thread.start()
+        assert "does not answer" in ask(f"http://127.0.0.1:{server.getsockname()[1]}/health")
+        thread.join()
 
 
 def test_health_that_nobody_tells():
