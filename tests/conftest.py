@@ -18,7 +18,7 @@ settings.load_profile("edgeml")
 LONG = (
     *("test_train_distribute", "test_soak", "test_demo", "test_readme", "test_tune", "test_train_resume"),
     *("test_architectures", "test_train", "test_keyword_spotting", "test_qat", "test_folds"),
-    *("test_train_tasks", "test_train_challenge", "test_target_ssh", "test_architectures_own"),
+    *("test_train_tasks", "test_train_challenge", "test_way_lost", "test_architectures_own"),
 )
 
 

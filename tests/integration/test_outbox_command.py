@@ -10,7 +10,7 @@ import pytest
 
 from edge_sdk import cli
 from edge_sdk.outbox.salvage import salvage
-from tests.integration.test_outbox import everything, filled, opened, prediction, until
+from tests.integration.outboxes import everything, filled, opened, prediction, until
 
 pytestmark = pytest.mark.integration
 
@@ -50,7 +50,7 @@ def test_inspect_says_what_waits_while_it_is_in_use_and_afterwards(tmp_path, cap
 def test_inspect_knows_a_crash_and_changes_nothing(tmp_path, capsys):
     code = (
         "import os, sys; from pathlib import Path\n"
-        "from tests.integration.test_outbox import opened, prediction\n"
+        "from tests.integration.outboxes import opened, prediction\n"
         "o = opened(Path(sys.argv[1]), commit_s=60); o.put(prediction(0), 0.0, o.lanes); o.sync()\n"
         "[o.put(prediction(n), 0.0, o.lanes) for n in range(1, 5)]; os.kill(os.getpid(), 9)"
     )
