@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +120,36 @@ class Viewer:
         for page in self._pages:
             page.close()
         assert self.complaints == []
+
+
+def written(folder: Path, texts: Iterable[tuple[str, str]]) -> dict[str, Path]:
+    """Pages of these names and texts, written into a folder."""
+    files = {}
+    for name, text in texts:
+        files[name] = folder / f"{name}.html"
+        files[name].write_text(text, encoding="utf-8")
+    return files
+
+
+def faults(opened: Any) -> list[str]:
+    """What no page may have: texts that stick out, that lie over each other, or that can hardly be read."""
+    found = []
+    if (width := opened.evaluate("document.documentElement.scrollWidth")) > opened.viewport_size["width"]:
+        found.append(f"{width} px wide")
+    for what, script in (("sticks out", STICKING_OUT), ("overlap", OVERLAPS), ("faint", FAINT)):
+        found += [f"{what}: {text}" for text in opened.evaluate(script)]
+    return found
+
+
+def sounds_s(opened: Any) -> list[float]:
+    """How long each sound of a page plays, s."""
+    opened.wait_for_function(
+        "() => [...document.querySelectorAll('audio')].every(one => one.readyState >= 1)"
+    )
+    return opened.evaluate("[...document.querySelectorAll('audio')].map(one => one.duration)")
+
+
+def follow(opened: Any, title: str) -> str:
+    """Click a link; the title of the section that it leads to."""
+    opened.get_by_role("link", name=title).click()
+    return opened.evaluate("document.querySelector(location.hash).querySelector('h2').textContent")

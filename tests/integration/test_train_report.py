@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,6 +12,7 @@ from tests.pages import Viewer
 from train_host import page
 
 pytestmark = pytest.mark.integration
+pytest_plugins = ["tests.browser"]
 
 CASES: dict[str, Callable[[], page.Report]] = {
     "champion": trainings.alarmed,
@@ -28,35 +28,16 @@ CASES: dict[str, Callable[[], page.Report]] = {
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with pages.browsing() as chromium:
-        yield chromium
-
-
-@pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
-    written = {name: folder / f"{name}.html" for name in CASES}
-    for name, file in written.items():
-        file.write_text(page.render(CASES[name]()), encoding="utf-8")
-    return written
-
-
-@pytest.fixture
-def show(browser: Any, files: dict[str, Path]) -> Iterator[Viewer]:
-    viewer = Viewer(browser, files)
-    yield viewer
-    viewer.close()
+    return pages.written(folder, ((name, page.render(make())) for name, make in CASES.items()))
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_nothing_sticks_out_no_names_overlap_and_every_text_can_be_read(show: Viewer, name: str) -> None:
     for width, scheme in ((400, "light"), (1200, "dark")):
         opened = show(name, width, scheme)
-        assert opened.evaluate("document.documentElement.scrollWidth") <= width
-        assert opened.evaluate(pages.OVERLAPS) == []
-        assert opened.evaluate(pages.STICKING_OUT) == []
-        assert opened.evaluate(pages.FAINT) == []
+        assert pages.faults(opened) == []
         assert opened.locator("h2").count() >= 6
 
 
@@ -64,10 +45,7 @@ def test_errors_can_be_listened_to(show: Viewer) -> None:
     opened = show("sound", 1200)
     players = opened.locator("audio")
     assert players.count() == len(trainings.sound().sections[2][1].split("<audio")) - 1 > 3
-    opened.wait_for_function(
-        "() => [...document.querySelectorAll('audio')].every(one => one.readyState >= 1)"
-    )
-    lengths = opened.evaluate("[...document.querySelectorAll('audio')].map(one => one.duration)")
+    lengths = pages.sounds_s(opened)
     assert lengths == pytest.approx([trainings.SOUND / trainings.SOUND_HZ] * len(lengths))
     assert opened.locator("img.stretched").count() == len(lengths)
 
@@ -75,9 +53,7 @@ def test_errors_can_be_listened_to(show: Viewer) -> None:
 def test_links_lead_to_their_sections(show: Viewer) -> None:
     opened = show("champion", 1200)
     for title in ("Champion and challenger", "Confidence", "Events", "Lineage"):
-        opened.get_by_role("link", name=title).click()
-        shown = "document.querySelector(location.hash).querySelector('h2').textContent"
-        assert opened.evaluate(shown) == title
+        assert pages.follow(opened, title) == title
 
 
 def test_the_verdict_stands_at_the_head(show: Viewer) -> None:

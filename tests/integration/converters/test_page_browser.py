@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from tests import pages, reports
 from tests.pages import Viewer
 
 pytestmark = pytest.mark.integration
+pytest_plugins = ["tests.browser"]
 
 CASES: dict[str, Callable[[], Report]] = {
     "classifier": reports.report,
@@ -27,25 +28,9 @@ CASES: dict[str, Callable[[], Report]] = {
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with pages.browsing() as chromium:
-        yield chromium
-
-
-@pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
-    written = {name: folder / f"{name}.html" for name in CASES}
-    for name, file in written.items():
-        file.write_text(CASES[name]().html(), encoding="utf-8")
-    return written
-
-
-@pytest.fixture
-def show(browser: Any, files: dict[str, Path]) -> Iterator[Viewer]:
-    viewer = Viewer(browser, files)
-    yield viewer
-    viewer.close()
+    return pages.written(folder, ((name, make().html()) for name, make in CASES.items()))
 
 
 @pytest.mark.parametrize("width", [400, 1200])
@@ -89,9 +74,7 @@ def test_the_plot_has_every_trial_that_gave_a_model(show: Viewer) -> None:
 
 
 def test_links_lead_to_their_sections(show: Viewer) -> None:
-    page = show("classifier", 1200)
-    page.get_by_role("link", name="Boards").click()
-    assert page.evaluate("document.querySelector(location.hash).querySelector('h2').textContent") == "Boards"
+    assert pages.follow(show("classifier", 1200), "Boards") == "Boards"
 
 
 def test_a_notebook_keeps_its_looks(browser: Any) -> None:
