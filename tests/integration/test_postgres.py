@@ -2,7 +2,6 @@
 
 import signal
 import socket
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +13,7 @@ import pytest
 from psycopg import sql
 
 from edge_sdk import Block, ConfigError, Model, Pipeline, Prediction, open_sink
-from edge_sdk.errors import MissingExtraError, Rejected, Retry
-from edge_sdk.plugins import check_url
+from edge_sdk.errors import Rejected, Retry
 from edge_sdk.runs import Run
 from tests.integration.broker import wait_for
 from tests.integration.postgres import running_server
@@ -121,12 +119,6 @@ def test_a_table_of_one_s_own_in_a_schema(server, table):
     name = sql.Identifier(*table.split("."))
     assert server.query(sql.SQL("SELECT sequence FROM {}").format(name)) == [(0,), (1,)]
     assert server.query("SELECT count(*) FROM plant.runs") == [(1,)]
-
-
-@pytest.mark.parametrize("table", ["", ".", "a.b.c", "runs", "plant.runs", "x" * 64, "a\0b", "ü" * 32])
-def test_no_name_for_a_table(table):
-    with pytest.raises(ConfigError, match="TABLE or SCHEMA.TABLE"):
-        open_sink("postgres://127.0.0.1:1/postgres", table=table)
 
 
 def test_a_table_of_before_there_were_faults_gets_the_column_when_it_may(server):
@@ -276,41 +268,9 @@ def test_tls_verifies_the_server(server, tmp_path):
         open_sink(server.url("tls"), sslmode="yes")
 
 
-@pytest.mark.parametrize(
-    "url", ["postgres://host:x/db", "postgres://[::1/db", "postgres://u:hunter2@[::1/db"]
-)
-def test_a_url_that_is_none(url):
-    with pytest.raises(ConfigError, match="postgres://USER@HOST:PORT/DATABASE") as caught:
-        open_sink(url)
-    assert "hunter2" not in str(caught.value)
-
-
-def test_no_server_is_a_retry():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        with pytest.raises(Retry, match="cannot be written now: found.*refused"):
-            open_sink(f"postgres://u@127.0.0.1:{taken.getsockname()[1]}/db")
-
-
 def test_no_such_database_waits_for_somebody_to_create_it(server):
     with pytest.raises(Retry, match='database "nowhere" does not exist'):
         open_sink(server.url(database="nowhere"))
-
-
-def test_the_checks_of_edgeml_check_ask_no_server(tmp_path, monkeypatch):
-    def check(url, **options):
-        plugin, location, checked = check_url("sinks", url, options)
-        plugin.preflight(location, None, **checked)
-
-    check("postgres://u@127.0.0.1:1/db", table="a.b", timeout_s=3, create=False)
-    for options in ({"table": "runs"}, {"password_env": "EDGEML_NONE"}):
-        with pytest.raises(ConfigError):
-            check("postgres://u@127.0.0.1:1/db", **options)
-    with pytest.raises(Retry, match="no file"):
-        check("postgres://u@127.0.0.1:1/db", cert=str(tmp_path / "none"))
-    monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(MissingExtraError, match=r"edgeml-kit\[postgres\]"):
-        check("postgres://u@127.0.0.1:1/db")
 
 
 def test_a_restart_is_a_retry_and_the_next_connection_goes_on(server):
