@@ -8,6 +8,7 @@ import click
 
 from edge_sdk.cli import json_option, print_json
 from edge_sdk.deploy.console import Device, ProgressLine
+from edge_sdk.errors import printable
 from edge_sdk.ssh import Address
 
 
@@ -39,7 +40,12 @@ def command(device: Address, name: str, pattern: str, output: Path, as_json: boo
     progress = ProgressLine()
     with Remote(device) as remote:
         try:
-            files = collect(remote, name, pattern, output, progress.received)
+            files, left_out = collect(remote, name, pattern, output, progress.received)
         finally:
             progress.end()
-    print_json({"files": files, "folder": str(output)}) if as_json else click.echo("\n".join(files))
+    for path in left_out:
+        click.echo(f"edgeml: {device}: left out: {printable(path)}", err=True)
+    if as_json:
+        print_json({"files": files, "left_out": left_out, "folder": str(output)})
+    else:
+        click.echo("\n".join(files))

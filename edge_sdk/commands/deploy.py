@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_sdk.cli import json_option, print_json
-from edge_sdk.deploy.console import Device, ProgressLine
-from edge_sdk.errors import ConfigError, GateError
+from edge_sdk.deploy.console import Device, ProgressLine, followed
+from edge_sdk.errors import ConfigError, GateError, printable
 
 if TYPE_CHECKING:
     from edge_sdk.deploy.push import Remote
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Who runs it there; none: it is installed, and you are told how to run it.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be done.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing of it.")
 @json_option
 def command(
     config: Path,
@@ -65,15 +66,25 @@ def command(
     The release is signed, installed beside what runs, tried out, switched to, and watched. Exit status 1 when
     the device went back to the release before.
     """
+    from edge_sdk.deploy import release
     from edge_sdk.deploy.release import Wish
 
     if (device is None) == (bundle is None):
         raise ConfigError("edgeml deploy", expected="--to ssh://HOST, or --bundle FILE")
+    if bundle is None and system is not None:
+        raise ConfigError(
+            "--for", expected="--bundle beside it", remedy="a device that is reached says what it is"
+        )
+    if bundle is not None and (options["allow_older"] or options["service"] != "systemd"):
+        remedy = "say it where the file is installed"
+        raise ConfigError("--allow-older and --service", expected="--to beside them", remedy=remedy)
     wish = Wish(config, options["name"], options["version"], options["window_s"])
     progress = ProgressLine()
     try:
+        release.check(wish)
+        _check_key(options["key"])
         if bundle is not None:
-            told = _bundle(wish, bundle, system, options["key"], progress)
+            told = _bundle(wish, bundle, system, options, progress)
         else:
             assert device is not None
             told = _deploy(wish, device, options, progress)
@@ -82,9 +93,8 @@ def command(
     if as_json:
         print_json(told)
     else:
-        click.echo(
-            "\n".join(f"{name:<10}{value}" for name, value in told.items() if value not in (None, [], {}))
-        )
+        shown = [(name, value) for name, value in told.items() if value not in (None, [], {})]
+        click.echo("\n".join(f"{name:<10}{printable(str(value))}" for name, value in shown))
 
 
 def _deploy(wish: Wish, device: Address, options: dict[str, Any], progress: ProgressLine) -> dict[str, Any]:
@@ -95,7 +105,8 @@ def _deploy(wish: Wish, device: Address, options: dict[str, Any], progress: Prog
     with Remote(device) as remote:
         _examine(remote, wish, options["service"], progress)
         store = release.host_store()
-        made = release.make(wish, remote.platform, store, progress.say)
+        seen = remote.facts["highest"].get(wish.name or release.name_of(wish.config), 0)
+        made = release.make(wish, remote.platform, store, progress.say, newer_than=seen)
         if options["dry_run"]:
             return _plan(remote, made)
         key = _key(options["key"])
@@ -115,8 +126,8 @@ def _deploy(wish: Wish, device: Address, options: dict[str, Any], progress: Prog
             return {**told, "run": installed["run"], "notes": installed["notes"]}
         for note in installed["notes"]:  # what it does not get may be why it fails
             progress.end()
-            click.echo(f"edgeml: {device}: {note}", err=True)
-        ended = remote.call("follow", made.manifest.name, progress.step, slot=installed["slot"])
+            click.echo(f"edgeml: {device}: {printable(note)}", err=True)
+        ended = followed(remote, made.manifest.name, installed["slot"], progress)
     if ended["verdict"] == "refused":
         running = ended["running"]
         raise GateError(
@@ -139,7 +150,8 @@ def _examine(remote: Remote, wish: Wish, service: str, progress: ProgressLine) -
             raise GateError(what, found=finding.found, remedy=finding.remedy)
         if finding.state == "warning":
             progress.end()
-            click.echo(f"edgeml: {device}: {finding.part}: {finding.found}; {finding.remedy}", err=True)
+            found = printable(f"{finding.part}: {finding.found}; {finding.remedy}")
+            click.echo(f"edgeml: {device}: {found}", err=True)
 
 
 def _trust(remote: Remote, key: Path) -> None:
@@ -159,6 +171,7 @@ def _plan(remote: Remote, made: Release) -> dict[str, Any]:
         "device": str(remote.address),
         "version": manifest.version,
         "for": str(manifest.platform),
+        "runtime": manifest.platform.engine,
         "send": f"{remote.lacks(made):,} bytes of {made.bytes:,}",
         "files": ", ".join(entry.path for entry in manifest.files),
         "then": "installed beside what runs, tried out, switched to, watched for "
@@ -167,24 +180,38 @@ def _plan(remote: Remote, made: Release) -> dict[str, Any]:
 
 
 def _bundle(
-    wish: Wish, bundle: Path, system: str | None, given: Path | None, progress: ProgressLine
+    wish: Wish, bundle: Path, system: str | None, options: dict[str, Any], progress: ProgressLine
 ) -> dict[str, Any]:
     from edge_sdk.deploy import bundles, release
     from edge_sdk.deploy.signature import PublicKey, public_part
 
     platform = bundles.platform(system)
     store = release.host_store()
-    key = _key(given)
-    made = release.sign(release.make(wish, platform, store, progress.say), key)
+    made = release.make(wish, platform, store, progress.say)
+    told = {"name": made.manifest.name, "version": made.manifest.version, "for": str(platform)}
+    if options["dry_run"]:
+        files = ", ".join(entry.path for entry in made.manifest.files)
+        return {**told, "files": files, "then": f"{made.bytes:,} bytes, signed and packed into {bundle}"}
+    key = _key(options["key"])
+    made = release.sign(made, key)
     progress.say(f"writing {bundle}")
     size = bundles.write(made, store, PublicKey.read(public_part(key)).line, bundle)
+    with bundle.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
-        "name": made.manifest.name,
-        "version": made.manifest.version,
-        "for": str(platform),
+        **told,
         "written": f"{bundle}, {size:,} bytes",
-        "install": f"on the device: sudo python3 {bundle.name}; the first time with --trust",
+        "sha256": digest,
+        "install": f"on a new device: sudo python3 {bundle.name} --trust; "
+        f"from then on: sudo python3 /var/lib/edgeml/agent.pyz take {bundle.name}",
     }
+
+
+def _check_key(given: Path | None) -> None:
+    if given is not None and not given.is_file():
+        raise ConfigError(
+            f"--key {given}", expected="a file", found="none", remedy="make one: edgeml keys new"
+        )
 
 
 def _key(given: Path | None) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from edge_sdk.cli import json_option, print_json
-from edge_sdk.deploy.console import Device, ProgressLine
+from edge_sdk.deploy.console import Device, ProgressLine, followed
 from edge_sdk.errors import GateError
 from edge_sdk.ssh import Address
 
@@ -25,7 +25,7 @@ def command(device: Address, name: str, as_json: bool) -> None:
     with Remote(device) as remote:
         try:
             tried = remote.call("rollback", name)
-            ended = remote.call("follow", name, progress.step, slot=tried["slot"])
+            ended = followed(remote, name, tried["slot"], progress)
         finally:
             progress.end()
     if ended["verdict"] == "refused":

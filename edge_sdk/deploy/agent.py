@@ -53,7 +53,9 @@ class Agent:
     def facts(self) -> dict[str, Any]:
         """What the device is, what runs on it, and whom it trusts: null where nobody was ever trusted."""
         keys = [key.line for key in signature.trusted_keys(self.trusted)] if self.trusted.exists() else None
-        return {**facts.facts(self.root), "pipelines": pipelines(self.root), "trusted": keys}
+        names = pipelines(self.root)
+        highest = {name: Slots(self.root, name).highest for name in names}
+        return {**facts.facts(self.root), "pipelines": names, "highest": highest, "trusted": keys}
 
     def trust(self, key: str) -> dict[str, Any]:
         """Let a key sign releases for this device, beside those that may."""

@@ -9,6 +9,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 from edge_sdk import ssh
 from edge_sdk.deploy.manifest import is_safe
@@ -16,13 +17,15 @@ from edge_sdk.deploy.push import AS_ROOT, Remote
 from edge_sdk.errors import ConfigError, DeviceError, one_line
 
 _CHUNK_BYTES = 1 << 18
+#: What comes before the tar; a login shell may have said something of its own before it, in lines of so much.
+_BEGIN, _MOST_GREETING = b"edgeml-files-begin", 1 << 20
 #: What tar ends with when a file changed while it was read.
 _CHANGED = 1
 
 
 def collect(
     remote: Remote, name: str, pattern: str, into: Path, on_bytes: Callable[[int, int], None]
-) -> list[str]:
+) -> tuple[list[str], list[str]]:
     """Copy files of a pipeline's state folder; each is whole here or not here.
 
     Args:
@@ -33,23 +36,25 @@ def collect(
         on_bytes: takes how many bytes have come, of how many.
 
     Returns:
-        Their paths in the folder.
+        Their paths in the folder, and of those that were left out: they have names that not every system
+        can hold, or were gone when it was their turn.
 
     Raises:
         ConfigError: no such pipeline, or no file like that.
         DeviceError: the connection was lost, or a file cannot be written.
     """
     told = remote.call("files", name, pattern=pattern)
-    wanted = {str(path): int(size) for path, size in told["files"]}
-    if not wanted:
+    wanted = {str(path): int(size) for path, size in told["files"] if is_safe(path)}
+    if not told["files"]:
         raise ConfigError(f"{name}: {pattern}", expected=f"files in {told['folder']}", found="none")
     words = ["tar", "-C", str(told["folder"]), "--create", "--file=-", "--no-recursion", "--null"]
     words += ["--verbatim-files-from", "--files-from=-", "--ignore-failed-read"]
+    script = f"echo && echo {_BEGIN.decode()} && exec {AS_ROOT} {shlex.join(words)}"
     with tempfile.TemporaryFile() as names, tempfile.TemporaryFile() as log:
         names.write("".join(f"{path}\0" for path in wanted).encode())
         names.seek(0)
         process = subprocess.Popen(
-            remote.shell(f"exec {AS_ROOT} {shlex.join(words)}"),
+            remote.shell(script),
             stdin=names,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -59,6 +64,7 @@ def collect(
         with process:
             assert process.stdout is not None
             try:
+                _skip_greeting(process.stdout)
                 with tarfile.open(fileobj=process.stdout, mode="r|") as packed:
                     came = list(_unpacked(packed, wanted, into, on_bytes))
             except tarfile.TarError as error:
@@ -67,7 +73,12 @@ def collect(
             log.seek(0)
             said = log.read(1 << 16).decode(errors="replace").strip().rpartition("\n")[2]
             raise DeviceError(f"{remote.address}: {name}: lost", found=said or f"status {process.returncode}")
-    return came
+    return came, [str(path) for path, _ in told["files"] if path not in set(came)]
+
+
+def _skip_greeting(stream: IO[bytes]) -> None:
+    while (line := stream.readline(_MOST_GREETING)) and line.strip() != _BEGIN:
+        continue
 
 
 def _unpacked(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge_sdk.errors import ConfigError, printable
 from edge_sdk.ssh import Address
+
+if TYPE_CHECKING:
+    from edge_sdk.deploy.push import Remote
 
 _EXAMPLE = "ssh://[USER@]HOST[:PORT]"
 _EVERY_S = 5.0
@@ -44,8 +47,8 @@ class ProgressLine:
         """A step of the device."""
         text = str(facts["step"])
         if "window_s" in facts:
-            text = f"{text} whether it works: {facts['seconds']} s of {facts['window_s']}"
-            self._show(text, final=facts["seconds"] == 0)
+            seconds = facts.get("seconds")
+            self._show(f"{text} whether it works: {seconds} s of {facts['window_s']}", final=seconds == 0)
         else:
             self.say(text)
 
@@ -77,6 +80,19 @@ class ProgressLine:
             self._open = True
         else:
             click.echo(printable(text), err=True)
+
+
+def followed(remote: Remote, name: str, slot: str, progress: ProgressLine) -> dict[str, Any]:
+    """How the trial of a release ends; who does not wait for it is told that it goes on."""
+    try:
+        return remote.call("follow", name, progress.step, slot=slot)
+    except KeyboardInterrupt:
+        progress.end()
+        where = f"ssh://{remote.address}"
+        click.echo(
+            f"edgeml: it is watched there all the same: edgeml status {where} tells how it ended", err=True
+        )
+        raise
 
 
 def lines(told: Mapping[str, Any]) -> list[str]:

@@ -16,13 +16,16 @@ from edge_sdk.deploy.agent import PLACE
 from edge_sdk.deploy.archive import archive
 from edge_sdk.deploy.manifest import Platform, digest_of
 from edge_sdk.deploy.release import Release
-from edge_sdk.deploy.store import Store
+from edge_sdk.deploy.store import SPARE_BYTES, Store
 from edge_sdk.errors import DeviceError, EdgeError, GateError
 
 #: For one answer of the device, s; a small board takes its time over a self-test.
 TIMEOUT_S = 900
 _CHUNK_BYTES = 1 << 18
 _NO_PYTHON = 44
+#: Of what the agent says; the files that a pipeline keeps may be many.
+_LONGEST_LINE = 64 << 20
+_FACTS = ("error", "expected", "found", "remedy")
 Step = Callable[[Mapping[str, Any]], None]
 
 
@@ -111,15 +114,23 @@ class Remote(Closing):
         )
 
     def shell(self, command: str) -> list[str]:
-        """The command line that runs something there, as the user that logged in."""
-        return self._connection.command(command)
+        """The command line that runs something there, as the user that logged in.
+
+        Args:
+            command: for ``sh``, whatever the user's login shell is.
+        """
+        return self._connection.command(f"exec sh -c {shlex.quote(command)}")
 
     def close(self) -> None:
         """Hang up."""
         self._connection.close()
 
     def _pour(self, sizes: Mapping[str, int], store: Store, on_bytes: Callable[[int, int], None]) -> int:
-        process, sent, total = self._start("receive"), 0, sum(sizes.values())
+        total, free = sum(sizes.values()), int(self.facts["free_bytes"]) - SPARE_BYTES
+        if total > free:  # what comes stays there for the next attempt, and would fill it
+            what = f"{self.address}: too little room"
+            raise DeviceError(what, expected=f"{total:,} bytes", found=f"{free:,}", remedy=_MAKE_ROOM)
+        process, sent = self._start("receive"), 0
         with process:
             with _fed(process) as given:
                 for digest, size in sizes.items():
@@ -134,11 +145,12 @@ class Remote(Closing):
 
     def _start(self, command: str, name: str | None = None) -> subprocess.Popen[bytes]:
         words = ["python3", "-I", str(PLACE), command, *([name] if name else [])]
-        return self._remote(f"exec {AS_ROOT} {shlex.join(words)}")
+        # A login shell may have said something, and not ended its line.
+        return self._remote(f"echo && exec {AS_ROOT} {shlex.join(words)}")
 
     def _remote(self, command: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            self._connection.command(command),
+            self.shell(command),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -148,24 +160,29 @@ class Remote(Closing):
 
     def _answer(self, process: subprocess.Popen[bytes], on_step: Step) -> dict[str, Any]:
         assert process.stdout is not None
-        for line in process.stdout:
-            try:
-                said = json.loads(line)
-            except ValueError:
-                continue
+        while line := process.stdout.readline(_LONGEST_LINE):
+            said = _message(line)
             if "step" in said:
                 on_step(said)
             elif "error" in said:
                 raise _error(said).within(self.address)
-            elif "result" in said:
-                process.wait(TIMEOUT_S)
+            elif isinstance(said.get("result"), dict):
+                process.stdout.close()
+                self._ended(process)
                 return dict(said["result"])
         raise self._failure(process)
+
+    def _ended(self, process: subprocess.Popen[bytes]) -> int:
+        try:
+            return process.wait(TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            raise DeviceError(f"{self.address}: no answer", expected=f"within {TIMEOUT_S} s") from error
 
     def _failure(self, process: subprocess.Popen[bytes]) -> EdgeError:
         assert process.stderr is not None
         said = process.stderr.read().decode(errors="replace")
-        status = process.wait(TIMEOUT_S)
+        status = self._ended(process)
         if status == ssh.CONNECTION_FAILED:
             return self._connection.failure(said)
         last = said.strip().rpartition("\n")[2]
@@ -185,7 +202,11 @@ class Remote(Closing):
         process = self._remote(
             f"command -v python3 >/dev/null || exit 44; exec {AS_ROOT} sh -c {shlex.quote(script)}"
         )
-        _, said = process.communicate(data, TIMEOUT_S)
+        try:
+            _, said = process.communicate(data, TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            raise DeviceError(f"{self.address}: no answer", expected=f"within {TIMEOUT_S} s") from error
         if process.returncode == ssh.CONNECTION_FAILED:
             raise self._connection.failure(said.decode(errors="replace"))
         if process.returncode:
@@ -209,18 +230,35 @@ def _fed(process: subprocess.Popen[bytes]) -> Iterator[IO[bytes]]:
 
 #: Root runs as it is; anybody else through sudo, which must not ask.
 AS_ROOT = '$([ "$(id -u)" = 0 ] || echo sudo -n)'
+_MAKE_ROOM = "make room there; what runs now was not touched"
+_NO_PASSWORD = (
+    "let the user become root without one: sudo visudo -f /etc/sudoers.d/edgeml there, with the line "
+    "USER ALL=(ALL) NOPASSWD: ALL; or log in as root"
+)
 _FAILURES = (
-    ("a password is required", "let the user become root without one: sudo visudo, or log in as root"),
+    ("a password is required", _NO_PASSWORD),
     ("sudo: not found", "install sudo there, or log in as root"),
     ("sudo: command not found", "install sudo there, or log in as root"),
     ("is not in the sudoers file", "add the user there to the group sudo"),
     ("python3", "install it there: sudo apt install python3"),
-    ("No space left", "make room there"),
+    ("No space left", _MAKE_ROOM),
     ("Read-only file system", "mount it writable: sudo mount -o remount,rw /"),
 )
 
 
+def _message(line: bytes) -> dict[str, Any]:
+    """What the agent says in a line; empty where a login shell says something of its own."""
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
 def _error(said: Mapping[str, Any]) -> EdgeError:
+    given = said["error"]
+    given = given if isinstance(given, dict) else {"error": given}
+    facts = {key: None if (text := given.get(key)) is None else str(text) for key in _FACTS}
     kind = getattr(errors, str(said.get("kind")), DeviceError)
     fits = isinstance(kind, type) and issubclass(kind, EdgeError)
-    return (kind if fits else GateError).rebuilt(said["error"])
+    return (kind if fits else GateError).rebuilt(facts)

@@ -11,7 +11,17 @@ from pathlib import Path
 
 from edge_sdk.deploy import packages, signature, tree
 from edge_sdk.deploy.health import ANY
-from edge_sdk.deploy.manifest import Entry, Manifest, Platform, digest_of, read_listing
+from edge_sdk.deploy.manifest import (
+    NAME,
+    NAME_WORDS,
+    VERSION,
+    VERSION_WORDS,
+    Entry,
+    Manifest,
+    Platform,
+    digest_of,
+    read_listing,
+)
 from edge_sdk.deploy.store import Store
 from edge_sdk.deploy.surroundings import surroundings
 from edge_sdk.errors import ConfigError
@@ -54,12 +64,23 @@ class Wish:
         name: of the pipeline on the device; default: after the file.
         version: for people; default: the time.
         window_s: how long it must work before it is trusted.
+
+    Raises:
+        ConfigError: no pipeline can be called so, or no version.
     """
 
     config: Path
     name: str | None = None
     version: str | None = None
     window_s: int = WINDOW_S
+
+    def __post_init__(self) -> None:
+        for option, value, pattern, words in (
+            ("--name", self.name, NAME, NAME_WORDS),
+            ("--version", self.version, VERSION, VERSION_WORDS),
+        ):
+            if value is not None and not pattern.fullmatch(value):
+                raise ConfigError(option, expected=words, found=repr(value)[:100])
 
 
 def host_store() -> Store:
@@ -68,7 +89,20 @@ def host_store() -> Store:
     return Store(Path(root) / "edgeml" / "deploy")
 
 
-def make(wish: Wish, platform: Platform, store: Store, say: Callable[[str], None]) -> Release:
+def check(wish: Wish) -> None:
+    """Make sure that there is what a release is made of, before a device is asked anything.
+
+    Raises:
+        EdgeError: the pipeline is wrong, or a file lies elsewhere.
+    """
+    pipeline = Pipeline.from_config(wish.config)
+    files_of(pipeline, wish.config)
+    _health(pipeline.status)
+
+
+def make(
+    wish: Wish, platform: Platform, store: Store, say: Callable[[str], None], *, newer_than: int = 0
+) -> Release:
     """Make a release, which has still to be signed.
 
     Args:
@@ -76,6 +110,7 @@ def make(wish: Wish, platform: Platform, store: Store, say: Callable[[str], None
         platform: of the device.
         store: takes its contents.
         say: takes what is told about each step.
+        newer_than: serial that the device has seen: this one is newer, whatever the clocks of the hosts say.
 
     Raises:
         EdgeError: the pipeline is wrong, or a file lies elsewhere.
@@ -96,7 +131,7 @@ def make(wish: Wish, platform: Platform, store: Store, say: Callable[[str], None
     manifest = Manifest(
         name=wish.name or name_of(wish.config),
         version=wish.version or time.strftime("%Y%m%d.%H%M%S", time.gmtime(now)),
-        serial=now,
+        serial=max(now, newer_than + 1),
         platform=platform,
         runtime=digest_of(listed),
         config=CONFIG,

@@ -75,7 +75,8 @@ class PublicKey:
         try:
             text = file.read_text(encoding="utf-8", errors="replace")
         except OSError as error:
-            raise ConfigError(f"cannot read {file}", found=error.strerror or error) from error
+            remedy = "make one with: edgeml keys new"
+            raise ConfigError(f"cannot read {file}", found=error.strerror or error, remedy=remedy) from error
         return cls.parse(text, file)
 
     @property
@@ -105,6 +106,8 @@ def new_key(file: Path, comment: str) -> PublicKey:
         raise ConfigError(
             f"{file} is there already", expected="a new file", remedy="use it, or another --key"
         )
+    if not comment.isprintable():
+        raise ConfigError("a key's comment", expected="a text in one line", found=repr(comment)[:60])
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:

@@ -5,7 +5,7 @@ import tarfile
 
 import pytest
 
-from edge_sdk.deploy.collection import _unpacked
+from edge_sdk.deploy.collection import _skip_greeting, _unpacked
 from edge_sdk.errors import DeviceError
 
 
@@ -68,6 +68,15 @@ def test_a_cut_in_a_file_leaves_none(tmp_path):
     ):
         list(_unpacked(tar, {"a": 5000}, tmp_path, lambda done, total: None))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "greeting", [b"", b"motd\n123\nno newline", b"edgeml-files-begin?\n", b"\xff" * 3_000_000]
+)
+def test_what_a_login_shell_says_is_no_part_of_a_file(greeting):
+    stream = io.BytesIO(greeting + b"\nedgeml-files-begin\nthe tar")
+    _skip_greeting(stream)
+    assert stream.read() == b"the tar"
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):

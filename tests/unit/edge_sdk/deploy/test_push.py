@@ -1,12 +1,18 @@
 """An error on a device is the same error here."""
 
+import shlex
+import shutil
+import subprocess
+from types import SimpleNamespace
+
 import pytest
 
 from edge_sdk import errors
 from edge_sdk.deploy.console import lines
-from edge_sdk.deploy.push import _error
+from edge_sdk.deploy.push import Remote, _error, _message
 from edge_sdk.errors import DeviceError, EdgeError, GateError, UnknownNameError
 
+_QUOTED = 'it\'s "$HOME" & `id` * 5%'
 FACTS = {"error": "e", "expected": "x", "found": "f", "remedy": "r"}
 
 
@@ -36,6 +42,29 @@ def test_a_device_cannot_send_control_characters():
     assert str(error).isprintable()
     assert isinstance(error, GateError)
     assert not isinstance(error, DeviceError)
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"motd\n", b"123\n", b"[1]\n", b'"step"\n', b"null\n", b"\xff\n", b"[" * 100_000]
+)
+def test_what_a_login_shell_says_is_passed_over(line):
+    assert _message(line) == {}
+
+
+@pytest.mark.parametrize("error", ["e", {"error": 7}, {}, [1], None])
+def test_an_error_that_is_not_written_as_one_is_an_error_all_the_same(error):
+    assert isinstance(_error({"error": error}), EdgeError)
+
+
+def test_any_login_shell_does(monkeypatch):
+    """It is given a word for ``sh``, which shells agree on, and none of what only some of them know."""
+    monkeypatch.setattr(Remote, "__init__", lambda self: None)
+    remote = Remote()
+    for shell in filter(shutil.which, ("sh", "bash", "dash", "zsh", "fish", "tcsh", "csh")):
+        remote._connection = SimpleNamespace(command=lambda words, shell=shell: [shell, "-c", words])
+        script = f"exec $([ 1 = 1 ] || echo no) printf '%s|' {shlex.quote(_QUOTED)} \"$((1 + 1))\""
+        done = subprocess.run(remote.shell(script), capture_output=True, text=True, check=True)
+        assert done.stdout == f"{_QUOTED}|2|", shell
 
 
 def told(**changes):
