@@ -110,7 +110,7 @@ def command(  # noqa: PLR0913 - click hands over each option
     or a power cut leaves unfinished is finished by the next recorder into that folder.
     """
     from edge_sdk import channels as names
-    from edge_sdk.dataset.collection import check_name
+    from edge_sdk.dataset.naming import check_name
     from edge_sdk.recorder.cues import Conductor, read_cues
     from edge_sdk.recorder.keys import is_terminal, parse_keys
     from edge_sdk.recorder.recorder import Recorder

@@ -14,6 +14,7 @@ from edge_sdk import recordings as files
 from edge_sdk.dataset.facts import FACTS, RATE_TOLERANCE, Facts, read_facts
 from edge_sdk.dataset.listing import RECORDINGS
 from edge_sdk.dataset.manifest import MANIFEST, Recording, read_manifest, write_manifest
+from edge_sdk.dataset.naming import check_name
 from edge_sdk.errors import DatasetError, DeviceError, Fatal, Retry, first_of
 from edge_sdk.modelfile import write_atomic
 from edge_sdk.recordings import Signal
@@ -151,21 +152,6 @@ class Collection:
             yield
         finally:
             os.close(lock)
-
-
-def check_name(name: str) -> None:
-    """See that a label or a group can be part of a file's name.
-
-    Raises:
-        DatasetError: it cannot.
-    """
-    if "/" in name or "\\" in name or name.startswith(".") or not name.strip() or not name.isprintable():
-        raise DatasetError("label or group", expected="a name that a file may have", found=repr(name))
-
-
-def as_name(text: str) -> str:
-    """The nearest that can be part of a file's name; a sensor may call itself anything."""
-    return "".join("-" if c in "/\\" or not c.isprintable() else c for c in text).lstrip(".") or "device"
 
 
 def failed(folder: Path, error: OSError) -> DeviceError:

@@ -15,6 +15,7 @@ from edge_sdk.dataset.dataset import Dataset
 from edge_sdk.dataset.facts import FACTS, Facts
 from edge_sdk.dataset.listing import RECORDINGS
 from edge_sdk.dataset.manifest import MANIFEST, Recording, manifest_text
+from edge_sdk.dataset.naming import check_name
 from edge_sdk.errors import DatasetError
 from edge_sdk.recordings import Signal
 
@@ -87,8 +88,7 @@ def write(
 
 def _write_one(building: Path, new: NewRecording) -> Recording:
     for part in filter(None, (new.label, new.group, new.id)):
-        if "/" in part or "\\" in part or part.startswith(".") or not part.isprintable():
-            raise DatasetError("label, group or id", expected="a name that a file may have", found=repr(part))
+        check_name(part, "label, group or id")
     path = building / new.file
     if path.exists():
         raise DatasetError(

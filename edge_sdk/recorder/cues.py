@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_sdk.dataset.collection import check_name
+from edge_sdk.dataset.naming import check_name
 from edge_sdk.errors import ConfigError
 from edge_sdk.recorder.timeline import Timeline
 

@@ -13,7 +13,7 @@ from typing import TextIO
 
 from edge_sdk.blocks import boottime_s
 from edge_sdk.closing import Closing
-from edge_sdk.dataset.collection import check_name
+from edge_sdk.dataset.naming import check_name
 from edge_sdk.errors import ConfigError
 from edge_sdk.recorder.recorder import Recorder
 

@@ -13,7 +13,7 @@ from edge_sdk import assembly, plugins
 from edge_sdk.blocks import boottime_s
 from edge_sdk.config import From
 from edge_sdk.contract import Channel
-from edge_sdk.dataset.collection import check_name
+from edge_sdk.dataset.naming import check_name
 from edge_sdk.edges import Junction
 from edge_sdk.errors import EdgeError
 from edge_sdk.feed import Feed

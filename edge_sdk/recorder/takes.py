@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from edge_sdk import channels
 from edge_sdk.blocks import Block
 from edge_sdk.contract import Channel
-from edge_sdk.dataset.collection import Collection, as_name
+from edge_sdk.dataset.collection import Collection
 from edge_sdk.dataset.facts import FACTS, Facts, read_facts
+from edge_sdk.dataset.naming import as_name
 from edge_sdk.errors import DatasetError, EdgeError
 from edge_sdk.recorder.report import Recorded, Report, Settings
 from edge_sdk.recorder.take import About, Take, left_behind

@@ -16,9 +16,10 @@ import numpy as np
 
 from edge_sdk.closing import Closing
 from edge_sdk.contract import Input
-from edge_sdk.dataset.collection import Collection, as_name, check_name
+from edge_sdk.dataset.collection import Collection
 from edge_sdk.dataset.facts import Facts
 from edge_sdk.dataset.listing import RECORDINGS
+from edge_sdk.dataset.naming import as_name, check_name
 from edge_sdk.errors import ConfigError, DatasetError, Fatal, Rejected
 from edge_sdk.plugins import Delivery
 from edge_sdk.prediction import Prediction

@@ -1,7 +1,5 @@
 """Outboxes on a real disk, and what is done with them."""
 
-import time
-
 import numpy as np
 
 from edge_sdk.outbox import Outbox, OutboxSettings
@@ -32,10 +30,3 @@ def filled(folder, count, **options):
     with opened(folder, **options) as outbox:
         for sequence in range(count):
             outbox.put(prediction(sequence), 0.0, outbox.lanes)
-
-
-def until(condition, timeout_s=10.0):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.005)

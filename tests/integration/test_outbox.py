@@ -12,7 +12,8 @@ import pytest
 from edge_sdk.errors import Retry
 from edge_sdk.outbox import OutboxSettings
 from edge_sdk.prediction import Prediction
-from tests.integration.outboxes import NAMES, everything, filled, opened, prediction, until
+from tests.integration.broker import wait_for
+from tests.integration.outboxes import NAMES, everything, filled, opened, prediction
 
 pytestmark = pytest.mark.integration
 
@@ -68,9 +69,9 @@ def test_nothing_is_written_while_sinks_keep_up_with_spill(tmp_path):
     assert outbox.state().written_bytes == 0
     for sequence in range(500, 600):
         outbox.put(prediction(sequence), 0.0, outbox.lanes)
-    until(lambda: outbox.state().rows == 100)
+    wait_for(lambda: outbox.state().rows == 100)
     assert everything(outbox.lanes[0]) == list(range(500, 600))
-    until(lambda: outbox.state().rows == 0)
+    wait_for(lambda: outbox.state().rows == 0)
     outbox.close()
 
 
@@ -94,7 +95,7 @@ def test_rejected_predictions_are_kept_for_a_person(tmp_path):
     assert (outbox.owed(), outbox.lost(), letter.lost) == (0, 1, True)
     assert not outbox.note_lost(letter), "counted once"
     everything(outbox.lanes[1])
-    until(lambda: outbox.state().dead == 1)
+    wait_for(lambda: outbox.state().dead == 1)
     outbox.close()
     row = sqlite3.connect(tmp_path / "o.db")
     assert row.execute("SELECT sink, reason, detail FROM dead").fetchall() == [

@@ -10,7 +10,8 @@ import pytest
 
 from edge_sdk import cli
 from edge_sdk.outbox.salvage import salvage
-from tests.integration.outboxes import everything, filled, opened, prediction, until
+from tests.integration.broker import wait_for
+from tests.integration.outboxes import everything, filled, opened, prediction
 
 pytestmark = pytest.mark.integration
 
@@ -174,7 +175,7 @@ def test_export_copies_what_waits(tmp_path, capsys):
     outbox.lanes[0].acknowledge(outbox.lanes[0].take(2))
     (letter,) = outbox.lanes[1].take(1)
     outbox.lanes[1].reject(letter, "rejected", "400 Bad Request")
-    until(lambda: outbox.state().dead)
+    wait_for(lambda: outbox.state().dead)
     outbox.close()
     file = tmp_path / "o.db"
     assert edgeml("export", file, "--sink", "mqtt") == 0
@@ -211,7 +212,7 @@ def test_replay_of_dead_letters_and_never_to_an_actuator(tmp_path, capsys, monke
     outbox.put(prediction(7), 0.0, outbox.lanes[:1])
     (letter,) = outbox.lanes[0].take()
     outbox.lanes[0].reject(letter, "rejected", "no such table")
-    until(lambda: outbox.state().dead)
+    wait_for(lambda: outbox.state().dead)
     outbox.close()
     file = tmp_path / "o.db"
     from edge_sdk.sinks import jsonl

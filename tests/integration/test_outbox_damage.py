@@ -7,7 +7,8 @@ import stat
 import pytest
 
 from edge_sdk.errors import Fatal
-from tests.integration.outboxes import NAMES, everything, filled, opened, prediction, until
+from tests.integration.broker import wait_for
+from tests.integration.outboxes import NAMES, everything, filled, opened, prediction
 
 pytestmark = pytest.mark.integration
 
@@ -77,7 +78,7 @@ def test_a_file_that_breaks_while_it_is_used_is_begun_anew_from_memory(tmp_path,
     for sequence in range(300, 400):
         outbox.put(prediction(sequence), 0.0, outbox.lanes)
     found = [everything(lane) for lane in outbox.lanes]
-    until(lambda: outbox.state().problem is None)
+    wait_for(lambda: outbox.state().problem is None)
     for lane, delivered in zip(outbox.lanes, found, strict=True):
         assert delivered == sorted(set(delivered))
         assert delivered[-50:] == list(range(350, 400))
@@ -151,8 +152,8 @@ def test_a_locked_database_is_waited_for(tmp_path):
     other = sqlite3.connect(tmp_path / "o.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     outbox.put(prediction(0), 0.0, outbox.lanes)
-    until(lambda: "another program holds it" in (outbox.state().problem or ""))
+    wait_for(lambda: "another program holds it" in (outbox.state().problem or ""))
     other.execute("ROLLBACK")
     other.close()
-    until(lambda: outbox.state().problem is None)
+    wait_for(lambda: outbox.state().problem is None)
     outbox.close()

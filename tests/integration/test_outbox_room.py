@@ -9,7 +9,8 @@ import time
 import pytest
 
 from edge_sdk.errors import Retry
-from tests.integration.outboxes import NAMES, everything, filled, opened, prediction, until
+from tests.integration.broker import wait_for
+from tests.integration.outboxes import NAMES, everything, filled, opened, prediction
 
 pytestmark = pytest.mark.integration
 
@@ -30,7 +31,7 @@ def test_a_full_disk_is_waited_for_in_memory_and_said(tmp_path):
     with full_disk(40_000):
         for sequence in range(60):
             outbox.put(prediction(sequence, 400), 0.0, outbox.lanes)
-        until(lambda: outbox.state().problem is not None)
+        wait_for(lambda: outbox.state().problem is not None)
         with pytest.raises(Retry, match="cannot be written"):
             outbox.sync()
         assert everything(outbox.lanes[0]) == list(range(60)), "delivery goes on from memory"
@@ -38,7 +39,7 @@ def test_a_full_disk_is_waited_for_in_memory_and_said(tmp_path):
             outbox.put(prediction(sequence, 400), 0.0, outbox.lanes)
         assert outbox.lanes[1].account.dropped["overflow"] > 0
         assert outbox.lost() == outbox.lanes[1].account.dropped["overflow"]
-    until(lambda: outbox.state().problem is None, 30)
+    wait_for(lambda: outbox.state().problem is None, 30)
     rest = everything(outbox.lanes[1])
     assert rest == list(range(200))[-len(rest) :]
     assert all(lane.account.balanced for lane in outbox.lanes)
@@ -139,8 +140,8 @@ def test_what_is_too_old_is_dropped_by_the_outboxs_own_clock(tmp_path):
     time.sleep(0.3)
     outbox = opened(tmp_path, max_age_s=0.3)
     outbox.put(prediction(20), 0.0, outbox.lanes)
-    until(lambda: outbox.lanes[0].account.dropped["max_age"] >= 20)
-    until(lambda: outbox.lanes[0].account.dropped["max_age"] == 21)
+    wait_for(lambda: outbox.lanes[0].account.dropped["max_age"] >= 20)
+    wait_for(lambda: outbox.lanes[0].account.dropped["max_age"] == 21)
     assert (len(outbox.lanes[0]), outbox.owed(), outbox.lost()) == (0, 0, 1)
     outbox.close()
 
