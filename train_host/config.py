@@ -30,10 +30,11 @@ class Config(Strengths, frozen=True, kw_only=True, forbid_unknown_fields=True):
         model: options of that architecture, such as ``filters``.
         window: samples in a window; None means two seconds, or less where recordings are shorter.
         hop: samples between two windows; None means half a window.
-        epochs: at most so many.
+        epochs: at most so many; None means 30, or more where windows are few.
         batch: windows in a step.
         learning_rate: at the start; it falls to 0 along a cosine.
-        patience: stop after so many epochs without a better validation loss, and keep the best; 0 for never.
+        patience: stop after so many epochs without a better validation loss, and keep the best; 0 for never;
+            None means a third of the epochs.
         seed: of split, weights, shuffling and augmentation.
         validation: share of the groups that decide when to stop.
         test: share of the groups that only the final figures see.
@@ -64,10 +65,10 @@ class Config(Strengths, frozen=True, kw_only=True, forbid_unknown_fields=True):
     model: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it
     window: int | None = None
     hop: int | None = None
-    epochs: int = 30
+    epochs: int | None = None
     batch: int = 64
     learning_rate: float = 2e-3
-    patience: int = 10
+    patience: int | None = None
     seed: int = 0
     validation: float = 0.1
     test: float = 0.2
@@ -186,10 +187,10 @@ def _check(where: str, config: Config) -> None:
     every = [
         (config.window is None or config.window >= 1, "window", "at least 1", config.window),
         (config.hop is None or config.hop >= 1, "hop", "at least 1", config.hop),
-        (config.epochs >= 1, "epochs", "at least 1", config.epochs),
+        (config.epochs is None or config.epochs >= 1, "epochs", "at least 1", config.epochs),
         (config.batch >= 1, "batch", "at least 1", config.batch),
         (config.learning_rate > 0, "learning_rate", "more than 0", config.learning_rate),
-        (config.patience >= 0, "patience", "0 or more", config.patience),
+        (config.patience is None or config.patience >= 0, "patience", "0 or more", config.patience),
         (0 <= config.seed < 2**32, "seed", "0 to 4294967295", config.seed),
         (0 <= config.validation < 1, "validation", "0 to 1", config.validation),
         (0 <= config.max_group_drop <= 1, "max_group_drop", "0 to 1", config.max_group_drop),

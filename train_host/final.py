@@ -57,7 +57,9 @@ def train(
         "seen": challenge.seen(config, split),
         **warmstart.record(config),
     }
-    run = record.run(dataset, split, msgspec.structs.replace(config, compare_to=None), found.result, more)
+    run = record.run(
+        dataset, split, msgspec.structs.replace(fitted.config, compare_to=None), found.result, more
+    )
     fitted.model.save(output)
     add_members(output, record.members(contract, record.golden(prepared.test, found.outputs), run))
     counts = {side: len(getattr(prepared, side) or ()) for side in SIDES}

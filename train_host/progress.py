@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 _EVERY_S = 5.0
 #: What is said of an epoch besides the figures of the model.
-_PLACE = {"epoch", "step", "steps", "fold", "folds", "phase", "windows_per_s", "left_s"}
+_PLACE = {"epoch", "epochs", "step", "steps", "fold", "folds", "phase", "windows_per_s", "left_s"}
 _VALIDATION = "val_"
 
 
@@ -19,8 +19,7 @@ class ProgressLine:
     A note is a line of its own, and stays.
     """
 
-    def __init__(self, epochs: int, stream: TextIO | None = None) -> None:
-        self.epochs = epochs
+    def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = stream or sys.stderr
         self.terminal = self.stream.isatty()
         self._last_s = 0.0
@@ -35,7 +34,7 @@ class ProgressLine:
             return
         now = time.monotonic()
         stage = "stage" in facts
-        last = facts.get("epoch") == self.epochs and "step" not in facts
+        last = "epoch" in facts and facts["epoch"] == facts["epochs"] and "step" not in facts
         if not self.terminal and not stage and not last and now - self._last_s < _EVERY_S:
             return
         self._last_s = now
@@ -61,7 +60,7 @@ class ProgressLine:
             parts.append(f"fold {facts['fold']}/{facts['folds']}")
         if "phase" in facts:
             parts.append(str(facts["phase"]))
-        parts.append(f"epoch {facts['epoch']}/{self.epochs}")
+        parts.append(f"epoch {facts['epoch']}/{facts['epochs']}")
         if "step" in facts:
             parts.append(f"{100 * facts['step'] // facts['steps']} %")
         parts.append(_figures(facts, ""))

@@ -23,7 +23,7 @@ from edge_sdk.errors import ConfigError, UnknownNameError
 from train_host import architectures
 from train_host.architectures import kinds
 from train_host.architectures.kinds import IMAGES, SIGNALS, SOUND
-from train_host.augment.strengths import Strengths
+from train_host.augment.strengths import ROTATION_DEG, Strengths
 from train_host.windows.prepare import triplets
 
 AUTO = "auto"
@@ -81,7 +81,7 @@ TABLE = {
         "signals:Rotation",
         (SIGNALS,),
         "turns three-axis sensors by one random rotation, as if the device were worn askew",
-        lambda f: (triplets(f.channels, f.strengths.triplets), math.radians(f.strengths.rotation_deg)),
+        lambda f: (triplets(f.channels, f.strengths.triplets), _angle(f.strengths)),
     ),
     "jitter": Entry(
         "signals:Jitter",
@@ -192,6 +192,11 @@ DEFAULTS = {
     SOUND: ("speed", "shift", "gain", "noise", "tone", "voice"),
     IMAGES: ("crop",),
 }
+
+
+def _angle(strengths: Strengths) -> float:
+    """The largest one of a rotation, rad."""
+    return math.radians(ROTATION_DEG if strengths.rotation_deg is None else strengths.rotation_deg)
 
 
 def resolve(

@@ -6,12 +6,15 @@ from typing import Any
 
 import msgspec
 
+#: Anybody may wear a device askew by such an angle.
+ROTATION_DEG = 30.0
+
 
 class Strengths(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The part of a `Config` that augmentations read.
 
     Attributes:
-        rotation_deg: largest angle of ``rotation``.
+        rotation_deg: largest angle of ``rotation``; None: 30, or as askew as anybody wears it.
         triplets: channels that rotate together, such as ``[["ax", "ay", "az"]]``; None finds them by name.
         jitter: noise of ``jitter``, as a share of each channel's standard deviation.
         scaling: largest change of ``scaling``, as a share.
@@ -32,7 +35,7 @@ class Strengths(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         cutout: longest side that ``cutout`` hides, as a share of the image.
     """
 
-    rotation_deg: float = 30.0
+    rotation_deg: float | None = None
     triplets: tuple[tuple[str, str, str], ...] | None = None
     jitter: float = 0.05
     scaling: float = 0.1
@@ -77,8 +80,9 @@ LIMITS: dict[str, tuple[float, float]] = {
 def rules(strengths: Strengths) -> list[tuple[bool, str, str, Any]]:
     """For each key whether its value is in its limits, its name, what was expected, what was found."""
     found = [
-        (low <= getattr(strengths, key) <= high, key, f"{low:g} to {high:g}", getattr(strengths, key))
+        (value is None or low <= value <= high, key, f"{low:g} to {high:g}", value)
         for key, (low, high) in LIMITS.items()
+        for value in (getattr(strengths, key),)
     ]
     least, largest = strengths.snr_db
     return [

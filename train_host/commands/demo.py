@@ -34,7 +34,7 @@ def command(output: Path, seed: int, as_json: bool) -> None:
     from train_host.demo import job, screen
     from train_host.progress import ProgressLine
 
-    line = ProgressLine(job.config(seed).epochs)
+    line = ProgressLine()
 
     def tell(text: str) -> None:
         line.end()

@@ -52,7 +52,7 @@ class _Folds(click.ParamType):
 )
 @click.option("--window", type=int, help="Samples in a window. Default: two seconds.")
 @click.option("--hop", type=int, help="Samples from one window to the next. Default: half a window.")
-@click.option("--epochs", type=int, help="At most so many. Default: 30.")
+@click.option("--epochs", type=int, help="At most so many. Default: 30, or more of few windows.")
 @click.option("--validation", type=float, help="Share of the groups that decide when to stop. Default: 0.1.")
 @click.option("--augment", help="Names from --list, with commas between them; none for none. Default: auto.")
 @click.option(
@@ -158,7 +158,7 @@ def command(  # noqa: PLR0913 - click hands over each option
     flags |= {"augment": names, "class_weights": _weights(class_weights)}
     begun = resuming.interrupted(output) if resume and output and config is None else None
     settings = _on(base, configs.load(resuming.config_of(begun) if begun else config, **flags))
-    line = ProgressLine(settings.epochs)
+    line = ProgressLine()
     if show_list:
         _list_for(data, settings, line, as_json)
         return

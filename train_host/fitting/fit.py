@@ -20,6 +20,7 @@ from train_host import architectures, qat, tasks
 from train_host.augment.learner import learner as augmented
 from train_host.config import Config
 from train_host.fitting import balance, distribution, precision
+from train_host.fitting.completion import complete
 from train_host.fitting.course import Course
 from train_host.fitting.distribution import Team
 from train_host.fitting.loop import Loop
@@ -40,12 +41,14 @@ class Fitted:
         history: per epoch ``loss``, the metrics of the task, and ``val_…`` of each with a validation side.
         best_epoch: the epoch whose weights were kept, from 1.
         seconds: of fitting alone.
+        config: that it was trained by, with what only the windows could say.
     """
 
     model: Any
     history: dict[str, list[float]]
     best_epoch: int
     seconds: float
+    config: Config
 
 
 def fit(dataset: Dataset, prepared: Prepared, config: Config, session: Session = _QUIET) -> Fitted:
@@ -64,10 +67,8 @@ def fit(dataset: Dataset, prepared: Prepared, config: Config, session: Session =
     team = distribution.assemble(config.distribute)
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
-    task, course = (
-        tasks.of(dataset),
-        Course(config.epochs, 0 if prepared.validation is None else config.patience),
-    )
+    config, task = complete(config, dataset, prepared), tasks.of(dataset)
+    course = Course(config.epochs or 1, 0 if prepared.validation is None else config.patience or 0)
     without_gradients = architectures.fitter(architectures.choose(config.arch, dataset, config.model))
     if without_gradients is not None:
         model = _model(dataset, prepared, config, session)
@@ -85,7 +86,7 @@ def fit(dataset: Dataset, prepared: Prepared, config: Config, session: Session =
     if config.qat:
         qat.tune(model, dataset, prepared, config, session.of("qat"))
     task.finish(model, dataset, prepared, config)
-    return Fitted(model, course.history, course.best_epoch, course.seconds)
+    return Fitted(model, course.history, course.best_epoch, course.seconds, config)
 
 
 def _loop(model: Any, dataset: Dataset, prepared: Prepared, config: Config, team: Team | None) -> Loop:
@@ -139,11 +140,11 @@ def _directly(
         if side is not None:
             batches, count = feeds.in_order(side)
             history[f"{prefix}loss"] = [float(model.evaluate(batches, steps=count, verbose=0))]
-    return Fitted(model, history, 1, time.monotonic() - began_s)
+    return Fitted(model, history, 1, time.monotonic() - began_s, config)
 
 
 def _compile(learner: Any, loss: tasks.Loss, metrics: tuple[str, ...], steps: int, config: Config) -> None:
-    schedule = keras.optimizers.schedules.CosineDecay(config.learning_rate, config.epochs * steps)
+    schedule = keras.optimizers.schedules.CosineDecay(config.learning_rate, (config.epochs or 1) * steps)
     optimizer = keras.optimizers.Adam(schedule)
     if precision.resolve(config.precision) == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)

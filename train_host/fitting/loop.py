@@ -103,6 +103,7 @@ class Loop:
                 if course.step < self.steps:
                     session.report(
                         {"epoch": course.epoch + 1, "step": course.step, "steps": self.steps}
+                        | {"epochs": course.epochs}
                         | pace.facts()
                         | figures
                     )
@@ -113,7 +114,7 @@ class Loop:
             if course.patience and course.best_epoch == course.epoch:
                 self._best = [variable.numpy() for variable in self.learner.weights]
             events.write(course.epoch, figures)
-            session.report({"epoch": course.epoch} | pace.facts() | figures)
+            session.report({"epoch": course.epoch, "epochs": course.epochs} | pace.facts() | figures)
             self._save(course, session)
         events.close()
 

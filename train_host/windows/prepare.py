@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,6 +86,17 @@ def _absent(dataset: Dataset, train: Windowed) -> list[str]:
     return []
 
 
+def blocks(x: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """Windows a few at a time, so that neither a disk's worth of them nor a copy need be in memory.
+
+    Args:
+        x: float32 [n, …], or windows in a file.
+    """
+    at_once = max(1, _BLOCK_VALUES // int(np.prod(x.shape[1:])))
+    for start in range(0, len(x), at_once):
+        yield np.asarray(x[start : start + at_once])
+
+
 def statistics(x: NDArray[np.float32]) -> Statistics:
     """Mean and standard deviation of each channel.
 
@@ -94,9 +105,8 @@ def statistics(x: NDArray[np.float32]) -> Statistics:
     """
     count = 0
     mean, squares = np.zeros(x.shape[-1]), np.zeros(x.shape[-1])
-    at_once = max(1, _BLOCK_VALUES // int(np.prod(x.shape[1:])))
-    for start in range(0, len(x), at_once):  # so that neither a disk's worth nor a copy need be in memory
-        block = np.asarray(x[start : start + at_once]).reshape(-1, x.shape[-1]).astype(np.float64)
+    for part in blocks(x):
+        block = part.reshape(-1, x.shape[-1]).astype(np.float64)
         middle = block.mean(axis=0)
         apart, total = middle - mean, count + len(block)
         squares += ((block - middle) ** 2).sum(axis=0) + apart**2 * (count * len(block) / total)

@@ -56,7 +56,7 @@ def test_a_run_record_gives_its_config_back(tmp_path: Path) -> None:
     [
         ("epoch = 3", r"train\.toml: unknown key 'epoch'.*did you mean 'epochs'"),
         ("[decision]\nsmoth = 3", "decision: unknown key 'smoth'.*did you mean 'smooth'"),
-        ("epochs = 'many'", r"Expected `int`, got `str` - at `\$\.epochs`"),
+        ("epochs = 'many'", r"Expected `int \| null`, got `str` - at `\$\.epochs`"),
         ("epochs = 0", "epochs: expected at least 1, found 0"),
         ("learning_rate = 0", "learning_rate: expected more than 0"),
         ("test = 0", "test: expected more than 0"),

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.folders import motion
+from train_host.config import load
+from train_host.fitting.completion import complete, usual_epochs
+from train_host.windows.prepare import Prepared, prepare
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    dataset = motion(tmp_path_factory.mktemp("c") / "d")
+    return prepare(dataset, dataset.windows(dataset.groups, 40, 20), dataset.split(0))
+
+
+def test_few_windows_are_seen_more_often_and_many_as_often_as_always() -> None:
+    assert [usual_epochs(n, 64) for n in (1, 500, 3_200, 1_000_000)] == [200, 192, 30, 30]
+    assert usual_epochs(500, 8) == 30  # small batches make steps, too
+
+
+def test_what_nobody_says_the_windows_do(tmp_path: Path, prepared: Prepared) -> None:
+    dataset = motion(tmp_path / "d")
+    found = complete(load().for_dataset(dataset), dataset, prepared)
+    assert (found.epochs, found.patience, found.rotation_deg) == (200, 67, 30.0)
+    assert complete(found, dataset, prepared) == found
+
+
+def test_what_is_said_stays(tmp_path: Path, prepared: Prepared) -> None:
+    dataset = motion(tmp_path / "d")
+    config = load(epochs=3, patience=0, rotation_deg=90.0).for_dataset(dataset)
+    assert complete(config, dataset, prepared) == config
