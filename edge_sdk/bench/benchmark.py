@@ -16,7 +16,7 @@ from edge_sdk.bench.report import Report
 from edge_sdk.bench.subject import Subject
 from edge_sdk.errors import ConfigError, DeviceError, ModelError
 from edge_sdk.modelfile import check_writable, write_atomic
-from edge_sdk.targets import open_target
+from edge_sdk.targets import Target, open_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,12 +88,7 @@ def run(request: Request) -> Benchmark:
         ConfigError: the target cannot be measured, or the other file is neither a model nor a report.
         DeviceError: the target failed.
     """
-    target = open_target(request.target)
-    if not hasattr(target, "bench"):
-        raise ConfigError(
-            f"target {request.target} cannot be measured",
-            expected="one where models run: host:, ssh://…, virtual:…, qemu:…, serial:…",
-        )
+    target = open_measurable(request.target)
     subjects = {request.model: Subject.read(request.model)}
     other, known = request.other, None
     if other is not None and other.suffix == ".json":
@@ -102,10 +97,26 @@ def run(request: Request) -> Benchmark:
         if other.resolve() == request.model.resolve():
             raise ConfigError(f"{other}: the model itself", expected="another one to compare it with")
         subjects[other] = Subject.read(other)
-    found: Mapping[Path, Any] = target.bench(subjects, request.plan, request.tell)
+    found: Mapping[Path, Any] = target.bench(subjects, request.plan, request.tell)  # type: ignore[attr-defined]
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     reports = tuple(_report(subject, request.target, found[file], at) for file, subject in subjects.items())
     return Benchmark(reports, _compared(reports, other, known))
+
+
+def open_measurable(url: str) -> Target:
+    """The target that a URL names, on which models can be measured.
+
+    Raises:
+        ConfigError: not a URL, an unknown option, or a target that models cannot be measured on.
+        UnknownNameError: no such target.
+    """
+    target = open_target(url)
+    if not hasattr(target, "bench"):
+        raise ConfigError(
+            f"target {url} cannot be measured",
+            expected="one where models run: host:, ssh://…, virtual:…, qemu:…, serial:…",
+        )
+    return target
 
 
 def check_output(name: Path) -> None:

@@ -7,17 +7,24 @@ import queue
 import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
+from edge_sdk.child import Worker
 from edge_sdk.closing import Closing
 from edge_sdk.dataset import Dataset
 from edge_sdk.errors import ConfigError, DeviceError, EdgeError, MissingExtraError, one_line, unexpected
-from train_host.tuning.trial import Order, Result, attempt, packed, payload, unpacked
+from train_host.tuning.parcel import packed, unpacked
+from train_host.tuning.trial import Order, Result, attempt
 
 #: So long an address may take to answer, s.
 _CONNECT_S = 10.0
+#: Longer than any trial takes; a child's protocol wants a number.
+_TIMEOUT_S = 30 * 86400.0
+
+Progress = Callable[[int, dict[str, Any]], None]
 
 
 class Crew(Protocol):
@@ -40,37 +47,59 @@ class Crew(Protocol):
 
 
 class Local(Closing):
-    """Trials in processes of this machine.
+    """Trials in processes of this machine, which end with this one.
 
     Args:
         size: how many at once; each gets its share of the cores.
-        work: carries out an order.
+        folder: to work in.
+        on_progress: told the number of a trial and what it reports, from a thread of its own.
     """
 
-    def __init__(self, size: int, work: Callable[[Order], Result] = attempt) -> None:
+    def __init__(self, size: int, folder: Path, on_progress: Progress | None = None) -> None:
         self.size = size
-        self._work = work
+        self._folder, self._on_progress = folder, on_progress
+        self._threads = None if size == 1 else max(1, (os.cpu_count() or 1) // size)
+        self._workers = [Worker() for _ in range(size)]
+        self._free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[int, Result | EdgeError]] = queue.SimpleQueue()
-        if size > 1:
-            share = str(max(1, (os.cpu_count() or 1) // size))
-            for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
-                os.environ.setdefault(name, share)
+        for worker in self._workers:
+            self._free.put(worker)
 
     def submit(self, order: Order) -> None:
-        """Begin one, in a thread that waits for its processes."""
+        """Begin one, in a thread that waits for its process."""
         threading.Thread(target=self._run, args=(order,), daemon=True).start()
 
     def next(self) -> tuple[int, Result | EdgeError]:
         """Wait for one."""
         return self._done.get()
 
+    def close(self) -> None:
+        """End the processes."""
+        for worker in self._workers:
+            worker.close()
+
     def _run(self, order: Order) -> None:
+        worker = self._free.get()
         try:
-            self._done.put((order.number, self._work(order)))
+            found: Result | EdgeError = self._work(worker, order)
         except EdgeError as error:
-            self._done.put((order.number, error))
+            found = error
         except Exception as error:  # noqa: BLE001 - whatever it is, the search must not wait for ever
-            self._done.put((order.number, unexpected(f"trial {order.number}", error)))
+            found = unexpected(f"trial {order.number}", error)
+        self._free.put(worker)
+        self._done.put((order.number, found))
+
+    def _work(self, worker: Worker, order: Order) -> Result:
+        tell = self._on_progress
+        found = worker.call(
+            "train_host.tuning.trial:work",
+            timeout_s=_TIMEOUT_S,
+            on_progress=None if tell is None else lambda facts: tell(order.number, facts),
+            order=msgspec.to_builtins(order),
+            folder=str(self._folder.absolute()),
+            threads=self._threads,
+        )
+        return msgspec.convert(found, Result)
 
 
 class Cluster(Closing):
@@ -113,7 +142,7 @@ class Cluster(Closing):
 
     def submit(self, order: Order) -> None:
         """Begin one."""
-        handle = self._remote.remote(payload(order), self._content, self._digest)
+        handle = self._remote.remote(msgspec.to_builtins(order), self._content, self._digest)
         self._running[handle] = order.number
 
     def next(self) -> tuple[int, Result | EdgeError]:
@@ -126,6 +155,9 @@ class Cluster(Closing):
             cause = error.cause if isinstance(error.cause, Exception) else error
             found = cause if isinstance(cause, EdgeError) else unexpected(f"trial {number}", cause)
             return number, found
+        except (self._ray.exceptions.OutOfMemoryError, self._ray.exceptions.WorkerCrashedError) as error:
+            # Several processes have died of it, one after the other.
+            return number, Result(number=number, failure=f"its process died: {one_line(error)}"[:500])
         except self._ray.exceptions.RayError as error:
             return number, DeviceError(f"trial {number}: its machine failed", found=one_line(error))
 

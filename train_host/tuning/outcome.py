@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from train_host.judging import plots
+from train_host.tuning.folder import CONFIG, TRIALS
+from train_host.tuning.front import Tried
 from train_host.tuning.goals import FIGURES, Goals
 from train_host.tuning.space import names_of
-from train_host.tuning.study import Tried
+from train_host.tuning.trial import CONVERTED
 
 TABLE, PICTURE = "trials.csv", "front.png"
-SHOWN = ("accuracy", "error", "latency_us", "instructions", "flash_bytes", "arena_bytes", "bytes")
+#: What is not shown on a screen, which has a width.
+_LEFT_OUT = ("parameters", "macs")
+SHOWN = tuple(name for name in FIGURES if name not in _LEFT_OUT)
 _ON, _WITHIN, _BEYOND = "#d95f02", "#1f77b4", "#bbbbbb"
 
 
@@ -47,6 +52,32 @@ def screen(front: Sequence[Tried]) -> str:
     return "\n".join(lines)
 
 
+def verdict(output: Path, front: Sequence[Tried], best: Mapping[str, Any], data: Path) -> str:
+    """What the best model is, where everything lies, and what to do next."""
+    figure = best["figure"]
+    low, high = best["interval"] or (None, None)
+    interval = "" if low is None else f" (95 %: {cell(figure, low)} to {cell(figure, high)})"
+    other = front[min(1, len(front) - 1)].number
+    place = f"{output}/{TRIALS}/{other}"
+    rows = [
+        ("model", f"{best['model']}, as {best['recipe']}: {best['tflite']}, {best['bytes']:,} bytes"),
+        ("reports", f"{best['report']}, {best['conversion_report']}"),
+        ("trials", f"{output / PICTURE}, {output / TABLE}"),
+        ("again", f"edgeml train {data} -o again.keras --config {best['record']}"),
+        (f"trial {other}", f"{place}/{CONVERTED}; with all groups but the tested ones:"),
+        ("", f"edgeml train {data} -o other.keras --config {place}/{CONFIG} --recipe {best['recipe']}"),
+    ]
+    if len(front) == 1:
+        rows = rows[:-2]
+    return "\n".join(
+        [
+            f"trial {best['trial']}, trained anew: {figure} {cell(figure, best[figure])}{interval} "
+            f"on test groups that no trial has seen, n = {best['n']}",
+            *(f"{name:<9} {text}" for name, text in rows),
+        ]
+    )
+
+
 def picture(tried: Sequence[Tried], front: Sequence[Tried], goals: Goals, title: str) -> bytes:
     """PNG: the first two objectives against each other, or one over the trials."""
     drawing = plots.figure(7.0, 5.0)
@@ -64,7 +95,7 @@ def picture(tried: Sequence[Tried], front: Sequence[Tried], goals: Goals, title:
 def _front(axes: Any, tried: Sequence[Tried], front: Sequence[Tried], goals: Goals) -> None:
     up, across = goals.objectives[0], goals.objectives[1]
     best = {each.number for each in front}
-    known = [each for each in tried if each.figures.get(up) is not None and each.figures.get(across)]
+    known = [each for each in tried if None not in (each.figures.get(up), each.figures.get(across))]
     for colour, label, chosen in (
         (_BEYOND, "beyond a limit", [each for each in known if not each.feasible]),
         (_WITHIN, "within the limits", [each for each in known if each.feasible and each.number not in best]),
@@ -83,19 +114,19 @@ def _front(axes: Any, tried: Sequence[Tried], front: Sequence[Tried], goals: Goa
         axes.axhline(goals.limits[up], color="black", linestyle=":", linewidth=1)
     if across in goals.limits:
         axes.axvline(goals.limits[across], color="black", linestyle=":", linewidth=1)
-    axes.set(xlabel=across, ylabel=up)
+    axes.set(xlabel=_named(across), ylabel=_named(up))
     low, high = axes.get_xlim()
     if low > 0 and high / low > 20:
         axes.set_xscale("log")
     for axis, name in ((axes.xaxis, across), (axes.yaxis, up)):
-        if name not in ("accuracy", "error"):
+        if not _is_fine(name):
             axis.set_major_formatter("{x:,.0f}")
 
 
 def _course(axes: Any, tried: Sequence[Tried], goals: Goals) -> None:
     """The objective of each trial, and the best one so far."""
     name = goals.objectives[0]
-    more = FIGURES[name][0]
+    more = FIGURES[name].rises
     known = [each for each in tried if each.figures.get(name) is not None]
     for colour, label, chosen in (
         (_BEYOND, "beyond a limit", [each for each in known if not each.feasible]),
@@ -111,7 +142,7 @@ def _course(axes: Any, tried: Sequence[Tried], goals: Goals) -> None:
         value = each.figures[name]
         best.append(value if not best else max(best[-1], value) if more else min(best[-1], value))
     axes.step([each.number for each in within], best, where="post", color=_ON, label="the best so far")
-    axes.set(xlabel="trial", ylabel=name)
+    axes.set(xlabel="trial", ylabel=_named(name))
     axes.xaxis.get_major_locator().set_params(integer=True)
 
 
@@ -119,4 +150,16 @@ def cell(name: str, value: Any) -> str:
     """A figure for people."""
     if value is None:
         return "–"
-    return f"{value:.3f}" if name in ("accuracy", "error") else f"{value:,.0f}"
+    if name == "error":
+        return f"{value:.4g}"
+    return f"{value:.3f}" if FIGURES[name].share else f"{value:,.0f}"
+
+
+def _named(name: str) -> str:
+    """A figure at an axis."""
+    return f"{name} ({'more' if FIGURES[name].rises else 'less'} is better)"
+
+
+def _is_fine(name: str) -> bool:
+    """Whether its digits behind the point mean something."""
+    return FIGURES[name].share or name == "error"

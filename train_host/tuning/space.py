@@ -19,8 +19,8 @@ RECIPE, ARCH = "recipe", "arch"
 #: What is the same in every trial, or they could not be compared.
 _FIXED = ("name", "seed", "split", "test", "validation", "window", "hop", "init_from", "model", "calibrate")
 
-#: What is searched where nothing else is said. Options are those of the architectures.
-DEFAULTS: dict[str, dict[str, Any]] = {
+#: What is searched where nothing else is said, kind by kind. Options are those of the architectures.
+_USUAL: dict[str, dict[str, Any]] = {
     SIGNALS: {
         ARCH: ["cnn1d", "tcn"],
         "learning_rate": {"low": 5e-4, "high": 5e-3, "log": True},
@@ -38,6 +38,12 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "learning_rate": {"low": 5e-4, "high": 5e-3, "log": True},
         "cnn2d": {"filters": [[8, 16, 32], [16, 32, 64], [32, 64, 128]]},
     },
+}
+#: The same for detectors of anomalies: only the first of them is found by gradients.
+_DETECTORS: dict[str, dict[str, list[Any]]] = {
+    "autoencoder": {"units": [[32], [64, 32], [128, 64]], "code": [4, 8, 16]},
+    "gmm": {"centres": [1, 2, 4, 8], "bands": [8, 16, 32]},
+    "kmeans": {"centres": [2, 4, 8, 16], "bands": [8, 16, 32]},
 }
 
 
@@ -115,6 +121,23 @@ class Space:
         return {**plain, **options}
 
 
+def usual(kind: str, task: str) -> dict[str, Any]:
+    """The table ``[search]`` where there is none, for windows of a kind and a task.
+
+    >>> usual("signals", "anomaly")["arch"]
+    ['autoencoder', 'gmm', 'kmeans']
+    """
+    if task != "anomaly":
+        return dict(_USUAL[kind])
+    names = [name for name in architectures.names(kind, task) if name in _DETECTORS]
+    # the features of sound are a spectrogram, which has bands of its own
+    options = {
+        name: {key: values for key, values in _DETECTORS[name].items() if key != "bands" or kind == SIGNALS}
+        for name in names
+    }
+    return {ARCH: names, **options}
+
+
 def applied(values: Mapping[str, Any], base: Config) -> Config:
     """A config with the values of one trial.
 
@@ -157,7 +180,12 @@ def parse(table: Mapping[str, Any], where: str) -> Space:
         else:
             keys[name] = _dimension(value, f"{where}: {name}")
     if not keys and not any(options.values()):
-        raise ConfigError(where, expected="at least one key to search", found="none")
+        raise ConfigError(
+            where,
+            expected="at least one key to search",
+            found="none",
+            remedy="name some under [search] in a --config, such as learning_rate = [1e-3, 3e-3]",
+        )
     ordered = sorted(keys, key=lambda name: name != ARCH)
     return Space({name: keys[name] for name in ordered}, options)
 

@@ -5,102 +5,36 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from edge_sdk.dataset import Dataset, Split
-from edge_sdk.errors import ConfigError, DeviceError, EdgeError, MissingExtraError
-from edge_sdk.modelfile import write_atomic
+from edge_sdk.closing import Closing
+from edge_sdk.errors import EdgeError, GateError, MissingExtraError, first_of
 from train_host import architectures
 from train_host.config import Config
+from train_host.record import to_json
 from train_host.tuning.crew import Crew
-from train_host.tuning.goals import Goals
-from train_host.tuning.space import RECIPE, Space, applied
+from train_host.tuning.folder import CONFIG, Folder
+from train_host.tuning.front import Tried, front, tried
+from train_host.tuning.measuring import Meter
+from train_host.tuning.search import Search
+from train_host.tuning.space import RECIPE, applied
 from train_host.tuning.trial import Order, Result
 
-JOURNAL, ASKED, TRIALS = "journal.log", "study.json", "trials"
 _VALUES, _RESULT = "values", "result"
 #: A trial whose machine failed is tried again so often in all.
 _ATTEMPTS = 3
+#: So many questions in a row may be old ones; then there is nothing new to try.
+_OLD = 20
+#: Where so many trials have failed and none has not, the others would as well.
+_HOPELESS = 5
 
 
-@dataclass(frozen=True, kw_only=True)
-class Search:
-    """What to search for.
-
-    Attributes:
-        dataset: the recordings.
-        base: what is the same in every trial.
-        space: what is not.
-        goals: what is good.
-        recipe: where none is searched for.
-        target: where models are measured.
-        board: what they must run on.
-        trials: how many in all.
-    """
-
-    dataset: Dataset
-    base: Config
-    space: Space
-    goals: Goals
-    recipe: str
-    target: str | None
-    board: str | None
-    trials: int
-
-    def inner(self) -> Split:
-        """The groups of a trial: it is judged on the validation groups, and nobody sees the test groups.
-
-        Raises:
-            DatasetError: too few groups.
-            ConfigError: none of them is for validation.
-        """
-        outer = self.base.divide(self.dataset)
-        if not outer.validation:
-            raise ConfigError("validation", expected="groups to judge trials by", found="none")
-        return Split(outer.train, (), outer.validation, outer.by)
-
-    def asked(self) -> dict[str, Any]:
-        """What makes it the same search; the number of trials does not."""
-        return {
-            "dataset": self.dataset.digest,
-            "config": self.base.as_dict(),
-            "search": self.space.as_dict(),
-            "objectives": list(self.goals.objectives),
-            "limits": dict(self.goals.limits),
-            "recipe": self.recipe,
-            "target": self.target,
-            "board": self.board,
-        }
-
-
-@dataclass(frozen=True)
-class Tried:
-    """One trial that has ended.
-
-    Attributes:
-        number: counts from 0.
-        values: what was tried.
-        result: what came of it.
-        feasible: within all limits, and the board runs it.
-    """
-
-    number: int
-    values: Mapping[str, Any]
-    result: Result
-    feasible: bool
-
-    @property
-    def figures(self) -> Mapping[str, Any]:
-        """Of the result."""
-        return self.result.figures
-
-
-class Study:
+class Study(Closing):
     """A search in a folder, where it goes on when it was interrupted.
 
     Args:
@@ -120,187 +54,158 @@ class Study:
         except ModuleNotFoundError as error:
             raise MissingExtraError("edgeml tune", "tune", error.name) from error
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.folder, self.search = folder, search
-        self._optuna, self._inner = optuna, search.inner()
-        self._prepare(again)
-        backend = optuna.storages.journal.JournalFileBackend(str(folder / JOURNAL))
+        search.check()
+        self.search, self._inner = search, search.inner()
+        self._optuna, self._states = optuna, optuna.trial.TrialState
+        self.folder = Folder(folder, search.asked(), again=again)
+        backend = optuna.storages.journal.JournalFileBackend(str(self.folder.journal))
         self._study = optuna.create_study(
             storage=optuna.storages.JournalStorage(backend),
             study_name="edgeml",
             directions=search.goals.directions,
-            sampler=optuna.samplers.TPESampler(seed=search.base.seed, constant_liar=True),
             load_if_exists=True,
         )
-        self._attempts: dict[int, int] = {}
+        self._default = architectures.choose(search.base.arch, search.dataset, search.base.model)
+        self._known: set[str] = set()
         self._resume()
 
     @property
     def tried(self) -> list[Tried]:
         """The trials that have ended, in their order."""
-        state = self._optuna.trial.TrialState
         found = []
-        for trial in self._study.get_trials(states=(state.COMPLETE, state.FAIL)):
+        for trial in self._study.get_trials(states=(self._states.COMPLETE, self._states.FAIL)):
             if _RESULT in trial.user_attrs:
                 result = msgspec.convert(trial.user_attrs[_RESULT], Result)
-                found.append(
-                    Tried(trial.number, trial.user_attrs[_VALUES], result, self._is_feasible(result))
-                )
+                found.append(tried(trial.number, trial.user_attrs[_VALUES], result, self.search.goals))
         return found
 
     def front(self) -> list[Tried]:
         """Those that no other one beats in all objectives, within the limits; the best of the first ahead."""
-        goals = self.search.goals
-        signs = [-1.0 if word == "maximize" else 1.0 for word in goals.directions]
-        points = [
-            (each, [sign * value for sign, value in zip(signs, goals.values(each.figures), strict=True)])
-            for each in self.tried
-            if each.feasible
-        ]
-        best = [
-            (each, point)
-            for each, point in points
-            if not any(_dominates(other, point) for _, other in points)
-        ]
-        return [each for each, _ in sorted(best, key=lambda pair: (pair[1], pair[0].number))]
+        return front(self.tried, self.search.goals)
 
-    def run(self, crew: Crew, on_result: Callable[[Tried, int], None]) -> None:
-        """Try until there are as many trials as were asked for.
+    def run(self, crew: Crew, meter: Meter | None, on_result: Callable[[Tried, int], None]) -> None:
+        """Try until there are as many trials as were asked for, or nothing new to try.
 
         Args:
             crew: carries them out.
+            meter: measures them on a target; None where nothing asks for that.
             on_result: told of each that has ended, and how many have.
 
         Raises:
             EdgeError: a machine failed again and again.
+            GateError: all trials fail.
         """
         running: dict[int, Any] = {}
+        attempts: dict[int, int] = {}
         done = len(self.tried)
-        while done < self.search.trials:
-            while len(running) < min(crew.size, self.search.trials - done):
-                trial = self._study.ask()
+        wanted = self.search.trials
+        while done < wanted:
+            while len(running) < min(crew.size, wanted - done):
+                trial = self._ask()
+                if trial is None:
+                    wanted = done + len(running)
+                    break
                 running[trial.number] = trial
-                self._begin(crew, trial)
+                crew.submit(self._order(trial))
+            if not running:
+                break
             number, found = crew.next()
             if isinstance(found, EdgeError):
-                self._attempts[number] = self._attempts.get(number, 1) + 1
-                if self._attempts[number] > _ATTEMPTS:
+                attempts[number] = attempts.get(number, 1) + 1
+                if attempts[number] > _ATTEMPTS or isinstance(found, MissingExtraError):
                     raise found
-                self._begin(crew, running[number])
+                crew.submit(self._order(running[number]))
                 continue
-            tried = self._end(running.pop(number), found)
+            ended = self._end(running.pop(number), found if meter is None else meter.complete(found))
             done += 1
-            on_result(tried, done)
+            on_result(ended, done)
+            self._check_hope()
 
-    def model(self, tried: Tried, name: str) -> Path:
-        """A file of a trial on the front."""
-        return self.folder / TRIALS / str(tried.number) / name
-
-    def config(self, tried: Tried) -> Config:
+    def config(self, trial: Tried) -> Config:
         """What a trial was trained with, but for its split."""
-        return applied(tried.values, self.search.base)
+        return applied(trial.values, self.search.base)
 
-    def recipe(self, tried: Tried) -> str:
+    def recipe(self, trial: Tried) -> str:
         """What it was converted by."""
-        return str(tried.values.get(RECIPE, self.search.recipe))
+        return str(trial.values.get(RECIPE, self.search.recipe))
 
-    def _begin(self, crew: Crew, trial: Any) -> None:
+    def close(self) -> None:
+        """Let others search in the folder."""
+        self.folder.close()
+
+    def _ask(self) -> Any:
+        """A trial that is none of the others; None where there is no further one."""
+        for again in range(_OLD):
+            # A sampler a question, so that a search that goes on asks what it would have asked.
+            seed = zlib.crc32(f"{self.search.base.seed}:{len(self._known)}:{again}".encode())
+            self._study.sampler = self._optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+            trial = self._study.ask()
+            values = self.search.space.suggest(trial, self._default)
+            name = json.dumps(values, sort_keys=True)
+            if name not in self._known:
+                self._known.add(name)
+                trial.set_user_attr(_VALUES, values)
+                return trial
+            self._study.tell(trial, state=self._states.FAIL)
+        return None
+
+    def _order(self, trial: Any) -> Order:
         search = self.search
-        default = architectures.choose(search.base.arch, search.dataset, search.base.model)
-        values = search.space.suggest(trial, default)
-        trial.set_user_attr(_VALUES, values)
-        config = msgspec.structs.replace(applied(values, search.base), split=_sides(self._inner), patience=0)
-        order = Order(
+        values = trial.user_attrs[_VALUES]
+        sides = {
+            "train": self._inner.train,
+            "validation": self._inner.validation,
+            "test": self._inner.test,
+        }
+        config = msgspec.structs.replace(applied(values, search.base), split=sides, patience=0)
+        return Order(
             number=trial.number,
-            dataset=str(search.dataset.folder),
+            dataset=str(search.dataset.folder.absolute()),
             config=config.as_dict(),
             recipe=str(values.get(RECIPE, search.recipe)),
-            target=search.target,
             board=search.board,
         )
-        crew.submit(order)
 
     def _end(self, trial: Any, result: Result) -> Tried:
         """Write down what came of a trial; its files are kept while it is on the front."""
-        search, goals, state = self.search, self.search.goals, self._optuna.trial.TrialState
+        search, goals = self.search, self.search.goals
+        if result.failure is None and (unknown := goals.unknown(result.figures)):
+            result = msgspec.structs.replace(result, failure=f"its {unknown} is not known")
         files, result = result.files, msgspec.structs.replace(result, files={})
         trial.set_user_attr(_RESULT, msgspec.to_builtins(result))
-        values = trial.user_attrs[_VALUES]
-        tried = Tried(trial.number, values, result, self._is_feasible(result))
+        ended = tried(trial.number, trial.user_attrs[_VALUES], result, goals)
         if result.failure is not None:
-            self._study.tell(trial, state=state.FAIL)
-            return tried
+            self._study.tell(trial, state=self._states.FAIL)
+            return ended
         for name, excess in goals.excess(result.figures).items():
             trial.set_constraint(name, excess)
         if search.board is not None:
             trial.set_constraint("board", 1.0 if result.reasons else 0.0)
-        try:
-            for name, content in files.items():
-                path = self.model(tried, name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_atomic(path, base64.b64decode(content))
-        except OSError as error:
-            raise DeviceError(f"{self.folder}: cannot be written", found=error.strerror or error) from error
+        config = to_json({"config": self.config(ended).as_dict()})
+        content = {name: base64.b64decode(text) for name, text in files.items()}
+        self.folder.keep(trial.number, {**content, CONFIG: config})
         self._study.tell(trial, goals.values(result.figures))
-        self._tidy()
-        return tried
+        self.folder.tidy([each.number for each in self.front()])
+        return ended
 
-    def _tidy(self) -> None:
-        """Files of trials that are beaten are not kept."""
-        kept = {str(tried.number) for tried in self.front()}
-        for folder in (self.folder / TRIALS).glob("*"):
-            if folder.name not in kept:
-                for path in folder.iterdir():
-                    path.unlink()
-                folder.rmdir()
-
-    def _is_feasible(self, result: Result) -> bool:
-        within = all(excess <= 0 for excess in self.search.goals.excess(result.figures).values())
-        return result.failure is None and within and not result.reasons
-
-    def _prepare(self, again: bool) -> None:
-        folder, asked = self.folder, self.search.asked()
-        known = folder / ASKED
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if again:
-                for name in (JOURNAL, ASKED):
-                    (folder / name).unlink(missing_ok=True)
-            if known.exists():
-                _check_same(folder, json.loads(known.read_text(encoding="utf-8")), asked)
-            elif any(folder.iterdir()) and not again:
-                raise ConfigError(
-                    f"{folder}: exists", expected="no folder, or that of a search", found="something else"
-                )
-        except (OSError, ValueError) as error:
-            if isinstance(error, EdgeError):
-                raise
-            raise DeviceError(f"{folder}: cannot be used", found=error) from error
-        write_atomic(known, json.dumps(asked, indent=1, ensure_ascii=False).encode() + b"\n")
+    def _check_hope(self) -> None:
+        ended = self.tried
+        if len(ended) >= _HOPELESS and all(each.result.failure for each in ended):
+            every = dict.fromkeys(str(each.result.failure) for each in ended)
+            raise GateError(
+                f"{self.folder.path}: the first {len(ended)} trials have failed",
+                expected="one that can be trained and converted",
+                found=first_of(every, 2),
+                remedy="search others, see [search] in docs/tuning.md; --force begins anew",
+            )
 
     def _resume(self) -> None:
         """What was running when an earlier search was stopped is tried again, with the same values."""
-        state = self._optuna.trial.TrialState
-        for trial in self._study.get_trials(states=(state.RUNNING,)):
-            with contextlib.suppress(ValueError):  # another process has ended it meanwhile
-                self._study.tell(trial.number, state=state.FAIL)
-                self._study.enqueue_trial(trial.params)
-
-
-def _sides(split: Split) -> dict[Any, tuple[str, ...]]:
-    return {"train": split.train, "validation": split.validation, "test": split.test}
-
-
-def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
-    return all(a <= b for a, b in zip(one, other, strict=True)) and list(one) != list(other)
-
-
-def _check_same(folder: Path, known: dict[str, Any], asked: dict[str, Any]) -> None:
-    asked = json.loads(json.dumps(asked))
-    for key, value in asked.items():
-        if known.get(key) != value:
-            raise ConfigError(
-                f"{folder}: another search, its {key} differs",
-                expected=known.get(key),
-                found=value,
-                remedy="give another folder, or --force to begin anew",
-            )
+        for trial in self._study.get_trials():
+            values = trial.user_attrs.get(_VALUES)
+            if trial.state == self._states.RUNNING:
+                with contextlib.suppress(ValueError):
+                    self._study.tell(trial.number, state=self._states.FAIL)
+                    self._study.enqueue_trial(trial.params)
+            elif values is not None and _RESULT in trial.user_attrs:
+                self._known.add(json.dumps(values, sort_keys=True))

@@ -1,14 +1,11 @@
-"""One trial: train, convert, measure; on whichever machine has time, from a dataset that it is sent."""
+"""One trial: train, convert, look at what came out; on whichever machine has time."""
 
 from __future__ import annotations
 
 import base64
-import fcntl
-import io
-import tarfile
+import os
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +13,16 @@ import msgspec
 
 from converters.conversion import convert
 from converters.inspect import inspect
+from edge_sdk import child
 from edge_sdk.dataset import Dataset
-from edge_sdk.errors import EdgeError
-from edge_sdk.model import Model
-from edge_sdk.modelfile import GOLDEN, Golden, read_members
-from firmware_bridge.measurement import measure
+from edge_sdk.errors import ChildError, EdgeError, MissingExtraError
 from train_host.config import Config
 from train_host.training import Request, train
+from train_host.tuning.goals import FIGURES
 
 MODEL, CONVERTED = "model.keras", "model.tflite"
 #: What a recipe loses shows in the figure that is searched for.
 UNGATED = {"max_drop": 0.99, "max_growth": 1e9}
-#: How many inferences a target is asked for.
-_INFERENCES = 8
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +33,6 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         dataset: a folder that the worker sees.
         config: of the training, its split among it.
         recipe: of the conversion.
-        target: where it is measured; None: nowhere.
         board: what it must run on; None: anything.
     """
 
@@ -47,7 +40,6 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     dataset: str
     config: dict[str, Any]
     recipe: str
-    target: str | None = None
     board: str | None = None
 
 
@@ -71,82 +63,85 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
-def attempt(order: Order) -> Result:
-    """Carry out an order; a combination that cannot be built or converted is a result, too."""
+def work(order: dict[str, Any], folder: str, threads: int | None) -> dict[str, Any]:
+    """In a process of its own, `attempt` an order: arguments and result are JSON.
+
+    Args:
+        order: an `Order` as plain values.
+        folder: to work in.
+        threads: of TensorFlow; None leaves it the choice.
+    """
+    if threads is not None:  # the processes that compute inherit them
+        os.environ.update(
+            TF_NUM_INTRAOP_THREADS=str(threads), TF_NUM_INTEROP_THREADS="1", OMP_NUM_THREADS=str(threads)
+        )
+    found: dict[str, Any] = msgspec.to_builtins(attempt(msgspec.convert(order, Order), Path(folder)))
+    return found
+
+
+def attempt(order: Order, folder: Path | None = None) -> Result:
+    """Carry out an order; one that diverges, takes all memory or cannot be converted is a result, too.
+
+    Args:
+        order: what to try.
+        folder: to work in; None for that of temporary files.
+
+    Raises:
+        MissingExtraError: this machine cannot train.
+        DeviceError: this machine failed, which says nothing about the model.
+    """
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="edgeml-trial-") as folder:
+
+    def spent() -> float:
+        return round(time.monotonic() - started, 2)
+
+    with tempfile.TemporaryDirectory(prefix="edgeml-trial-", dir=folder) as place:
         try:
-            figures, reasons = _figures(order, Path(folder))
+            figures, reasons = _figures(order, Path(place))
+        except MissingExtraError:
+            raise
         except EdgeError as error:
-            if error.exit_code == 3:  # a machine that failed says nothing about the model
+            if error.exit_code == 3 and not isinstance(error, ChildError):
                 raise
-            return Result(number=order.number, failure=str(error), seconds=time.monotonic() - started)
+            return Result(number=order.number, failure=str(error), seconds=spent())
         files = {
-            path.name: base64.b64encode(path.read_bytes()).decode()
-            for path in sorted(Path(folder).iterdir())
-            if path.name in (MODEL, CONVERTED)
+            name: base64.b64encode((Path(place) / name).read_bytes()).decode() for name in (MODEL, CONVERTED)
         }
-    seconds = round(time.monotonic() - started, 2)
-    return Result(number=order.number, figures=figures, reasons=reasons, files=files, seconds=seconds)
+    return Result(number=order.number, figures=figures, reasons=reasons, files=files, seconds=spent())
 
 
 def _figures(order: Order, folder: Path) -> tuple[dict[str, float | int | None], list[str]]:
     config = msgspec.convert(order.config, Config)
-    train(Request(Path(order.dataset), config, folder / MODEL))
+    train(Request(Path(order.dataset), config, folder / MODEL), _tell)
     report = convert(
-        folder / MODEL, folder / CONVERTED, recipe=order.recipe, data=order.dataset, report=False, **UNGATED
-    )
-    said = report.as_dict()
+        folder / MODEL,
+        folder / CONVERTED,
+        recipe=order.recipe,
+        data=order.dataset,
+        report=False,
+        on_progress=lambda stage: _tell({"stage": stage}),
+        **UNGATED,
+    ).as_dict()
     facts = inspect(folder / CONVERTED, order.board)
-    figures: dict[str, float | int | None] = {
-        "accuracy": said.get("accuracy"),
-        "error": said.get("error"),
-        "accuracy_original": said.get("accuracy_original"),
-        "bytes": said["bytes"],
+    figures = {
+        **judged(report, Dataset.load(order.dataset).task),
+        "accuracy_original": report.get("accuracy_original"),
+        "bytes": report["bytes"],
         "parameters": facts.parameters,
         "macs": facts.macs,
         "arena_bytes": facts.arena_bytes,
     }
-    if order.target is not None:
-        figures |= _measured(folder / CONVERTED, order.target)
     fit = facts.boards[order.board] if order.board else None
     reasons = list(fit.reasons) if fit is not None and not fit.runs else []
     return figures, reasons
 
 
-def _measured(file: Path, target: str) -> dict[str, float | int | None]:
-    golden = Golden.from_bytes(read_members(file)[GOLDEN])
-    with Model.load(file, target=target) as model:
-        figures = measure(model, golden.inputs[0][:_INFERENCES]).as_dict()
-    known = ("latency_us", "instructions", "flash_bytes", "arena_bytes")
-    return {name: figures[name] for name in known if figures[name] is not None}
+def judged(report: dict[str, Any], task: str) -> dict[str, float | None]:
+    """How good a converted model is: the figures of a task, out of what ``edgeml convert --json`` prints."""
+    every = {**report, **report.get("figures", {})}
+    names = [name for name, figure in FIGURES.items() if task in figure.tasks]
+    return {name: value["value"] if isinstance(value := every.get(name), dict) else value for name in names}
 
 
-def packed(dataset: Dataset) -> bytes:
-    """A dataset folder as a tar, for machines that do not see it."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        for path in sorted(dataset.folder.rglob("*")):
-            name = path.relative_to(dataset.folder)
-            if not any(part.startswith(".") for part in name.parts):
-                tar.add(path, name.as_posix(), recursive=False)
-    return out.getvalue()
-
-
-def unpacked(content: bytes, digest: str) -> Path:
-    """The folder of a dataset that was sent; one a machine."""
-    place = Path(tempfile.gettempdir()) / f"edgeml-dataset-{digest.removeprefix('sha256:')[:16]}"
-    with Path(f"{place}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not place.exists():
-            building = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
-            with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-                tar.extractall(building, filter="data")
-            building.rename(place)
-    return place
-
-
-def payload(order: Order) -> Mapping[str, Any]:
-    """Plain values."""
-    plain: dict[str, Any] = msgspec.to_builtins(order)
-    return plain
+def _tell(facts: dict[str, Any]) -> None:
+    child.progress(**facts)

@@ -1,7 +1,12 @@
+import numpy as np
 import pytest
 
+from converters.figures import Truth
 from edge_sdk.errors import ConfigError, UnknownNameError
+from train_host import architectures, tasks
+from train_host.architectures.kinds import IMAGES, SIGNALS, SOUND
 from train_host.config import Config, load
+from train_host.tuning import goals as figures
 from train_host.tuning import space
 from train_host.tuning.goals import parse
 from train_host.tuning.space import Choice, Range
@@ -65,9 +70,12 @@ def test_a_trial_as_a_config():
 
 
 def test_what_is_searched_by_default_can_be_searched():
-    for table in space.DEFAULTS.values():
-        found = space.parse(table, "search").suggest(First(), table["arch"][0])
-        assert isinstance(space.applied(found, Config()), Config)
+    for kind in (SIGNALS, SOUND, IMAGES):
+        for task in tasks.TABLE:
+            table = space.usual(kind, task)
+            assert set(table["arch"]) <= set(architectures.names(kind, task))
+            found = space.parse(table, "search").suggest(First(), table["arch"][0])
+            assert isinstance(space.applied(found, Config()), Config)
 
 
 def test_dimensions():
@@ -99,23 +107,38 @@ def test_an_unknown_architecture():
 
 
 def test_goals():
-    goals = parse(("accuracy", "bytes"), ("arena_bytes=64Ki", "accuracy=0.8", "bytes=20k"), None)
+    limits = ("arena_bytes=64Ki", "accuracy=0.8", "bytes=20k")
+    goals = parse(("accuracy", "bytes"), limits, "classification", None)
     assert goals.directions == ["maximize", "minimize"]
     assert goals.limits == {"arena_bytes": 65536.0, "accuracy": 0.8, "bytes": 20000.0}
     excess = goals.excess({"accuracy": 0.9, "bytes": 30000})
     assert excess["accuracy"] < 0 < excess["bytes"] == 0.5
     assert excess["arena_bytes"] == 1.0
     assert goals.values({"accuracy": 0.9, "bytes": 30000}) == [0.9, 30000.0]
-    with pytest.raises(
-        ConfigError, match="--objective accuracy: expected one of error, bytes, found no such"
-    ):
-        goals.values({"accuracy": None, "error": 0.1, "bytes": 1})
+    assert goals.cost({"accuracy": 0.9, "bytes": 30000}) == (-0.9, 30000.0)
+    assert goals.unknown({"accuracy": None, "bytes": 1}) == "accuracy"
+    assert goals.unknown({"accuracy": 0.5, "bytes": float("inf")}) == "bytes"
+    assert goals.unknown({"accuracy": 0.5, "bytes": 1}) is None
+
+
+@pytest.mark.parametrize("task", list(tasks.TABLE))
+def test_what_is_searched_for_is_what_counts_most_of_a_task(task):
+    own = parse((), (), task, None).objectives[0]
+    if task == "classification":
+        assert own == "accuracy"
+        return
+    truth = Truth(task, np.array([0, 1, 1]) if task == "anomaly" else np.array([[0.0], [1.0], [1.0]]))
+    found = truth.evaluate(np.array([[0.1], [0.9], [0.4]]))
+    assert own == found.figure
+    assert set(figures.of_task(task)) - set(figures.of_task("none")) <= set(found.as_dict())
 
 
 @pytest.mark.parametrize(
     ("objectives", "limits", "complaint"),
     [
         (("acuracy",), (), "did you mean 'accuracy'"),
+        (("error",), (), "--objective error: expected one of accuracy, .*found a dataset for classification"),
+        (("accuracy",), ("auc=0.9",), "--limit auc: expected one of accuracy"),
         (("accuracy", "accuracy"), (), "each once"),
         (("instructions",), (), "expected --target"),
         (("accuracy",), ("latency_us=10",), "expected --target"),
@@ -126,4 +149,4 @@ def test_goals():
 )
 def test_goals_that_cannot_be(objectives, limits, complaint):
     with pytest.raises(ConfigError, match=complaint):
-        parse(objectives, limits, None)
+        parse(objectives, limits, "classification", None)

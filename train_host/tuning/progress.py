@@ -1,0 +1,99 @@
+"""What is said while a search goes on: a line for each trial that ended, and one of those running."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, TextIO
+
+from train_host.progress import ProgressLine, duration
+from train_host.tuning import outcome
+from train_host.tuning.front import Tried
+from train_host.tuning.space import names_of
+
+
+class Progress:
+    """Lines on standard error.
+
+    Args:
+        stream: another place for them.
+
+    Attributes:
+        size: trials at a time.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.size = 1
+        self._line, self._lock = ProgressLine(stream), threading.Lock()
+        self._now: dict[int, str] = {}
+        self._before = self._done = self._trials = 0
+        self._began_s = time.monotonic()
+
+    def begin(self, before: int, trials: int) -> None:
+        """A search, in which so many trials have ended already, of so many in all."""
+        self._before = self._done = before
+        self._trials, self._began_s = max(before, trials), time.monotonic()
+        if before:
+            self.note(f"goes on after {before} of {self._trials} trials")
+
+    def working(self, number: int, facts: dict[str, Any]) -> None:
+        """What a trial reports; shown on a terminal only, where it leaves no line behind."""
+        with self._lock:
+            self._now[number] = _words(facts) or self._now.get(number, "")
+            if self._line.terminal:
+                running = "   ".join(f"trial {trial}: {text}" for trial, text in sorted(self._now.items()))
+                self._line({"stage": f"{self._done}/{self._trials}   {running}"})
+
+    def ended(self, tried: Tried, done: int) -> None:
+        """A trial has ended, and so many have."""
+        with self._lock:
+            self._now.pop(tried.number, None)
+            self._done = done
+            left = self._left()
+            self._line({"note": f"{done}/{self._trials}  {_line(tried)}{left}"})
+
+    def note(self, text: str) -> None:
+        """Something else to be read."""
+        with self._lock:
+            self._line({"note": text})
+
+    def final(self, facts: dict[str, Any]) -> None:
+        """What the training of the best model reports."""
+        with self._lock:
+            self._line(facts)
+
+    def end(self) -> None:
+        """Leave the terminal at the start of an empty line."""
+        with self._lock:
+            self._line.end()
+
+    def _left(self) -> str:
+        """How long the others will take, if they take as long as these did."""
+        left = self._trials - self._done
+        if not left:
+            return ""
+        spent_s = time.monotonic() - self._began_s
+        return f"  about {duration(spent_s / max(1, self._done - self._before) * left)} left"
+
+
+def _words(facts: dict[str, Any]) -> str:
+    if "stage" in facts:
+        return str(facts["stage"])
+    if "epoch" in facts:
+        of = f"/{facts['epochs']}" if "epochs" in facts else ""
+        return f"epoch {facts['epoch']}{of}"
+    return ""
+
+
+def _line(tried: Tried) -> str:
+    result = tried.result
+    shown = "  ".join(names_of(tried.values))
+    if result.failure is not None:
+        return f"trial {tried.number} failed: {result.failure}  with {shown}"
+    figures = "  ".join(
+        f"{name} {outcome.cell(name, value)}"
+        for name, value in result.figures.items()
+        if value is not None and name in outcome.SHOWN
+    )
+    beyond = f"  beyond: {', '.join(tried.beyond)}" if tried.beyond else ""
+    return f"trial {tried.number}: {figures}{beyond}  {result.seconds:.0f} s  with {shown}"
