@@ -22,6 +22,8 @@ from edge_sdk.sources._shots import Pace
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 _MOST_PIXELS = 1 << 24
+#: Of shares that add up to a whole.
+_ROUNDING = 1e-9
 #: Pictures a second where nobody says it: what a Pi classifies, and enough light in a room.
 _RATE_HZ = 10.0
 
@@ -154,16 +156,16 @@ def _check(url: str, options: Mapping[str, Any], wanted: Input | None) -> None:
     if size := options.get("size"):
         _size(url, size)
     crop = options.get("crop", ())
-    if crop:
-        ends = [crop[0] + crop[2], crop[1] + crop[3]] if len(crop) == 4 else [2.0]
-        if min(crop) < 0 or max(ends) > 1 or not all(crop[2:]):
-            raise ConfigError(
-                f"{url}: option 'crop'",
-                expected="x,y,width,height as shares of the picture, such as 0.25,0.25,0.5,0.5",
-                found=",".join(f"{share:g}" for share in crop),
-            )
+    if crop and not _is_part(crop):
+        raise ConfigError(
+            f"{url}: option 'crop'",
+            expected="x,y,width,height as shares of the picture, such as 0.25,0.25,0.5,0.5",
+            found=",".join(f"{share:g}" for share in crop),
+        )
     gains = options.get("colour_gains", ())
-    if gains and (len(gains) != 2 or min(gains) <= 0 or options.get("awb", "auto") != "auto"):
+    if gains and (
+        len(gains) != 2 or not all(gain > 0 for gain in gains) or options.get("awb", "auto") != "auto"
+    ):
         raise ConfigError(
             f"{url}: option 'colour_gains'",
             expected="two positive numbers, of red and blue, and no option 'awb'",
@@ -185,6 +187,15 @@ def _check(url: str, options: Mapping[str, Any], wanted: Input | None) -> None:
                 expected=f"one of pictures with {' or '.join(map(str, colours))} channels",
                 found=f"{'pictures' if wanted.layout == 'HWC' else 'signals'}: {', '.join(wanted.names)}",
             )
+
+
+def _is_part(crop: tuple[float, ...]) -> bool:
+    """Whether it is a part of a picture that is not empty; NaN is none."""
+    if len(crop) != 4:
+        return False
+    x, y, width, height = crop
+    fits = x + width <= 1 + _ROUNDING and y + height <= 1 + _ROUNDING
+    return x >= 0 and y >= 0 and width > 0 and height > 0 and fits
 
 
 def _rate_hz(options: Mapping[str, Any], wanted: Input | None) -> float:

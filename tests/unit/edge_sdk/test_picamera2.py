@@ -230,6 +230,8 @@ SIGNALS = Input((Channel("ax"), Channel("ay"), Channel("az")), 50.0, 100, 50)
         ("crop=0.5,0,0.6,1", "expected x,y,width,height"),
         ("crop=0,0,0,1", "expected x,y,width,height"),
         ("crop=-0.1,0,0.5,1", "expected x,y,width,height"),
+        ("crop=nan,0,0.5,1", "expected x,y,width,height"),
+        ("colour_gains=nan,1", "two positive numbers"),
         ("colour_gains=1", "two positive numbers"),
         ("colour_gains=1,2&awb=indoor", "no option 'awb'"),
         ("exposure_us=60000&rate_hz=20", "expected at most 50000"),
