@@ -109,8 +109,11 @@ def _package(name: str, version: str | None, machine: str) -> Finding:
         remedy = f"it has to be the system's own: sudo apt install --no-install-recommends python3-{name}"
         return Finding(name, "missing", "not there", remedy)
     if limit := unmet(name, version, machine) if version else "":
-        remedy = f"{name}{limit} is needed, and the system has to have it: a newer Raspberry Pi OS"
-        return Finding(name, "missing", version, remedy)
+        older = f"what pip installed there hides it: sudo pip uninstall --break-system-packages {name}"
+        way = older if limit.startswith("<") else "a newer Raspberry Pi OS"
+        return Finding(
+            name, "missing", version, f"{name}{limit} is needed, and the system has to have it: {way}"
+        )
     return Finding(name, "ok", version or "there")
 
 

@@ -117,6 +117,7 @@ def test_what_a_camera_lacks_has_a_remedy(packages, part, said):
 def test_numpy_2_is_too_new_for_the_runtime_of_32_bit_arm():
     finding = found(machine="armv7l", kernel="armv7l", packages={"numpy": "2.2.4"})["numpy"]
     assert finding.remedy.startswith("numpy<2 is needed")
+    assert finding.remedy.endswith("pip uninstall --break-system-packages numpy")
 
 
 def test_what_no_source_asks_for_is_not_missed():
