@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,3 +19,11 @@ def test_a_manifest_with_targets_of_its_own_is_kept_as_it_is(tmp_path: Path) -> 
     assert (grown.recordings[2].file, grown.recordings[2].target) == (file, None)
     collection.remove(file)
     assert Dataset.load(given.folder).recordings == given.recordings
+
+
+def test_a_device_that_adds_to_a_folder_pays_for_nothing_that_reads_whole_ones() -> None:
+    code = "import sys, edge_sdk.sinks.dataset; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "edge_sdk.dataset.collection" in loaded
+    assert not loaded & {f"edge_sdk.dataset.{name}" for name in ("dataset", "groups", "reading", "writing")}
