@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_sdk.cli import json_option, print_json
-from edge_sdk.deploy.console import Device, ProgressLine, followed
+from edge_sdk.deploy.console import Device, ProgressLine, watching
 from edge_sdk.errors import ConfigError, GateError, printable
 
 if TYPE_CHECKING:
@@ -113,21 +113,22 @@ def _deploy(wish: Wish, device: Address, options: dict[str, Any], progress: Prog
         made = release.sign(made, key)
         _trust(remote, key)
         sent = remote.send(made, store, progress.sent)
-        installed = remote.install(
-            made, progress.step, allow_older=options["allow_older"], service=options["service"]
-        )
         told = {
             "name": made.manifest.name,
             "device": str(device),
             "version": made.manifest.version,
             "sent": f"{sent:,} bytes of {made.bytes:,}",
         }
-        if options["service"] == "none":
-            return {**told, "run": installed["run"], "notes": installed["notes"]}
-        for note in installed["notes"]:  # what it does not get may be why it fails
-            progress.end()
-            click.echo(f"edgeml: {device}: {printable(note)}", err=True)
-        ended = followed(remote, made.manifest.name, installed["slot"], progress)
+        with watching(device, progress):
+            installed = remote.install(
+                made, progress.step, allow_older=options["allow_older"], service=options["service"]
+            )
+            if options["service"] == "none":
+                return {**told, "run": installed["run"], "notes": installed["notes"]}
+            for note in installed["notes"]:  # what it does not get may be why it fails
+                progress.end()
+                click.echo(f"edgeml: {device}: {printable(note)}", err=True)
+            ended = remote.call("follow", made.manifest.name, progress.step, slot=installed["slot"])
     if ended["verdict"] == "refused":
         running = ended["running"]
         raise GateError(

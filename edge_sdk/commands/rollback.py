@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from edge_sdk.cli import json_option, print_json
-from edge_sdk.deploy.console import Device, ProgressLine, followed
+from edge_sdk.deploy.console import Device, ProgressLine, watching
 from edge_sdk.errors import GateError
 from edge_sdk.ssh import Address
 
@@ -24,8 +24,9 @@ def command(device: Address, name: str, as_json: bool) -> None:
     progress = ProgressLine()
     with Remote(device) as remote:
         try:
-            tried = remote.call("rollback", name)
-            ended = followed(remote, name, tried["slot"], progress)
+            with watching(device, progress):
+                tried = remote.call("rollback", name)
+                ended = remote.call("follow", name, progress.step, slot=tried["slot"])
         finally:
             progress.end()
     if ended["verdict"] == "refused":

@@ -194,7 +194,9 @@ class Agent:
             status = path.lstat()
             if stat.S_ISREG(status.st_mode) and fnmatch.fnmatchcase(within, pattern):
                 found.append([within, status.st_size])
-        return {"folder": str(folder), "files": found}
+        owner = folder.stat() if folder.is_dir() else None
+        ids = {"user": owner.st_uid, "group": owner.st_gid} if owner is not None else {}
+        return {"folder": str(folder), "files": found, **ids}
 
     def remove(self, name: str) -> dict[str, Any]:
         """Stop a pipeline and remove it; what it had not delivered stays in its state folder."""
@@ -218,6 +220,7 @@ class Agent:
             "name": name,
             "current": current.as_dict() if current is not None else None,
             "on_trial": going is not None,
+            "back_to": slots.back_to,
             "releases": [slot.as_dict() for slot in slots.all()],
         }
         if systemd.version() is not None:

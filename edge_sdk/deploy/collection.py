@@ -9,7 +9,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from edge_sdk import ssh
 from edge_sdk.deploy.manifest import is_safe
@@ -47,9 +47,7 @@ def collect(
     wanted = {str(path): int(size) for path, size in told["files"] if is_safe(path)}
     if not told["files"]:
         raise ConfigError(f"{name}: {pattern}", expected=f"files in {told['folder']}", found="none")
-    words = ["tar", "-C", str(told["folder"]), "--create", "--file=-", "--no-recursion", "--null"]
-    words += ["--verbatim-files-from", "--files-from=-", "--ignore-failed-read"]
-    script = f"echo && echo {_BEGIN.decode()} && exec {AS_ROOT} {shlex.join(words)}"
+    script = f"echo && echo {_BEGIN.decode()} && exec {AS_ROOT} sh -c {shlex.quote(_packing(told))}"
     with tempfile.TemporaryFile() as names, tempfile.TemporaryFile() as log:
         names.write("".join(f"{path}\0" for path in wanted).encode())
         names.seek(0)
@@ -74,6 +72,17 @@ def collect(
             said = log.read(1 << 16).decode(errors="replace").strip().rpartition("\n")[2]
             raise DeviceError(f"{remote.address}: {name}: lost", found=said or f"status {process.returncode}")
     return came, [str(path) for path, _ in told["files"] if path not in set(came)]
+
+
+def _packing(told: Mapping[str, Any]) -> str:
+    """A command that packs files, run as their owner.
+
+    Whoever took over the service may have put links there since, to what root alone may read.
+    """
+    words = ["setpriv", f"--reuid={int(told['user'])}", f"--regid={int(told['group'])}"]
+    words += ["--clear-groups", "--no-new-privs", "tar", "--create", "--file=-", "--no-recursion", "--null"]
+    words += ["--verbatim-files-from", "--files-from=-", "--ignore-failed-read"]
+    return f"cd {shlex.quote(str(told['folder']))} && exec {shlex.join(words)}"
 
 
 def _skip_greeting(stream: IO[bytes]) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import click
 
 from edge_sdk.errors import ConfigError, printable
 from edge_sdk.ssh import Address
-
-if TYPE_CHECKING:
-    from edge_sdk.deploy.push import Remote
 
 _EXAMPLE = "ssh://[USER@]HOST[:PORT]"
 _EVERY_S = 5.0
@@ -82,16 +80,15 @@ class ProgressLine:
             click.echo(printable(text), err=True)
 
 
-def followed(remote: Remote, name: str, slot: str, progress: ProgressLine) -> dict[str, Any]:
-    """How the trial of a release ends; who does not wait for it is told that it goes on."""
+@contextlib.contextmanager
+def watching(address: Address, progress: ProgressLine) -> Iterator[None]:
+    """Meanwhile a device may have switched; who does not wait for it is told how to see what became of it."""
     try:
-        return remote.call("follow", name, progress.step, slot=slot)
+        yield
     except KeyboardInterrupt:
         progress.end()
-        where = f"ssh://{remote.address}"
-        click.echo(
-            f"edgeml: it is watched there all the same: edgeml status {where} tells how it ended", err=True
-        )
+        said = f"what {address} has switched to it watches all the same: edgeml status ssh://{address}"
+        click.echo(f"edgeml: {said}", err=True)
         raise
 
 
@@ -109,7 +106,11 @@ def lines(told: Mapping[str, Any]) -> list[str]:
     for release in told["releases"]:
         if current is None or release["slot"] != current["slot"]:
             why = f": {release['reason']}" if release["reason"] else ""
-            rows.append(("", release["version"], _MEANING[release["verdict"]] + why))
+            worked = release["verdict"] in ("proving", "good")
+            back = (
+                "; `edgeml rollback` goes back to it" if worked and release["slot"] == told["back_to"] else ""
+            )
+            rows.append(("", release["version"], _MEANING[release["verdict"]] + back + why))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return [
         f"{name:<{widths[0]}}  {printable(version):<{widths[1]}}  {printable(text)}"
@@ -119,7 +120,7 @@ def lines(told: Mapping[str, Any]) -> list[str]:
 
 _MEANING = {
     "new": "never tried",
-    "proving": "worked; `edgeml rollback` goes back to it",
-    "good": "good; `edgeml rollback` goes back to it",
+    "proving": "worked",
+    "good": "good",
     "refused": "refused",
 }

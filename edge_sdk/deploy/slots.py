@@ -270,16 +270,21 @@ class Slots:
         self._trial.unlink(missing_ok=True)
         sync_folder(self.folder)
 
+    @property
+    def back_to(self) -> str:
+        """Name of the slot that the current release took over from; empty where there was none."""
+        current, trial = self.current, self.trial
+        if trial is not None and current is not None and trial.slot == current.name:
+            return trial.back_to
+        return current.back_to if current is not None else ""
+
     def previous(self) -> Slot:
         """What `edgeml rollback` goes back to.
 
         Raises:
             ConfigError: there is nothing.
         """
-        current, trial = self.current, self.trial
-        going = trial is not None and current is not None and trial.slot == current.name
-        back_to = trial.back_to if trial is not None and going else current.back_to if current else ""
-        found = self.slot(back_to) if back_to else None
+        found = self.slot(self.back_to)
         if found is None or found.verdict == "refused":
             raise ConfigError(f"{self.name}: nothing to go back to", found="no other release that was good")
         return found

@@ -61,9 +61,11 @@ def test_what_it_says_and_what_it_keeps_come_back(serving, tmp_path):
         f"mkdir -p {folder}/captured/deep && cd {folder}/captured && echo 1 >a.csv && echo 2 >deep/b.csv"
     )
     machine.ask(f"ln -s /etc/shadow {folder}/captured/c.csv")
+    machine.ask(f"cd {folder}/captured && echo 3 >root.csv && chmod 600 root.csv")  # and not its user's
     out = tmp_path / "results"
     said = serving.edgeml("collect", url, serving.name, "captured/*", "-o", out, "--json").stdout
     assert json.loads(said)["files"] == ["captured/a.csv", "captured/deep/b.csv"]
+    assert json.loads(said)["left_out"] == ["captured/root.csv"]
     assert (out / "captured/deep/b.csv").read_text() == "2\n"
     assert sorted(path.name for path in out.rglob("*") if not path.is_dir()) == ["a.csv", "b.csv"]
     everything = serving.edgeml("collect", url, serving.name, "-o", out).stdout

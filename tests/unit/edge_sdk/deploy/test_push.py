@@ -70,6 +70,8 @@ def test_any_login_shell_does(monkeypatch):
 def told(**changes):
     releases = [
         {"slot": "1-a", "version": "1", "verdict": "good", "reason": None},
+        {"slot": "0-y", "version": "0", "verdict": "proving", "reason": None},
+        {"slot": "0-z", "version": "0", "verdict": "good", "reason": None},
         {"slot": "2-b", "version": "2", "verdict": "refused", "reason": "it ended"},
         {"slot": "3-c", "version": "3", "verdict": "new", "reason": None},
     ]
@@ -77,6 +79,7 @@ def told(**changes):
         "name": "press-7",
         "current": releases[0],
         "on_trial": False,
+        "back_to": "0-z",
         "releases": releases,
         "state": "active",
         "restarts": 0,
@@ -87,6 +90,8 @@ def told(**changes):
 def test_a_pipeline_in_words():
     assert lines(told()) == [
         "press-7  1  active",
+        "         0  worked",
+        "         0  good; `edgeml rollback` goes back to it",
         "         2  refused: it ended",
         "         3  never tried",
     ]
