@@ -32,10 +32,10 @@ class Search:
     base: Config
     space: Space
     goals: Goals
-    recipe: str
-    target: str | None
-    board: str | None
-    trials: int
+    recipe: str = "int8"
+    target: str | None = None
+    board: str | None = None
+    trials: int = 20
 
     def inner(self) -> Split:
         """The groups of a trial: it is judged on the validation groups, and nobody sees the test groups.

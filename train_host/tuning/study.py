@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import contextlib
+import itertools
 import json
 import zlib
 from collections.abc import Callable
@@ -25,7 +25,8 @@ from train_host.tuning.search import Search
 from train_host.tuning.space import RECIPE, applied
 from train_host.tuning.trial import Order, Result
 
-_VALUES, _RESULT = "values", "result"
+#: Optuna counts questions, of which some are old ones; ours count trials.
+_NUMBER, _VALUES, _RESULT = "number", "values", "result"
 #: A trial whose machine failed is tried again so often in all.
 _ATTEMPTS = 3
 #: So many questions in a row may be old ones; then there is nothing new to try.
@@ -66,7 +67,7 @@ class Study(Closing):
             load_if_exists=True,
         )
         self._default = architectures.choose(search.base.arch, search.dataset, search.base.model)
-        self._known: set[str] = set()
+        self._known: dict[str, int] = {}
         self._resume()
 
     @property
@@ -76,7 +77,7 @@ class Study(Closing):
         for trial in self._study.get_trials(states=(self._states.COMPLETE, self._states.FAIL)):
             if _RESULT in trial.user_attrs:
                 result = msgspec.convert(trial.user_attrs[_RESULT], Result)
-                found.append(tried(trial.number, trial.user_attrs[_VALUES], result, self.search.goals))
+                found.append(tried(_number(trial), trial.user_attrs[_VALUES], result, self.search.goals))
         return found
 
     def front(self) -> list[Tried]:
@@ -105,7 +106,7 @@ class Study(Closing):
                 if trial is None:
                     wanted = done + len(running)
                     break
-                running[trial.number] = trial
+                running[_number(trial)] = trial
                 crew.submit(self._order(trial))
             if not running:
                 break
@@ -143,7 +144,9 @@ class Study(Closing):
             values = self.search.space.suggest(trial, self._default)
             name = json.dumps(values, sort_keys=True)
             if name not in self._known:
-                self._known.add(name)
+                used = set(self._known.values())
+                self._known[name] = next(n for n in itertools.count() if n not in used)
+                trial.set_user_attr(_NUMBER, self._known[name])
                 trial.set_user_attr(_VALUES, values)
                 return trial
             self._study.tell(trial, state=self._states.FAIL)
@@ -159,7 +162,7 @@ class Study(Closing):
         }
         config = msgspec.structs.replace(applied(values, search.base), split=sides, patience=0)
         return Order(
-            number=trial.number,
+            number=_number(trial),
             dataset=str(search.dataset.folder.absolute()),
             config=config.as_dict(),
             recipe=str(values.get(RECIPE, search.recipe)),
@@ -172,21 +175,25 @@ class Study(Closing):
         if result.failure is None and (unknown := goals.unknown(result.figures)):
             result = msgspec.structs.replace(result, failure=f"its {unknown} is not known")
         files, result = result.files, msgspec.structs.replace(result, files={})
+        ended = tried(_number(trial), trial.user_attrs[_VALUES], result, goals)
+        if result.failure is None:
+            for name, excess in goals.excess(result.figures).items():
+                trial.set_constraint(name, excess)
+            if search.board is not None:
+                trial.set_constraint("board", 1.0 if result.reasons else 0.0)
+            config = to_json({"config": self.config(ended).as_dict()})
+            content = {name: base64.b64decode(text) for name, text in files.items()}
+            self.folder.keep(ended.number, {**content, CONFIG: config})
         trial.set_user_attr(_RESULT, msgspec.to_builtins(result))
-        ended = tried(trial.number, trial.user_attrs[_VALUES], result, goals)
-        if result.failure is not None:
-            self._study.tell(trial, state=self._states.FAIL)
-            return ended
-        for name, excess in goals.excess(result.figures).items():
-            trial.set_constraint(name, excess)
-        if search.board is not None:
-            trial.set_constraint("board", 1.0 if result.reasons else 0.0)
-        config = to_json({"config": self.config(ended).as_dict()})
-        content = {name: base64.b64decode(text) for name, text in files.items()}
-        self.folder.keep(trial.number, {**content, CONFIG: config})
-        self._study.tell(trial, goals.values(result.figures))
+        self._tell(trial.number, result)
         self.folder.tidy([each.number for each in self.front()])
         return ended
+
+    def _tell(self, question: int, result: Result) -> None:
+        if result.failure is not None:
+            self._study.tell(question, state=self._states.FAIL)
+        else:
+            self._study.tell(question, self.search.goals.values(result.figures))
 
     def _check_hope(self) -> None:
         ended = self.tried
@@ -202,10 +209,17 @@ class Study(Closing):
     def _resume(self) -> None:
         """What was running when an earlier search was stopped is tried again, with the same values."""
         for trial in self._study.get_trials():
-            values = trial.user_attrs.get(_VALUES)
-            if trial.state == self._states.RUNNING:
-                with contextlib.suppress(ValueError):
-                    self._study.tell(trial.number, state=self._states.FAIL)
-                    self._study.enqueue_trial(trial.params)
-            elif values is not None and _RESULT in trial.user_attrs:
-                self._known.add(json.dumps(values, sort_keys=True))
+            has_ended = _RESULT in trial.user_attrs
+            if has_ended:
+                self._known[json.dumps(trial.user_attrs[_VALUES], sort_keys=True)] = _number(trial)
+            if trial.state != self._states.RUNNING:
+                continue
+            if has_ended:  # and only Optuna had not been told
+                self._tell(trial.number, msgspec.convert(trial.user_attrs[_RESULT], Result))
+            else:
+                self._study.tell(trial.number, state=self._states.FAIL)
+                self._study.enqueue_trial(trial.params)
+
+
+def _number(trial: Any) -> int:
+    return int(trial.user_attrs[_NUMBER])

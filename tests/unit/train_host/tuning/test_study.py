@@ -72,15 +72,8 @@ def dataset(tmp_path_factory):
 def searching(dataset, trials=12, limits=("arena_bytes=900",), **more):
     wanted = goals.parse(("accuracy", "bytes"), limits, "classification", None)
     base = load(None, window=20, validation=0.2).for_dataset(dataset)
-    keys = {"recipe": "int8", "target": None, "board": None}
-    return Search(
-        dataset=dataset,
-        base=base,
-        space=space.parse(TABLE, "s"),
-        goals=wanted,
-        trials=trials,
-        **{**keys, **more},
-    )
+    parts = space.parse(TABLE, "s")
+    return Search(dataset=dataset, base=base, space=parts, goals=wanted, trials=trials, **more)
 
 
 def run(study, work=formula, size=1, meter=None):
@@ -149,11 +142,29 @@ def test_it_goes_on_where_it_was(dataset, tmp_path):
     seen = run(again)
     assert [done for _, done in seen] == [5, 6]
     assert seen[0][0].values == asked
-    assert [each.number for each in again.tried][:4] == [0, 1, 2, 3]
-    # what a search asks that nobody stopped
+    assert [each.number for each in again.tried] == [0, 1, 2, 3, 4, 5]
+    # what a search asks that nobody stopped, and numbers without a gap
     whole = Study(tmp_path / "w", searching(dataset, trials=6))
     run(whole)
     assert [each.values for each in again.tried] == [each.values for each in whole.tried]
+
+
+def test_a_result_that_was_written_counts_though_its_process_died_then(dataset, tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def kill(*_):
+        raise Killed
+
+    first = Study(tmp_path / "s", searching(dataset, trials=3))
+    with monkeypatch.context() as patch:
+        patch.setattr(first, "_tell", kill)
+        with pytest.raises(Killed):
+            run(first)
+    again = Study(tmp_path / "s", searching(dataset, trials=3))
+    assert [each.number for each in again.tried] == [0]
+    run(again)
+    assert [each.number for each in again.tried] == [0, 1, 2]
 
 
 def test_another_search_is_not_mixed_in(dataset, tmp_path):
@@ -275,16 +286,7 @@ def test_detectors_are_judged_where_there_is_something_to_detect(tmp_path):
     assert wanted.objectives == ("auc", "bytes")
     base = load(None, validation=0.2).for_dataset(dataset)
     parts = space.parse(space.usual("signals", "anomaly"), "search")
-    search = Search(
-        dataset=dataset,
-        base=base,
-        space=parts,
-        goals=wanted,
-        recipe="int8",
-        target=None,
-        board=None,
-        trials=1,
-    )
+    search = Search(dataset=dataset, base=base, space=parts, goals=wanted)
     search.check()
     alone = {"train": ("m1", "m2"), "validation": ("m0",), "test": ("m3",)}  # nothing is wrong with m0
     lacking = dataclasses.replace(search, base=msgspec.structs.replace(base, split=alone))
