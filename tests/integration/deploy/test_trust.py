@@ -194,5 +194,8 @@ def test_a_release_tries_itself_out_without_rights_and_the_agent_listens_nowhere
         "listens": False,
     }
     assert (watches["user"], watches["listens"]) == (0, False)
+    service = rights(machine, "run")
+    assert service["user"] != 0
+    assert (service["capabilities"], service["no_new_privileges"], service["writes"]) == (0, True, False)
     serving.edgeml("rollback", machine.url, serving.name)
     assert serving.serves("old")

@@ -87,6 +87,29 @@ def test_the_plan_of_a_file_writes_none_and_makes_no_key(folder, capsys):
     assert not signature.own_key().exists()
 
 
+def test_a_log_cannot_control_the_terminal(monkeypatch, capfd):
+    class Said:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def call(self, *_):
+            return {}
+
+        def shell(self, _):
+            return ["printf", r"\033[2J\r\177 done\n\200\n"]
+
+    monkeypatch.setattr(push, "Remote", lambda _: Said())
+    with pytest.raises(SystemExit) as ended:
+        main(["logs", "ssh://pi@raspberrypi", "press-7"])
+    assert ended.value.code == 0
+    said = capfd.readouterr().out
+    assert "done" in said
+    assert said.replace("\n", "").isprintable()
+
+
 def test_a_release_is_newer_than_what_the_device_has_seen_whatever_the_clock_says(folder, monkeypatch):
     wish = release.Wish(folder / "edgeml.toml")
     platform = release.Platform("aarch64", "3.11", "2.36")
