@@ -4,7 +4,9 @@ import base64
 import csv
 import dataclasses
 import io
+import re
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -349,3 +351,17 @@ def test_table_and_pictures(dataset, tmp_path):
     alone = goals.parse(("accuracy",), (), "classification", None)
     single = outcome.picture(tried, front, alone, "twelve trials")
     assert png[:8] == single[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_the_document_names_every_figure_and_its_program_asks_for_a_search(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[4] / "docs/tuning.md").read_text()
+    for name, figure in goals.FIGURES.items():
+        tasks = ", ".join(figure.tasks) or "all"
+        assert re.search(rf"^\| .*`{name}`.* \| {tasks} \| ", page, re.MULTILINE), name
+    program = page.partition("```python\n")[2].partition("found = tune(")[0]
+    motion(tmp_path / "data", groups=6)
+    monkeypatch.chdir(tmp_path)
+    namespace = {}
+    exec(program, namespace)  # what follows would take minutes
+    namespace["search"].check()
+    assert namespace["search"].goals.limits == {"bytes": 40_000}
