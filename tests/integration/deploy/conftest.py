@@ -1,7 +1,8 @@
 """One machine for all tests of deployments, and pipelines to deploy.
 
-It is a container, which boots in a second. EDGEML_MACHINE=vm takes a virtual Raspberry Pi for the same tests:
-another processor, a kernel of its own, a memory that a power cut empties, and an hour.
+It is a container, which boots in a second. EDGEML_MACHINE=vm takes a virtual Raspberry Pi for the same tests,
+and vm32 one with a 32-bit system: another processor, a kernel of its own, a memory that a power cut empties,
+and an hour.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from edge_sdk.deploy import signature
 from edge_sdk.deploy.push import Remote
 from edge_sdk.ssh import Address
 from tests.integration.deploy import container, emulated
+from tests.integration.deploy.boards import BOARDS
 from tests.integration.deploy.machine import CACHE, USERS_CACHE, Machine
 from tests.models import Linear, contract, write_model
 
@@ -31,11 +33,14 @@ full = pytest.mark.skipif(
 )
 APPS = "/var/lib/edgeml/apps"
 SINE = 'url = "synthetic:sine"\nspeed = 1'
+#: What is deployed to.
+KIND = os.environ.get("EDGEML_MACHINE", "container")
+assert KIND in ("container", *BOARDS), KIND
 
 
 def pytest_collection_modifyitems(items):
     """A machine that boots takes its time, and an emulated one more."""
-    emulated = os.environ.get("EDGEML_MACHINE") == "vm"
+    emulated = KIND in BOARDS
     for item in items:
         own = item.get_closest_marker("timeout") is not None
         if Path(__file__).parent in item.path.parents and (emulated or not own):
@@ -45,9 +50,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def machine(request):
     """What is deployed to."""
-    kind = os.environ.get("EDGEML_MACHINE", "container")
-    assert kind in ("container", "vm"), kind
-    if kind == "container":
+    if KIND == "container":
         return request.getfixturevalue("contained")
     virtual = request.getfixturevalue("virtual")
     virtual.resume(emulated.BOOTED)
@@ -64,14 +67,15 @@ def contained(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def virtual(tmp_path_factory, request):
-    """A virtual Raspberry Pi, off; how long it took to make is told."""
+    """A virtual Raspberry Pi, off, the 64-bit one unless one chooses; how long it took to make is told."""
     _require_root()
+    board = BOARDS[KIND if KIND in BOARDS else "vm"]
 
     def say(text: str) -> None:
         with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
             print(f"\n{text}", flush=True)
 
-    with emulated.made(tmp_path_factory.mktemp("machine") / "virtual", say) as machine:
+    with emulated.made(tmp_path_factory.mktemp("machine") / "virtual", board, say) as machine:
         yield machine
 
 

@@ -1,4 +1,4 @@
-"""A whole computer for tests: QEMU's arm64 board with Debian's kernel, its systemd and sshd, and a disk.
+"""A whole computer for tests: one of QEMU's boards with Debian's kernel, its systemd and sshd, and a disk.
 
 Nothing but its disk is behind it: no network, except for the port of ssh, which this machine forwards. Where
 the container's power cut ends processes, this one takes the memory away, too, and what was not on the disk.
@@ -17,13 +17,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.integration.deploy import image
+from tests.integration.deploy import debian, image
+from tests.integration.deploy.boards import Board
 from tests.integration.deploy.image import Image
 from tests.integration.deploy.machine import Machine, cache_to_oneself, need
 
-_PROGRAM = "qemu-system-aarch64"
-#: The processor of a Pi 5, whose atomic instructions are emulated as such.
-_BOARD = ("-machine", "virt-7.2", "-cpu", "cortex-a76", "-smp", "2", "-m", "1024")
 #: Nobody attacks this kernel. To hide it from programs costs an emulator a quarter of the time that it boots.
 _KERNEL = "console=ttyAMA0 net.ifnames=0 quiet panic=-1 systemd.show_status=0 mitigations=off kpti=off"
 #: The state of the image's disk in which it is up and idle, and nothing was ever deployed to it.
@@ -36,16 +34,19 @@ class VirtualMachine(Machine):
 
     Args:
         folder: for its files.
-        image: that it is made of; a copy is used.
+        board: that is emulated.
+        made: the image for it; a copy is used.
+
+    Attributes:
+        board: likewise.
     """
 
-    suite = "bookworm-arm64"
     boot_s = 600
     least_window_s = 15
 
-    def __init__(self, folder: Path, made: Image) -> None:
+    def __init__(self, folder: Path, board: Board, made: Image) -> None:
         subprocess.run(["cp", "-a", "--reflink=auto", str(made.folder), str(folder)], check=True)
-        self.image = Image(folder)
+        self.board, self.suite, self.image = board, board.suite, Image(folder)
         super().__init__(folder, self.image.key, self.image.host_key)
         # Sockets have short names, wherever the tests' folder lies.
         self._near = Path(tempfile.mkdtemp(prefix="edgeml-vm-"))
@@ -84,7 +85,7 @@ class VirtualMachine(Machine):
         self.image.disk.unlink(missing_ok=True)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        command = [_PROGRAM, *_BOARD, "-nodefaults", "-display", "none"]
+        command = [*self.board.command, "-nodefaults", "-display", "none"]
         command += ["-kernel", str(self.image.kernel), "-initrd", str(self.image.initrd)]
         command += ["-append", _KERNEL]
         command += ["-drive", f"file={self.image.disk},if=virtio,format=qcow2,cache=writeback"]
@@ -125,36 +126,38 @@ class VirtualMachine(Machine):
         return said.decode(errors="replace").removesuffix("(qemu) ").rpartition("\x1b[K")[2].strip()
 
 
-def image_of_today(say: Callable[[str], None]) -> Image:
-    """The image that machines start from, booted; made when it is not in the cache.
+def image_of_today(board: Board, say: Callable[[str], None]) -> Image:
+    """The image that machines of a board start from, booted; made when it is not in the cache.
 
     Args:
+        board: which.
         say: is told how long that took.
     """
-    need(_PROGRAM, "qemu-system-arm")
-    version = subprocess.run([_PROGRAM, "--version"], capture_output=True, check=True).stdout
-    recipe = version + Path(image.__file__).read_bytes() + repr((_BOARD, _KERNEL)).encode()
-    name = f"vm-{hashlib.sha256(recipe).hexdigest()[:16]}"
+    need(board.qemu, "qemu-system-arm")
+    version = subprocess.run([board.qemu, "--version"], capture_output=True, check=True).stdout
+    sources = [Path(str(module.__file__)).read_bytes() for module in (image, debian)]
+    recipe = b"".join([version, *sources, repr((board, _KERNEL)).encode()])
     with cache_to_oneself() as cache:
-        folder = cache / name
+        folder = cache / f"virtual-{board.name}-{hashlib.sha256(recipe).hexdigest()[:16]}"
         if not folder.exists():
             began = time.monotonic()
-            for old in cache.glob("vm-*"):
+            for old in cache.glob(f"virtual-{board.name}-*"):
                 shutil.rmtree(old)
-            part = cache / f"{name}.part"
+            part = folder.with_suffix(".part")
             part.mkdir()
-            made = image.build(part)
+            made = image.build(part, board)
             packed = time.monotonic()
-            _boot_once(made, cache / f"{name}.first")
+            _boot_once(made, board, folder.with_suffix(".first"))
             part.rename(folder)
             seconds = packed - began, time.monotonic() - packed
-            say("virtual machine: {:.0f} s to make its disk, {:.0f} s to boot it".format(*seconds))
+            text = "virtual machine {}: {:.0f} s to make its disk, {:.0f} s to boot it"
+            say(text.format(board.name, *seconds))
     return Image(folder)
 
 
-def _boot_once(made: Image, folder: Path) -> None:
+def _boot_once(made: Image, board: Board, folder: Path) -> None:
     """Leave the image's disk with a state in which the machine is up and idle."""
-    machine = VirtualMachine(folder, made)
+    machine = VirtualMachine(folder, board, made)
     try:
         machine.boot()
         said = machine.ask("systemctl is-system-running --wait", check=False).strip()
@@ -176,9 +179,9 @@ def _free_port() -> int:
 
 
 @contextmanager
-def made(folder: Path, say: Callable[[str], None]) -> Iterator[VirtualMachine]:
+def made(folder: Path, board: Board, say: Callable[[str], None]) -> Iterator[VirtualMachine]:
     """A virtual machine, which is off; `say` is told how long it took to make."""
-    machine = VirtualMachine(folder, image_of_today(say))
+    machine = VirtualMachine(folder, board, image_of_today(board, say))
     try:
         yield machine
     finally:

@@ -16,18 +16,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.deploy.debian import ARM64, ARMHF, CHOSEN, MAIN_ONLY, SUITE, Architecture
 from tests.integration.deploy.machine import cache_to_oneself, need
 
-_SUITE = "bookworm"
 #: What Raspberry Pi OS has of what a release needs from the system.
 _PACKAGES = "python3,python3-numpy,libstdc++6"
-#: The main archive does; what else a mirror may have need not be there for every architecture.
-_MAIN_ONLY = 'sed -i /security/d "$1"/etc/apt/sources.list'
 _UNUSED = ("usr/share", "var/lib/apt", "var/cache", "boot")
 #: Mounted while something runs.
 _MOUNTED = ("dev", "proc", "tmp", "tree", "work")
-#: A package's script would choose these.
-_CHOSEN = {"libblas.so.3": "blas/libblas.so.3", "liblapack.so.3": "lapack/liblapack.so.3"}
 _START = """\
 set -e
 registered=/proc/sys/fs/binfmt_misc
@@ -49,16 +45,14 @@ class Space:
     """The user space of a device.
 
     Attributes:
-        debian: its architecture, as Debian names it.
-        machine: as ``uname -m`` does.
+        architecture: that Debian has for it.
+        machine: as ``uname -m`` names it.
         qemu: as QEMU does.
-        libraries: folder of its libraries.
     """
 
-    debian: str
+    architecture: Architecture
     machine: str
     qemu: str
-    libraries: str
 
     def run(self, tree: Path, work: Path, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Python in it.
@@ -93,18 +87,15 @@ class Space:
 
     def root(self) -> Path:
         """Its root file system; made when it is not in the cache, in some ten seconds."""
-        recipe = repr((_SUITE, _PACKAGES, _MAIN_ONLY, _UNUSED, _MOUNTED, _CHOSEN)).encode()
+        recipe = repr((SUITE, _PACKAGES, MAIN_ONLY, _UNUSED, _MOUNTED, CHOSEN)).encode()
         with cache_to_oneself() as cache:
-            made = cache / f"foreign-{self.debian}-{hashlib.sha256(recipe).hexdigest()[:16]}"
+            made = cache / f"foreign-{self.architecture.name}-{hashlib.sha256(recipe).hexdigest()[:16]}"
             if made.is_dir():
                 return made
-            need("mmdebstrap", "mmdebstrap")
             need(f"qemu-{self.qemu}-static", "qemu-user-static")
             part = made.with_suffix(".part")
             shutil.rmtree(part, ignore_errors=True)
-            command = ["mmdebstrap", "--quiet", "--variant=extract", f"--architectures={self.debian}"]
-            command += ["--skip=check/qemu", f"--include={_PACKAGES}", f"--setup-hook={_MAIN_ONLY}"]
-            subprocess.run([*command, _SUITE, str(part)], check=True, stdin=subprocess.DEVNULL)
+            self.architecture.unpack((_PACKAGES,), part)
             self._finish(part)
             part.rename(made)
             return made
@@ -114,10 +105,6 @@ class Space:
             shutil.rmtree(root / name, ignore_errors=True)
         for name in _MOUNTED:
             (root / name).mkdir(exist_ok=True)
-        for name, chosen in _CHOSEN.items():
-            link = root / "usr/lib" / self.libraries / name
-            link.unlink(missing_ok=True)
-            link.symlink_to(chosen)
         cores = root / "sys/devices/system/cpu"  # LiteRT counts them there, and dies without
         cores.mkdir(parents=True, exist_ok=True)
         for name in ("possible", "present"):
@@ -125,6 +112,6 @@ class Space:
 
 
 SPACES = {
-    "aarch64": Space("arm64", "aarch64", "aarch64", "aarch64-linux-gnu"),
-    "armv7l": Space("armhf", "armv7l", "arm", "arm-linux-gnueabihf"),
+    "aarch64": Space(ARM64, "aarch64", "aarch64"),
+    "armv7l": Space(ARMHF, "armv7l", "arm"),
 }

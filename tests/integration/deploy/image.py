@@ -1,4 +1,4 @@
-"""What a virtual Raspberry Pi boots: Debian for arm64, made of Debian's packages, none of which is run.
+"""What a virtual Raspberry Pi boots: Debian for its processor, made of packages, none of which is run.
 
 No maintainer script runs here, as each of them would be emulated and take its time: what they would have made
 (users, PAM, host keys, enabled services) is written by hand, by tools of this machine that take another root.
@@ -13,18 +13,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.integration.deploy.boards import Board
 from tests.integration.deploy.machine import USER, need
 from tests.integration.ssh_server import make_key
 
-_SUITE = "bookworm"
 _PACKAGES = (
-    "?essential",
     "systemd,systemd-sysv,dbus,openssh-server,openssh-client,python3,sudo,procps,libstdc++6",
-    "busybox-static,linux-image-cloud-arm64",
+    "busybox-static",
 )
 _DISK = "2G"
-#: The kernel has ext4 in it, but neither its disk nor its network.
-_MODULES = ("virtio_pci", "virtio_blk", "virtio_net")
 _UNUSED = (
     "boot",
     "etc/init.d",
@@ -112,21 +109,16 @@ class Image:
         return self.folder / "host.pub"
 
 
-def build(folder: Path) -> Image:
-    """Make the files of a machine in a folder; needs root."""
-    for program, package in (
-        ("mmdebstrap", "mmdebstrap"),
-        ("mke2fs", "e2fsprogs"),
-        ("cpio", "cpio"),
-        ("qemu-img", "qemu-utils"),
-    ):
+def build(folder: Path, board: Board) -> Image:
+    """Make the files of a board in a folder; needs root."""
+    for program, package in (("mke2fs", "e2fsprogs"), ("cpio", "cpio"), ("qemu-img", "qemu-utils")):
         need(program, package)
     image, root, raw = Image(folder), folder / "root", folder / "disk.raw"
-    how = ["--quiet", "--variant=extract", "--architecture=arm64", "--skip=check/qemu"]
-    how += ["--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"]
-    _run("mmdebstrap", *how, *(f"--include={names}" for names in _PACKAGES), _SUITE, root)
+    merged = "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"
+    essential = f"?essential?architecture({board.architecture.name})"
+    board.architecture.unpack((essential, *_PACKAGES, board.packages), root, merged)
     shutil.copy(next(root.glob("boot/vmlinuz-*")), image.kernel)
-    _pack_initrd(root, folder / "early", image.initrd)
+    _pack_initrd(root, board.modules, folder / "early", image.initrd)
     _settle(root, image)
     _run("mke2fs", "-q", "-t", "ext4", "-d", root, raw, _DISK)
     _run("qemu-img", "convert", "-O", "qcow2", raw, image.disk)
@@ -159,13 +151,13 @@ def _settle(root: Path, image: Image) -> None:
             path.chmod(0o600 if path.is_file() else 0o700)
 
 
-def _pack_initrd(root: Path, early: Path, file: Path) -> None:
-    """Just enough to reach the disk."""
+def _pack_initrd(root: Path, wanted: Iterable[str], early: Path, file: Path) -> None:
+    """Just enough to reach the disk: a shell, and modules of the kernel."""
     for name in ("bin", "dev", "root"):
         (early / name).mkdir(parents=True)
     shutil.copy(root / "usr/bin/busybox", early / "bin/busybox")
     there = {path.stem.replace("-", "_"): path for path in root.glob("usr/lib/modules/*/kernel/**/*.ko")}
-    modules = list(dict.fromkeys(_ordered(_MODULES, there)))
+    modules = list(dict.fromkeys(_ordered(wanted, there)))
     for name in modules:
         shutil.copy(there[name], early / f"{name}.ko")
     init = early / "init"

@@ -1,7 +1,8 @@
 """The story of a Raspberry Pi on a whole computer: its own kernel, another processor, a disk, and a plug.
 
 What is tested in the container (bad releases, faults, trust, the walk) runs on this machine, too, with
-EDGEML_MACHINE=vm; here is what every run of the tests sees of it, and what only it can show.
+EDGEML_MACHINE=vm; here is what every run of the tests sees of it, and what only it can show. Told of a board
+with a 32-bit system with EDGEML_MACHINE=vm32, and vm32on64 where its kernel has 64 bits.
 """
 
 import json
@@ -13,7 +14,7 @@ from tests.integration.deploy.emulated import BOOTED
 from tests.integration.deploy.waiting import read_until, wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
-LARGEST_MB = 130
+LARGEST_MB = {"arm64": 130, "armhf": 30}
 
 
 @pytest.fixture
@@ -32,7 +33,8 @@ def test_from_nothing_to_a_service_that_outlives_bad_releases_and_power_cuts(des
         read_until(process, "device: clock: ")
         said = process.communicate(timeout=1200)[0]
     assert json.loads(said).get("state") == "it works", said
-    assert int(machine.ask("du -sm /var/lib/edgeml").split()[0]) <= LARGEST_MB
+    largest_mb = LARGEST_MB[machine.board.architecture.name]
+    assert int(machine.ask("du -sm /var/lib/edgeml").split()[0]) <= largest_mb
 
     desk.write('url = "synthetic:sine"\nspeed = 1\nseconds = 1')
     told = desk.deploy("--version", "short", status=1, window=60)
@@ -47,8 +49,11 @@ def test_from_nothing_to_a_service_that_outlives_bad_releases_and_power_cuts(des
     machine.boot()
     wait_for(lambda: desk.serves("good"))
     assert is_whole(desk)
-    known = {each["version"]: each["verdict"] for each in desk.status()["releases"]}
-    assert known == {"good": "proving", "short": "refused", "cut": "refused"}
+    wait_for(lambda: verdicts(desk) == {"good": "good"})  # watched once more, it is all that is kept
+
+
+def verdicts(desk):
+    return {each["version"]: each["verdict"] for each in desk.status()["releases"]}
 
 
 @full
