@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from benchmarks import accuracy
 from train_host import augment
@@ -37,3 +38,29 @@ def test_each_set_has_one_command(name: str) -> None:
     assert words[words.index("--recipe") + 1] == "int8"
     if "--config" in words:
         assert words[words.index("--config") + 1] in accuracy.files()
+
+
+def test_a_row_of_folds_and_one_of_a_split() -> None:
+    converted = {"mean": 0.5, "sd": 0.1, "drop": 0.0021, "drop_interval": [-0.001, 0.005]}
+    folds = {"n": 3004, "folds": {"mean": 0.502, "sd": 0.1, "converted": converted}}
+    assert (
+        accuracy._row("a", folds, 4.4)
+        == "| a | 3,004 | 0.502 ± 0.100 | 0.500 ± 0.100 | 0.2 (-0.1 to 0.5) | 4 |"
+    )
+    split = {
+        "n": 10,
+        "accuracy": 0.9,
+        "interval": [0.8, 1.0],
+        "converted": {"accuracy": 0.9003, "drop": -0.0003, "drop_interval": [-0.003, 0.002]},
+    }
+    assert (
+        accuracy._row("b", split, 1.0)
+        == "| b | 10 | 0.900 (0.800 to 1.000) | 0.900 | 0.0 (-0.3 to 0.2) | 1 |"
+    )
+
+
+def test_a_set_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accuracy, "PUBLIC", tmp_path / "none")
+    said = CliRunner().invoke(accuracy.main, [str(tmp_path), "digits"])
+    assert said.exit_code == 1
+    assert f"{tmp_path}/none/audio_fsdd/fsdd.zip: no such file; EDGEML_PUBLIC_DATA says" in said.output
