@@ -15,7 +15,7 @@ import re
 import shutil
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -119,7 +119,7 @@ class Agent:
         with slots.locked():
             self._step("verifying the signature")
             wanted = slots.admit(data, base64.b64decode(signed), self.trusted, allow_older=allow_older)
-            _check_platform(wanted, facts.facts(self.root))
+            check_platform(wanted, facts.facts(self.root))
             self._step("installing beside what runs")
             slot = slots.install(data, base64.b64decode(signed), wanted)
             self._step("trying it out")
@@ -242,7 +242,12 @@ def _announced(line: bytes) -> tuple[str, int]:
     return match[1].decode(), int(match[2])
 
 
-def _check_platform(manifest: Manifest, here: dict[str, Any]) -> None:
+def check_platform(manifest: Manifest, here: Mapping[str, Any]) -> None:
+    """Make sure that a release is for such a device.
+
+    Raises:
+        GateError: it is for another one.
+    """
     wanted = manifest.platform
     found = f"{here['machine']}, Python {here['python']}, glibc {here['glibc']}"
     fits = wanted.machine == here["machine"] and wanted.python == here["python"]
@@ -251,7 +256,7 @@ def _check_platform(manifest: Manifest, here: dict[str, Any]) -> None:
             "this release is for another device",
             expected=str(wanted),
             found=found,
-            remedy="deploy from the host again: it makes one for this device",
+            remedy="deploy from the host again, with what this device is: it asks it, or takes --for",
         )
 
 

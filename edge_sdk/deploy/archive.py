@@ -38,7 +38,7 @@ MODULES = (
         )
     ),
 )
-#: Any Python 3 reads this, and says what it lacks as the agent would.
+#: Any Python 3 reads this, and says what it lacks: to who asked over a connection, and to people.
 _MAIN = """\
 import json, sys
 if sys.version_info < (3, 11):
@@ -49,8 +49,9 @@ if sys.version_info < (3, 11):
         "remedy": "a newer system: Raspberry Pi OS from bookworm on has it",
     }
     print(json.dumps({"error": error, "kind": "DeviceError"}))
+    print("edgeml: {error}: expected {expected}, found {found}; {remedy}".format(**error), file=sys.stderr)
     raise SystemExit(3)
-from edge_sdk.deploy.agent import main
+from edge_sdk.deploy.MODULE import main
 raise SystemExit(main())
 """
 #: Of byte code that is not held against its source.
@@ -64,9 +65,18 @@ def sources() -> dict[str, str]:
     return {"edge_sdk/__init__.py": "", **{f"edge_sdk/{name}.py": _source(name) for name in MODULES}}
 
 
+def program(module: str) -> dict[str, str]:
+    """What makes a zip one that ``python3 FILE`` runs, by the names in it.
+
+    Args:
+        module: of `edge_sdk.deploy`, whose ``main`` it runs.
+    """
+    return {"__main__.py": _MAIN.replace("MODULE", module), **sources()}
+
+
 def archive() -> bytes:
     """A zip that ``python3 FILE`` runs."""
-    files = {name: text.encode() for name, text in {"__main__.py": _MAIN, **sources()}.items()}
+    files = {name: text.encode() for name, text in program("agent").items()}
     files |= {f"{name}c": _compiled(name, text) for name, text in files.items()}
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as packed:

@@ -18,7 +18,6 @@ SYSTEMS = {
     for system, python, glibc in (("bookworm", "3.11", "2.36"), ("trixie", "3.13", "2.41"))
     for kind, machine in (("arm64", "aarch64"), ("amd64", "x86_64"))
 } | {"bookworm-armhf": Platform("armv7l", "3.11", "2.36")}
-_MAIN = "from edge_sdk.deploy.packed import main\n\nraise SystemExit(main())\n"
 
 
 def platform(system: str | None) -> Platform:
@@ -53,7 +52,7 @@ def write(release: Release, store: Store, key: str, file: Path) -> int:
     part = file.with_name(f".{file.name}.part")
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as into:
-            for name, text in sorted({"__main__.py": _MAIN, **archive.sources()}.items()):
+            for name, text in sorted(archive.program("packed").items()):
                 into.writestr(_named(name), text)
             into.writestr(_named(packed.MANIFEST), release.data)
             into.writestr(_named(packed.SIGNATURE), release.signed)

@@ -23,7 +23,10 @@ from edge_sdk.errors import ConfigError, DeviceError, GateError
 NAMESPACE = "edgeml"
 #: Whom a trusted key stands for in the file; the key says it all.
 _IDENTITY = "edgeml"
-_KINDS = ("ssh-ed25519", "sk-ssh-ed25519@openssh.com")
+_PLAIN = "ssh-ed25519"
+_KINDS = (_PLAIN, "sk-ssh-ed25519@openssh.com")
+#: Of a plain key, behind its name: its length and itself.
+_KEY_BYTES = 4 + 32
 _TIMEOUT_S = 60
 _LINE = re.compile(r"(\S+) (\S+)(?: (.*))?")
 
@@ -55,7 +58,9 @@ class PublicKey:
             raw = base64.b64decode(data, validate=True)
         except binascii.Error:
             raw = b""
-        if kind not in _KINDS or not raw.startswith(len(kind).to_bytes(4, "big") + kind.encode()):
+        head = len(kind).to_bytes(4, "big") + kind.encode()
+        whole = kind != _PLAIN or len(raw) == len(head) + _KEY_BYTES
+        if kind not in _KINDS or not raw.startswith(head) or not whole:
             raise ConfigError(
                 f"{where}: not an ed25519 key",
                 expected="ssh-ed25519 AAAA… NAME",
@@ -188,7 +193,8 @@ def trusted_keys(file: Path) -> tuple[PublicKey, ...]:
     """
     if not file.exists():
         return ()
-    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line.strip() for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
     return tuple(PublicKey.parse(line.partition(f'namespaces="{NAMESPACE}" ')[2], file) for line in lines)
 
 

@@ -122,8 +122,9 @@ class Services:
         return facts.get("ActiveState") in ("active", "activating") or facts.get("Job", "0") not in ("", "0")
 
     def remove(self) -> None:
-        """Stop everything and remove the units."""
+        """Stop everything and remove the units, and what can be found out again."""
         self.stop()
+        _systemctl("clean", "--what=cache", f"{self.name}.service", may_fail=True)
         for kind in ("", "-recover", "-trial"):
             for folder in (UNITS / "multi-user.target.wants", UNITS):
                 (folder / f"{self.name}{kind}.service").unlink(missing_ok=True)

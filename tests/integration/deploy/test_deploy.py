@@ -46,7 +46,7 @@ def test_two_pipelines_beside_each_other(desk, serving):
     assert desk.status()["state"] == "ended"
     said = json.loads(desk.edgeml("remove", url, desk.name, "--json").stdout)
     assert desk.machine.ask(f"ls {said['state']}/events.db")
-    assert desk.machine.ask(f"ls /etc/systemd/system | grep {desk.unit} || true") == ""
+    assert desk.machine.ask(f"ls /etc/systemd/system /var/cache | grep {desk.unit} || true") == ""
     assert serving.serves("old")
     missing = json.loads(desk.edgeml("rollback", url, desk.name, "--json", status=2).stdout)
     assert serving.name in missing["expected"]

@@ -86,12 +86,19 @@ def test_keys_are_trusted_once_and_until_they_are_not(agent):
     assert agent.facts()["trusted"] == []  # which is not what it was at first
 
 
+def test_what_a_person_wrote_between_the_keys_is_passed_over(agent):
+    agent.trust(KEYS[0])
+    agent.trusted.write_text(f"# the laptop\n\n{agent.trusted.read_text()}")
+    assert agent.facts()["trusted"] == [KEYS[0]]
+
+
 def test_a_key_of_another_kind_is_not_trusted(agent):
     for line in (
         "ssh-rsa AAAA",
         "",
         "ssh-ed25519 AAAA",
         KEYS[0].replace("ssh-ed25519 ", "ssh-rsa "),
+        "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + b"k" * 31).decode(),
         "a b c d",
     ):
         with pytest.raises(ConfigError, match="not an ed25519 key"):

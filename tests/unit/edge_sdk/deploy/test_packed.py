@@ -63,6 +63,7 @@ def agent(tmp_path, monkeypatch):
     """A device on which nothing is installed; what may happen there is all before its own install."""
     monkeypatch.setattr(packed.os, "geteuid", lambda: 0)
     agent = Agent(lambda _: None, root=tmp_path / "lib", trusted=tmp_path / "etc" / "trusted_signers")
+    monkeypatch.setattr(agent, "facts", lambda: {"machine": "aarch64", "python": "3.11", "glibc": "2.36"})
 
     def install(name, *_, **options):
         return {"installed": name, "run": "", **options}
@@ -231,6 +232,21 @@ def test_a_listing_that_unpacks_to_more_than_any_is_not_unpacked(bundle, agent):
     bomb = changed(bundle, packed.CONTENTS + manifest(1).runtime, b"[" * ((8 << 20) + 1))
     with pytest.raises(ConfigError, match="the runtime's listing: expected at most"):
         packed.install(bomb, agent, lambda _: None, trust=True)
+
+
+def test_nothing_is_unpacked_of_one_for_another_device(bundle, agent, monkeypatch):
+    monkeypatch.setattr(agent, "facts", lambda: {"machine": "aarch64", "python": "3.13", "glibc": "2.41"})
+    with pytest.raises(GateError, match=r"for another device: expected aarch64, Python 3.11.*takes --for"):
+        packed.install(bundle, agent, lambda _: None, trust=True)
+    assert not (agent.root / "contents").exists()
+
+
+def test_an_old_python_is_told_what_it_lacks(bundle):
+    code = "import runpy, sys; sys.version_info = (3, 9, 2); "
+    code += f"runpy.run_path({str(bundle)!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, check=False)
+    assert done.returncode == 3
+    assert done.stderr.decode().startswith("edgeml: this device's Python is too old: expected 3.11 or newer")
 
 
 def test_room_is_asked_for_before_anything_is_unpacked(bundle, agent, monkeypatch):
