@@ -31,11 +31,13 @@ class Hardware:
         group: that may use it on Debian and Raspberry Pi OS.
         devices: as systemd's DeviceAllow names them; a serial port's come from its name.
         sysfs: it writes to /sys.
+        netlink: it asks the kernel which devices there are, and is told of those that come.
     """
 
     group: str
     devices: tuple[str, ...] = ()
     sysfs: bool = False
+    netlink: bool = False
 
 
 #: By the scheme of the URL. Majors are those of the kernel's devices.txt: at a start before which a driver
@@ -47,7 +49,7 @@ HARDWARE: Final[Mapping[str, Hardware]] = {
     "gpio": Hardware("gpio", ("char-gpiochip",)),
     "iio": Hardware("iio", ("char-iio",), sysfs=True),
     # Sensors and image processors, how they are joined, and the memory for pictures.
-    "picamera2": Hardware("video", ("char-81", "char-media", "char-dma_heap")),
+    "picamera2": Hardware("video", ("char-81", "char-media", "char-dma_heap"), netlink=True),
 }
 _PORTS: Final[Mapping[str, tuple[str, ...]]] = {
     "/dev/ttyACM": ("char-166",),
@@ -67,6 +69,7 @@ class Needs:
         writes: folders outside the service's own that sinks write to.
         variables: of the environment, that options name because they hold a secret.
         sysfs: a source writes to /sys.
+        netlink: a source listens to the kernel.
         home: something lies in somebody's home.
         jit: a runtime makes code in memory.
         notes: a line each.
@@ -77,6 +80,7 @@ class Needs:
     writes: list[str] = field(default_factory=list)
     variables: list[str] = field(default_factory=list)
     sysfs: bool = False
+    netlink: bool = False
     home: bool = False
     jit: bool = False
     notes: list[str] = field(default_factory=list)
@@ -142,6 +146,7 @@ def _use(needs: Needs, scheme: str, location: str) -> None:
         return
     needs.devices += [device for device in devices if device not in needs.devices]
     needs.sysfs |= hardware.sysfs
+    needs.netlink |= hardware.netlink
     if hardware.group in needs.groups:
         return
     try:

@@ -175,7 +175,7 @@ def _rights(needs: Needs, settings: Settings) -> Iterator[str]:
     yield f"ProtectKernelTunables={'no' if needs.sysfs else 'yes'}"
     yield from (f"Protect{part}=yes" for part in ("KernelModules", "KernelLogs", "ControlGroups", "Hostname"))
     yield "ProtectProc=invisible"
-    yield "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6"
+    yield f"RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6{' AF_NETLINK' if needs.netlink else ''}"
     yield from (f"Restrict{part}=yes" for part in ("Namespaces", "Realtime", "SUIDSGID"))
     yield "RemoveIPC=yes"
     yield "LockPersonality=yes"

@@ -211,7 +211,10 @@ class Camera(Closing):
 def _open(url: str, which: str) -> Any:
     """A Picamera2 of that camera."""
     picamera2, dma_heap = _software(url)
-    there = picamera2.Picamera2.global_camera_info()
+    try:
+        there = picamera2.Picamera2.global_camera_info()
+    except RuntimeError as error:  # a machine without any device of that kind, or that lets nobody look
+        raise Retry(f"{url}: no camera", found=one_line(error), remedy=_WHERE) from error
     number = _number(which, there)
     if number is None:
         picamera2.Picamera2._cm.reset()  # else what is plugged in later is never seen
@@ -246,7 +249,9 @@ def _open(url: str, which: str) -> Any:
 
 def _software(url: str) -> tuple[ModuleType, ModuleType]:
     """The modules `picamera2` and `picamera2.dma_heap`."""
-    os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:WARN")  # else each start is a page in the journal
+    # Else each start is a page in the journal, and with colours.
+    os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:WARN")
+    os.environ.setdefault("LIBCAMERA_LOG_NO_COLOR", "1")
     try:
         return import_module("picamera2"), import_module("picamera2.dma_heap")
     except ModuleNotFoundError as error:

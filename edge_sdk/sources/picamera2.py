@@ -86,7 +86,7 @@ class Source(Closing):
             "colour_gains": colour_gains,
             "focus": focus,
         }
-        self._url, self._which = f"picamera2:{location}", location
+        self._url, self._which = f"picamera2:{location or 0}", location
         self._timeout_s, self._device = timeout_s, device
         _check(self._url, self._options, None)
         #: Pictures that did not come when they were due.
@@ -98,7 +98,7 @@ class Source(Closing):
     @classmethod
     def preflight(cls, location: str, wanted: Input | None, **options: Any) -> None:
         """See that the options go together and with the model, as `edgeml check` does."""
-        _check(f"picamera2:{location}", options, wanted)
+        _check(f"picamera2:{location or 0}", options, wanted)
 
     def expect(self, wanted: Input) -> None:
         """What the model was trained with: the default for rate and names."""

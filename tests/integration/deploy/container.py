@@ -12,15 +12,17 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.integration.deploy.machine import USER, Machine, cache_to_oneself, need
 from tests.integration.ssh_server import make_key
 
 _RELAY = Path(__file__).with_name("relay.py")
-_SUITE = "bookworm"
+#: Of every suite of Debian, and not of this machine's alone.
+_KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _PACKAGES = "systemd,systemd-sysv,dbus,openssh-server,openssh-client,python3,sudo,libstdc++6"
 #: What a board's image has and a minimal root has not.
 _HOOKS = (
@@ -34,36 +36,61 @@ _HOOKS = (
 )
 
 
-def root_archive() -> Path:
+@dataclass(frozen=True)
+class System:
+    """What is installed in a machine.
+
+    Attributes:
+        suite: of Debian.
+        more: packages that others do without, with commas between them.
+    """
+
+    suite: str = "bookworm"
+    more: str = ""
+
+    @property
+    def packages(self) -> str:
+        """All that are asked for; what they need comes with them."""
+        return ",".join(filter(None, (_PACKAGES, self.more)))
+
+
+def root_archive(system: System) -> Path:
     """The root file system as a tar; made when it is not in the cache."""
-    recipe = repr((_SUITE, _PACKAGES, _HOOKS)).encode()
+    recipe = repr((system.suite, system.packages, _HOOKS)).encode()
     with cache_to_oneself() as cache:
         made = cache / f"root-{hashlib.sha256(recipe).hexdigest()[:16]}.tar"
         if not made.exists():
             need("mmdebstrap", "mmdebstrap")
             part = made.with_suffix(".part.tar")
             hooks = [f"--customize-hook={hook}" for hook in _HOOKS]
-            command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={_PACKAGES}", *hooks]
-            subprocess.run([*command, _SUITE, str(part)], check=True, stdin=subprocess.DEVNULL)
+            command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--keyring={_KEYS}"]
+            command += [f"--include={system.packages}", *hooks, system.suite, str(part)]
+            subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
             part.replace(made)
     return made
 
 
+BOOKWORM = System()
+
+
 class Container(Machine):
-    """A machine in a container; its disk is a folder of this one."""
+    """A machine in a container; its disk is a folder of this one.
 
-    suite = "bookworm-amd64"
+    Attributes:
+        root: that folder.
+    """
 
-    def __init__(self, folder: Path) -> None:
-        self._root = folder / "root"
-        self._root.mkdir(parents=True)
-        subprocess.run(["tar", "-xpf", str(root_archive()), "-C", str(self._root)], check=True)
+    def __init__(self, folder: Path, system: System) -> None:
+        self.suite = f"{system.suite}-amd64"
+        self.root = folder / "root"
+        self.root.mkdir(parents=True)
+        subprocess.run(["tar", "-xpf", str(root_archive(system)), "-C", str(self.root)], check=True)
         key = make_key(folder / "key")
-        home = self._root / "home" / USER / ".ssh"
+        home = self.root / "home" / USER / ".ssh"
         home.mkdir()
         shutil.copy(key.with_name("key.pub"), home / "authorized_keys")
         subprocess.run(["chown", "-R", "1000:1000", str(home)], check=True)
-        super().__init__(folder, key, self._root / "etc/ssh/ssh_host_ed25519_key.pub")
+        super().__init__(folder, key, self.root / "etc/ssh/ssh_host_ed25519_key.pub")
 
     def run(self, command: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         words = ["nsenter", "--target", str(self._leader), "--all", "sh", "-c", command]
@@ -76,8 +103,8 @@ class Container(Machine):
 
     def close(self) -> None:
         super().close()
-        subprocess.run(["umount", "--recursive", str(self._root)], capture_output=True, check=False)
-        shutil.rmtree(self._root, ignore_errors=True)
+        subprocess.run(["umount", "--recursive", str(self.root)], capture_output=True, check=False)
+        shutil.rmtree(self.root, ignore_errors=True)
 
     @property
     def _leader(self) -> int:
@@ -88,7 +115,7 @@ class Container(Machine):
 
     def _start(self) -> subprocess.Popen[bytes]:
         command = ["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--private-network"]
-        command += [f"--directory={self._root}", "--machine=device", "--console=pipe"]
+        command += [f"--directory={self.root}", "--machine=device", "--console=pipe"]
         with self.console.open("ab") as console:
             return subprocess.Popen(
                 command,
@@ -108,10 +135,19 @@ class Container(Machine):
 
 
 @contextmanager
-def booted(folder: Path) -> Iterator[Container]:
-    """A container that is up."""
+def booted(
+    folder: Path, system: System = BOOKWORM, prepare: Callable[[Path], None] = lambda _: None
+) -> Iterator[Container]:
+    """A container that is up.
+
+    Args:
+        folder: for its files.
+        system: what is installed.
+        prepare: changes its root file system before it is first on.
+    """
     need("systemd-nspawn", "systemd-container")
-    container = Container(folder)
+    container = Container(folder, system)
+    prepare(container.root)
     try:
         container.boot()
         yield container

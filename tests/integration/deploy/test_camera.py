@@ -10,6 +10,7 @@ import os
 
 import numpy as np
 import pytest
+from PIL import ImageColor
 
 from edge_sdk.deploy import tree
 from edge_sdk.deploy.manifest import read_listing
@@ -27,8 +28,8 @@ pytestmark = [
         reason="makes a root file system of Debian trixie: set EDGEML_DEPLOY=full",
     ),
 ]
-#: The bars of its picture, from left to right, and the share of the picture that one takes.
-BARS = ("white", "yellow", "cyan", "green", "magenta", "red", "blue", "black")
+BARS = cameras.BARS
+#: The part of its picture that is red.
 RED = f"{BARS.index('red') / 8},0,{1 / 8},1"
 HEIGHT, WIDTH = 48, 64
 #: One script for all: a start of Python with libcamera costs a second.
@@ -164,11 +165,10 @@ def said(sent, tmp_path_factory):
 
 
 def bars(pixels):
-    """What colour is where the middle of each bar is, as names."""
-    names = {(1, 1, 1): "white", (1, 1, 0): "yellow", (0, 1, 1): "cyan", (0, 1, 0): "green"}
-    names |= {(1, 0, 1): "magenta", (1, 0, 0): "red", (0, 0, 1): "blue", (0, 0, 0): "black"}
+    """What colour the middle of each bar has, as names."""
+    names = {ImageColor.getrgb(name): name for name in BARS}
     middles = np.asarray(pixels)[WIDTH // 16 :: WIDTH // 8]
-    return tuple(names[tuple(int(value > 128) for value in pixel)] for pixel in middles)
+    return tuple(names[tuple(255 * int(value > 128) for value in pixel)] for pixel in middles)
 
 
 def test_numpy_is_debians(said):

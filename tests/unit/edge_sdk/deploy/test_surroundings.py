@@ -8,6 +8,7 @@ from edge_sdk.deploy.release import Wish
 from edge_sdk.deploy.store import Store
 from edge_sdk.deploy.surroundings import Surroundings, surroundings, unmet
 from edge_sdk.pipeline import Pipeline
+from edge_sdk.unit import Settings, unit
 from tests import pictures
 
 CONFIG = """\
@@ -73,3 +74,14 @@ def test_a_numpy_fits_or_it_is_said_what_would(version, machine, limit):
 
 def test_what_is_not_asked_for_fits():
     assert unmet("picamera2", "0.1", "aarch64") == ""
+
+
+def test_its_service_may_use_cameras_and_no_other_device(config):
+    file = config("picamera2:0")
+    lines = unit(Pipeline.from_config(file), file, Settings("seeing")).text.splitlines()
+    assert "DevicePolicy=closed" in lines
+    assert [line for line in lines if line.startswith("DeviceAllow=")] == [
+        "DeviceAllow=char-81 rw",
+        "DeviceAllow=char-media rw",
+        "DeviceAllow=char-dma_heap rw",
+    ]
