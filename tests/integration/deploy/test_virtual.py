@@ -49,11 +49,9 @@ def test_from_nothing_to_a_service_that_outlives_bad_releases_and_power_cuts(des
     machine.boot()
     wait_for(lambda: desk.serves("good"))
     assert is_whole(desk)
-    wait_for(lambda: verdicts(desk) == {"good": "good"})  # watched once more, it is all that is kept
-
-
-def verdicts(desk):
-    return {each["version"]: each["verdict"] for each in desk.status()["releases"]}
+    known = {each["version"]: each["verdict"] for each in desk.status()["releases"]}
+    assert known.pop("good") in ("proving", "good")  # watched once more, it is all that is kept
+    assert set(known.values()) <= {"refused"}
 
 
 @full
