@@ -12,6 +12,7 @@ import fnmatch
 import json
 import os
 import re
+import shlex
 import shutil
 import stat
 import sys
@@ -109,13 +110,7 @@ class Agent:
             service: ``systemd``, or ``none``: nothing is started.
         """
         data, slots = base64.b64decode(manifest), Slots(self.root, name)
-        if service == "systemd" and systemd.version() is None:
-            raise DeviceError(
-                "this device",
-                expected="systemd",
-                found="another init",
-                remedy="--service none installs it alone",
-            )
+        check_service(service)
         with slots.locked():
             self._step("verifying the signature")
             wanted = slots.admit(data, base64.b64decode(signed), self.trusted, allow_older=allow_older)
@@ -242,6 +237,17 @@ def _announced(line: bytes) -> tuple[str, int]:
     return match[1].decode(), int(match[2])
 
 
+def check_service(service: str) -> None:
+    """Make sure that there is who runs a release.
+
+    Raises:
+        DeviceError: systemd does not run this machine.
+    """
+    if service == "systemd" and systemd.version() is None:
+        remedy = "--service none installs it and says how to run it"
+        raise DeviceError("this device", expected="systemd", found="another init", remedy=remedy)
+
+
 def check_platform(manifest: Manifest, here: Mapping[str, Any]) -> None:
     """Make sure that a release is for such a device.
 
@@ -270,7 +276,8 @@ def _by_hand(slots: Slots) -> str:
     assert slot is not None, slots.name
     manifest, state = slot.manifest, f"/var/lib/edgeml-{slots.name}"
     variables = f"PYTHONPATH={current}/runtime EDGEML_RUNTIME={manifest.platform.engine}"
-    return f"{variables} python3 -m edge_sdk run {current}/app/{manifest.config} --state {state}"
+    command = f"python3 -m edge_sdk run {current}/app/{shlex.quote(manifest.config)} --state {state}"
+    return f"mkdir -p {state} && {variables} {command}"
 
 
 def main(arguments: list[str] | None = None) -> int:

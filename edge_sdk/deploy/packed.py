@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_sdk.deploy import signature
-from edge_sdk.deploy.agent import PLACE, Agent, check_platform
+from edge_sdk.deploy.agent import PLACE, Agent, check_platform, check_service
 from edge_sdk.deploy.archive import archive
 from edge_sdk.deploy.manifest import MOST_BYTES, Manifest, read_listing
 from edge_sdk.deploy.slots import Slots
@@ -67,6 +67,7 @@ def install(
                 agent.trust(key.line)
             slots = Slots(agent.root, name)
             manifest = slots.admit(data, signed, agent.trusted, allow_older=options.get("allow_older", False))
+            check_service(options.get("service", "systemd"))
             check_platform(manifest, agent.facts())
             say({"step": "unpacking"})
             _unpack(packed, slots, manifest)

@@ -65,6 +65,8 @@ def agent(tmp_path, monkeypatch):
     agent = Agent(lambda _: None, root=tmp_path / "lib", trusted=tmp_path / "etc" / "trusted_signers")
     monkeypatch.setattr(agent, "facts", lambda: {"machine": "aarch64", "python": "3.11", "glibc": "2.36"})
 
+    monkeypatch.setattr("edge_sdk.deploy.agent.systemd.version", lambda: 252)
+
     def install(name, *_, **options):
         return {"installed": name, "run": "", **options}
 
@@ -232,6 +234,14 @@ def test_a_listing_that_unpacks_to_more_than_any_is_not_unpacked(bundle, agent):
     bomb = changed(bundle, packed.CONTENTS + manifest(1).runtime, b"[" * ((8 << 20) + 1))
     with pytest.raises(ConfigError, match="the runtime's listing: expected at most"):
         packed.install(bomb, agent, lambda _: None, trust=True)
+
+
+def test_nothing_is_unpacked_where_nobody_would_run_it(bundle, agent, monkeypatch):
+    monkeypatch.setattr("edge_sdk.deploy.agent.systemd.version", lambda: None)
+    with pytest.raises(DeviceError, match="expected systemd, found another init; --service none"):
+        packed.install(bundle, agent, lambda _: None, trust=True)
+    assert not (agent.root / "contents").exists()
+    packed.install(bundle, agent, lambda _: None, service="none")
 
 
 def test_nothing_is_unpacked_of_one_for_another_device(bundle, agent, monkeypatch):
