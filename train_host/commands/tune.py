@@ -168,7 +168,7 @@ def _search(  # noqa: PLR0913 - of the options
     recipes.find(recipe)
     if board is not None:
         boards.find(board)
-    search = Search(
+    return Search(
         dataset=dataset,
         base=base,
         space=space.parse(chosen, f"{where}: [search]"),
@@ -178,8 +178,6 @@ def _search(  # noqa: PLR0913 - of the options
         board=board,
         trials=trials,
     )
-    search.check()
-    return search
 
 
 def _only(table: dict[str, Any], arch: str) -> dict[str, Any]:

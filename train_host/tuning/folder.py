@@ -57,6 +57,8 @@ class Folder(Closing):
         try:
             if known.exists() and not again:
                 _check_same(path, json.loads(known.read_text(encoding="utf-8")), asked)
+            for left in path.glob(f"{JOURNAL}.lock*"):
+                left.unlink()  # of a process that was killed; this one alone has the folder
             if again:
                 for old in (self.journal, path / FOUND):
                     old.unlink(missing_ok=True)

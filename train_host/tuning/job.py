@@ -96,6 +96,7 @@ def tune(request: Request, tell: Progress) -> Found:
         GateError: no trial is within the limits.
     """
     search, output = request.search, request.output
+    search.check()
     meter = _meter(request)
     with Study(output, search, again=request.again) as study:
         tell.begin(len(study.tried), search.trials)

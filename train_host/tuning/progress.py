@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import threading
 import time
 from typing import Any, TextIO
@@ -10,6 +11,9 @@ from train_host.progress import ProgressLine, duration
 from train_host.tuning import outcome
 from train_host.tuning.front import Tried
 from train_host.tuning.space import names_of
+
+#: Characters of why a trial has failed; the table has all of it.
+_LONGEST = 200
 
 
 class Progress:
@@ -89,7 +93,8 @@ def _line(tried: Tried) -> str:
     result = tried.result
     shown = "  ".join(names_of(tried.values))
     if result.failure is not None:
-        return f"trial {tried.number} failed: {result.failure}  with {shown}"
+        why = textwrap.shorten(result.failure, _LONGEST, placeholder=" …")
+        return f"trial {tried.number} failed: {why}  with {shown}"
     figures = "  ".join(
         f"{name} {outcome.cell(name, value)}"
         for name, value in result.figures.items()

@@ -55,7 +55,6 @@ class Study(Closing):
         except ModuleNotFoundError as error:
             raise MissingExtraError("edgeml tune", "tune", error.name) from error
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        search.check()
         self.search, self._inner = search, search.inner()
         self._optuna, self._states = optuna, optuna.trial.TrialState
         self.folder = Folder(folder, search.asked(), again=again)

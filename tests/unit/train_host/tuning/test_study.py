@@ -135,7 +135,8 @@ def test_nobody_sees_the_test_groups(dataset, tmp_path):
 def test_it_goes_on_where_it_was(dataset, tmp_path):
     first = Study(tmp_path / "s", searching(dataset, trials=4))
     run(first)
-    # one is begun, and its process dies
+    # one is begun, and its process dies while it writes
+    (tmp_path / "s" / "journal.log.lock").symlink_to("journal.log")
     first = Study(tmp_path / "s", searching(dataset, trials=5))
     asked = first._ask().user_attrs["values"]
     first.close()
