@@ -51,7 +51,10 @@ def front(trials: Sequence[Tried], goals: Goals) -> list[Tried]:
 
 
 def nearest(trials: Sequence[Tried], goals: Goals) -> tuple[Tried, str] | None:
-    """The trial that passes its limits least, and the figure that passes its own most; None if all failed."""
+    """The trial that passes its limits least, and the figure that passes its own most.
+
+    None where all have failed, or one passes none: then a board is why it is no model.
+    """
     worst = [
         (max((excess, name) for name, excess in goals.excess(each.figures).items()), each)
         for each in trials
@@ -59,8 +62,8 @@ def nearest(trials: Sequence[Tried], goals: Goals) -> tuple[Tried, str] | None:
     ]
     if not worst:
         return None
-    (_, name), each = min(worst, key=lambda pair: (pair[0], pair[1].number))
-    return each, name
+    (excess, name), each = min(worst, key=lambda pair: (pair[0], pair[1].number))
+    return (each, name) if excess > 0 else None
 
 
 def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:

@@ -66,11 +66,6 @@ def usual(task: str) -> tuple[str, ...]:
     return of_task(task)[0], _SIZE
 
 
-def is_measured(names: Mapping[str, Any] | Sequence[str]) -> bool:
-    """Whether one of these takes a target."""
-    return any(FIGURES[name].measured for name in names)
-
-
 @dataclass(frozen=True, slots=True)
 class Goals:
     """What to look for.

@@ -19,9 +19,9 @@ from edge_sdk.errors import GateError
 from edge_sdk.modelfile import write_atomic
 from train_host.tuning import best, outcome
 from train_host.tuning.crew import Cluster, Crew, Local
-from train_host.tuning.folder import FOUND
+from train_host.tuning.folder import FOUND, TRIALS
 from train_host.tuning.front import Tried, nearest
-from train_host.tuning.goals import is_measured
+from train_host.tuning.goals import FIGURES
 from train_host.tuning.measuring import Meter
 from train_host.tuning.progress import Progress
 from train_host.tuning.search import Search
@@ -76,7 +76,7 @@ class Found:
                     "trial": each.number,
                     "values": dict(each.values),
                     "figures": dict(each.figures),
-                    "files": str(self.output / "trials" / str(each.number)),
+                    "files": str(self.output / TRIALS / str(each.number)),
                 }
                 for each in self.front
             ],
@@ -118,11 +118,10 @@ def tune(request: Request, tell: Progress) -> Found:
 
 def _meter(request: Request) -> Meter | None:
     search = request.search
-    names = [*search.goals.objectives, *search.goals.limits]
     if search.target is None:
         return None
     meter = Meter(search.target, request.flash)
-    meter.check(names if is_measured(names) else [])
+    meter.check([*search.goals.objectives, *search.goals.limits])
     return meter
 
 
@@ -132,7 +131,6 @@ def _try(study: Study, request: Request, meter: Meter | None, tell: Progress) ->
         write_atomic(request.output / outcome.TABLE, outcome.table(study.tried, study.front()).encode())
 
     with _crew(study, request, tell) as crew:
-        tell.size = crew.size
         study.run(crew, meter, on_result)
     if len(study.tried) < study.search.trials:
         tell.note(f"there is nothing else to try: {len(study.tried)} trials")
@@ -162,7 +160,7 @@ def _nothing(study: Study) -> GateError:
     failed = [each.result.failure for each in tried if each.result.failure is not None]
     if len(failed) == len(tried):
         return GateError(f"{output}: all {len(tried)} trials have failed", found=failed[0])
-    wanted = [f"{name} {_bound(name)} {limit:,g}" for name, limit in search.goals.limits.items()]
+    wanted = [f"{name} {_bound(name)} {limit:,.10g}" for name, limit in search.goals.limits.items()]
     near = nearest(tried, search.goals)
     if near is None:
         reasons = next(each.result.reasons for each in tried if each.result.reasons)
@@ -180,6 +178,4 @@ def _nothing(study: Study) -> GateError:
 
 
 def _bound(name: str) -> str:
-    from train_host.tuning.goals import FIGURES
-
     return "at least" if FIGURES[name].rises else "at most"

@@ -21,13 +21,9 @@ class Progress:
 
     Args:
         stream: another place for them.
-
-    Attributes:
-        size: trials at a time.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self.size = 1
         self._line, self._lock = ProgressLine(stream), threading.Lock()
         self._now: dict[int, str] = {}
         self._before = self._done = self._trials = 0

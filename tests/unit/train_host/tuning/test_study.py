@@ -16,7 +16,7 @@ from tests.folders import motion
 from tests.task_folders import bearing
 from train_host.config import load
 from train_host.tuning import front as fronts
-from train_host.tuning import goals, outcome, space
+from train_host.tuning import goals, job, outcome, space
 from train_host.tuning.search import Search
 from train_host.tuning.study import Study
 from train_host.tuning.trial import Order, Result
@@ -321,10 +321,12 @@ def test_what_a_board_cannot_run_is_beyond(dataset, tmp_path):
             number=order.number, figures=found.figures, files=found.files, reasons=["no flash left"]
         )
 
-    study = Study(tmp_path / "s", searching(dataset, trials=2, board="cortex-m4"))
+    study = Study(tmp_path / "s", searching(dataset, trials=2, board="cortex-m4", limits=("bytes=1M",)))
     run(study, work)
     assert study.front() == []
     assert study.tried[0].beyond[-1] == "board"
+    said = str(job._nothing(study))
+    assert "bytes at most 1,000,000, cortex-m4 runs it, found none of 2: no flash left" in said
 
 
 def test_which_trial_comes_nearest(dataset, tmp_path):
@@ -335,6 +337,12 @@ def test_which_trial_comes_nearest(dataset, tmp_path):
     assert found is not None
     assert found[0].figures["bytes"] == min(each.figures["bytes"] for each in study.tried)
     assert found[1] == "bytes"
+    said = str(job._nothing(study))
+    assert "no trial is within the limits: expected bytes at most 100, arena_bytes at most 1,000" in said
+    assert (
+        f"found bytes {found[0].figures['bytes']:,.0f} in trial {found[0].number}, which comes nearest"
+        in said
+    )
 
 
 def test_table_and_pictures(dataset, tmp_path):
