@@ -19,7 +19,7 @@ from edge_sdk import registry
 from edge_sdk.cli import json_option, print_json
 from edge_sdk.clock import ClockState
 from edge_sdk.deploy.console import Device
-from edge_sdk.errors import EdgeError, GateError, UnknownNameError, one_line
+from edge_sdk.errors import ConfigError, EdgeError, GateError, UnknownNameError, one_line
 from edge_sdk.findings import Finding, State, lines
 from edge_sdk.ssh import Address
 from edge_sdk.targets.host import DEFAULT_RUNTIME
@@ -48,25 +48,36 @@ _DEVICES = {
     "i2c buses": (("i2c-*",), "i2c"),
     "gpio chips": (("gpiochip*",), "gpio"),
     "iio devices": (("iio:device*",), "iio"),
+    "cameras": (("media*", "dma_heap/*"), "video"),
 }
 
 
 @click.command(
     epilog="\b\nExample:\n  edgeml doctor\n  edgeml doctor --install onnx      what ONNX models need\n"
     "  edgeml doctor --json | jq -r '.findings[].part'\n"
-    "  edgeml doctor ssh://pi@raspberrypi"
+    "  edgeml doctor ssh://pi@raspberrypi\n"
+    "  edgeml doctor ssh://pi@raspberrypi --config edgeml.toml    and whether it has what this needs"
 )
 @click.argument("device", type=Device(), required=False, metavar="[ssh://HOST]")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="An edgeml.toml: what it finds on the device and does not bring is looked for, too.",
+)
 @click.option("--install", metavar="NAME", help="Install the environment of a loader first.")
 @json_option
-def command(device: Address | None, install: str | None, as_json: bool) -> None:
+def command(device: Address | None, config: Path | None, install: str | None, as_json: bool) -> None:
     """Tell what this machine can do, what is missing and how to get it; or another one, over ssh.
 
     Exit status 1 when models cannot run here, or nothing can be deployed there.
     """
     if device is not None:
-        _examine(device, as_json)
+        _examine(device, config, as_json)
         return
+    if config is not None:
+        raise ConfigError(
+            "--config", expected="ssh://HOST beside it", remedy="here: edgeml check edgeml.toml"
+        )
     if install is not None:
         _install(install)
     findings = [*_machine(), *_runtimes(), *_extras(), *_environments(), *_surroundings()]
@@ -76,15 +87,18 @@ def command(device: Address | None, install: str | None, as_json: bool) -> None:
         click.echo("\n".join(lines(findings)))
     chosen = next(finding for finding in findings if finding.part == f"runtime {_chosen()}")
     if chosen.state != "ok":
-        raise GateError("models cannot run here", found=chosen.found, remedy=chosen.remedy)
+        _fail(GateError("models cannot run here", found=chosen.found, remedy=chosen.remedy), as_json)
 
 
-def _examine(device: Address, as_json: bool) -> None:
+def _examine(device: Address, config: Path | None, as_json: bool) -> None:
     from edge_sdk.deploy.examination import examine
     from edge_sdk.deploy.push import Remote
+    from edge_sdk.deploy.surroundings import surroundings
+    from edge_sdk.pipeline import Pipeline
 
+    wanted = surroundings(Pipeline.from_config(config)) if config is not None else None
     with Remote(device) as remote:
-        findings = examine(remote.facts)
+        findings = examine(remote.facts, wanted)
     if as_json:
         print_json({"findings": [asdict(finding) for finding in findings], "device": str(device)})
     else:
@@ -92,7 +106,15 @@ def _examine(device: Address, as_json: bool) -> None:
     lacking = next((finding for finding in findings if finding.state == "missing"), None)
     if lacking is not None:
         what = f"nothing can be deployed to {device}: {lacking.part}"
-        raise GateError(what, found=lacking.found, remedy=lacking.remedy)
+        _fail(GateError(what, found=lacking.found, remedy=lacking.remedy), as_json)
+
+
+def _fail(error: GateError, as_json: bool) -> None:
+    """End with its status; the object on standard output has been printed already."""
+    if not as_json:
+        raise error
+    click.echo(f"edgeml: {error}", err=True)
+    click.get_current_context().exit(error.exit_code)
 
 
 def _chosen() -> str:
