@@ -6,7 +6,7 @@ import click
 
 from edge_sdk.cli import json_option, print_json
 from edge_sdk.deploy.console import Device, ProgressLine, watching
-from edge_sdk.errors import GateError
+from edge_sdk.errors import GateError, printable
 from edge_sdk.ssh import Address
 
 
@@ -34,4 +34,5 @@ def command(device: Address, name: str, as_json: bool) -> None:
     if as_json:
         print_json(ended)
     else:
-        click.echo(f"{name}  {ended['version']} runs")
+        how = f"is current; run it with: {tried['run']}" if "run" in tried else "runs"
+        click.echo(printable(f"{name}  {ended['version']} {how}"))

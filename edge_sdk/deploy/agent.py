@@ -111,6 +111,9 @@ class Agent:
         """
         data, slots = base64.b64decode(manifest), Slots(self.root, name)
         check_service(service)
+        if service != "systemd" and self._services(slots).are_set_up:
+            remedy = f"deploy it without --service, or take it off first: edgeml remove ssh://HOST {name}"
+            raise ConfigError(f"{name}: --service none", expected="none", found="a service", remedy=remedy)
         with slots.locked():
             self._step("verifying the signature")
             wanted = slots.admit(data, base64.b64decode(signed), self.trusted, allow_older=allow_older)
@@ -134,6 +137,7 @@ class Agent:
             slots.try_out(slot)
             if service != "systemd":
                 slots.confirm()
+                slots.prune()
                 return {**slot.as_dict(), **tested, "run": _by_hand(slots)}
             proving.start(slots, services)
         return {**slot.as_dict(), **tested}
@@ -164,14 +168,21 @@ class Agent:
         """Go back to the release that ran before; it is watched as a new one is."""
         slots = self._there(name)
         with slots.locked():
-            slot = slots.previous()
+            slot, services = slots.previous(), self._services(slots)
             slots.try_out(slot)
-            proving.start(slots, self._services(slots))
+            if not services.are_set_up:  # nobody runs it here
+                slots.confirm()
+                return {**slot.as_dict(), "run": _by_hand(slots)}
+            proving.start(slots, services)
         return slot.as_dict()
 
     def stop(self, name: str) -> dict[str, Any]:
         """Stop a pipeline until it is deployed or the device boots again."""
-        self._services(self._there(name)).stop()
+        services = self._services(self._there(name))
+        if not services.are_set_up:
+            remedy = "end the process that you started"
+            raise ConfigError(f"{name}: no service", expected="one that systemd runs", remedy=remedy)
+        services.stop()
         return {"stopped": name}
 
     def files(self, name: str, pattern: str = "*") -> dict[str, Any]:
@@ -218,8 +229,9 @@ class Agent:
             "back_to": slots.back_to,
             "releases": [slot.as_dict() for slot in slots.all()],
         }
-        if systemd.version() is not None:
-            look = self._services(slots).look()
+        services = self._services(slots)
+        if systemd.version() is not None and services.are_set_up:
+            look = services.look()
             told |= {"state": look.state, "restarts": look.restarts}
             if current is not None and look.state == "active" and (url := health.address(current)):
                 told |= {"health": url, "problem": trial.ask(url)}

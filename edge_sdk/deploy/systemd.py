@@ -93,6 +93,11 @@ class Services:
                 sync_folder(wants.parent)
         sync_folder(UNITS)
 
+    @property
+    def are_set_up(self) -> bool:
+        """Whether systemd runs the pipeline here."""
+        return (UNITS / f"{self.name}.service").is_symlink()
+
     def restart(self) -> None:
         """Run the current release from now on; does not wait until it is ready."""
         reload()

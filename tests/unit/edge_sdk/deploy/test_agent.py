@@ -5,10 +5,13 @@ import io
 
 import pytest
 
+from edge_sdk.deploy import systemd
 from edge_sdk.deploy.agent import Agent
+from edge_sdk.deploy.console import lines
 from edge_sdk.deploy.manifest import digest_of
+from edge_sdk.deploy.slots import Slots
 from edge_sdk.errors import ConfigError, DeviceError, GateError
-from tests.unit.edge_sdk.deploy.releases import RUNTIME, content, entry, listing, manifest
+from tests.unit.edge_sdk.deploy.releases import RUNTIME, content, entry, installed, listing, manifest
 
 
 @pytest.fixture
@@ -120,6 +123,27 @@ def test_a_name_that_leads_elsewhere_is_refused_before_anything_is_touched(agent
     with pytest.raises(ConfigError, match="the pipeline's name"):
         getattr(agent, command)("../../etc", **more)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_nobody_runs_is_gone_back_from_and_not_started(agent, tmp_path, monkeypatch):
+    monkeypatch.setattr(systemd, "UNITS", tmp_path)
+    slots = Slots(agent.root, "press-7")
+    for serial in (1, 2):
+        slots.try_out(installed(slots, serial))
+        slots.confirm()
+    told = agent.rollback("press-7")
+    assert (told["version"], slots.current.manifest.serial, slots.trial) == ("1.1", 1, None)
+    assert told["run"].startswith("mkdir -p /var/lib/edgeml-press-7 && ")
+    assert lines(agent.status()["pipelines"][0])[0] == "press-7  1.1  not under systemd"
+    with pytest.raises(ConfigError, match="press-7: no service: .*; end the process that you started"):
+        agent.stop("press-7")
+
+
+def test_a_service_is_not_left_behind_by_a_release_without_one(agent, tmp_path, monkeypatch):
+    monkeypatch.setattr(systemd, "UNITS", tmp_path)
+    (tmp_path / "edgeml-press-7.service").symlink_to("anywhere")
+    with pytest.raises(ConfigError, match="press-7: --service none: expected none, found a service"):
+        agent.install("press-7", "", "", service="none")
 
 
 @pytest.mark.parametrize("command", ["status", "rollback", "stop", "files", "remove"])
