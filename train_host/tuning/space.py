@@ -26,6 +26,7 @@ _USUAL: dict[str, dict[str, Any]] = {
         "learning_rate": {"low": 5e-4, "high": 5e-3, "log": True},
         "batch": [32, 64, 128],
         "cnn1d": {"filters": [[8, 16, 16], [16, 24, 32], [24, 32, 48], [32, 48, 64]]},
+        "tcn": {"filters": [8, 16, 24, 32]},
     },
     SOUND: {
         ARCH: ["ds_cnn", "cnn2d"],
@@ -37,6 +38,7 @@ _USUAL: dict[str, dict[str, Any]] = {
         ARCH: ["cnn2d", "resnet8"],
         "learning_rate": {"low": 5e-4, "high": 5e-3, "log": True},
         "cnn2d": {"filters": [[8, 16, 32], [16, 32, 64], [32, 64, 128]]},
+        "resnet8": {"filters": [[8, 16, 32], [16, 32, 64], [24, 48, 96]]},
     },
 }
 #: The same for detectors of anomalies: only the first of them is found by gradients.

@@ -1,3 +1,6 @@
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -76,6 +79,21 @@ def test_what_is_searched_by_default_can_be_searched():
             assert set(table["arch"]) <= set(architectures.names(kind, task))
             found = space.parse(table, "search").suggest(First(), table["arch"][0])
             assert isinstance(space.applied(found, Config()), Config)
+
+
+def test_the_usual_options_are_those_of_the_architectures():
+    for kind in (SIGNALS, SOUND, IMAGES):
+        for task in tasks.TABLE:
+            table = space.usual(kind, task)
+            for name in table["arch"]:
+                assert set(table[name]) <= options(name)
+
+
+def options(name):
+    """Of the file, which without TensorFlow cannot be imported."""
+    tree = ast.parse((Path(architectures.__file__).parent / f"{name}.py").read_text())
+    (build,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "build")
+    return {argument.arg for argument in build.args.kwonlyargs}
 
 
 def test_dimensions():

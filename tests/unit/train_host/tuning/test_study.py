@@ -330,7 +330,7 @@ def test_what_a_board_cannot_run_is_beyond(dataset, tmp_path):
 
 
 def test_which_trial_comes_nearest(dataset, tmp_path):
-    study = Study(tmp_path / "s", searching(dataset, limits=("bytes=100", "arena_bytes=1k")))
+    study = Study(tmp_path / "s", searching(dataset, trials=4, limits=("bytes=100", "arena_bytes=1k")))
     run(study)
     assert study.front() == []
     found = fronts.nearest(study.tried, study.search.goals)
