@@ -34,7 +34,7 @@ class Config(Strengths, frozen=True, kw_only=True, forbid_unknown_fields=True):
         batch: windows in a step.
         learning_rate: at the start; it falls to 0 along a cosine.
         patience: stop after so many epochs without a better validation loss, and keep the best; 0 for never;
-            None means a third of the epochs.
+            None means a third of the epochs, and 0 of anomalies.
         seed: of split, weights, shuffling and augmentation.
         validation: share of the groups that decide when to stop.
         test: share of the groups that only the final figures see.

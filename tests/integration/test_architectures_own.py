@@ -260,6 +260,15 @@ def test_sound_reaches_families_as_a_spectrogram_with_options_of_its_own() -> No
     assert LogMel(rate_hz=8000.0, highest_hz=3800.0).mels == 32
 
 
+def test_a_detector_leaves_the_course_of_long_windows_out() -> None:
+    head, quiet = Head(1, None, alarm=True), Statistics((0.0, 0.0), (1.0, 1.0))
+    short, long = (
+        architectures.build("autoencoder", (window, 2), head, quiet).get_layer("standard").output.shape
+        for window in (200, 12_000)
+    )
+    assert (short, long) == ((None, 3, 34), (None, 1, 68))
+
+
 def test_large_images_have_more_stages() -> None:
     assert doctest.testmod(cnn2d).failed == 0
     assert [len(cnn2d.stages(side)) for side in (8, 12, 32, 64, 128, 224)] == [2, 2, 3, 4, 5, 6]

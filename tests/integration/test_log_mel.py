@@ -48,6 +48,17 @@ def test_features_are_logarithms_of_energies(facts: LogMel, tmp_path: Path) -> N
         np.testing.assert_allclose(features, np.log(energy + facts.floor), atol=1e-3)
 
 
+def test_the_unit_of_a_vibration_changes_nothing() -> None:
+    facts, std = LogMel(rate_hz=8000, highest_hz=3800), float(SOUND.std())
+    volts, counts = (
+        log_mel(4000, facts.of_spread(scale * std)).predict(scale * SOUND, verbose=0) for scale in (1e-4, 1e4)
+    )
+    np.testing.assert_allclose(volts, counts, atol=1e-3)
+    assert volts.std() > 0.1  # not lost below the floor
+    assert facts.of_spread(std).full_scale == 1.0
+    assert LogMel(rate_hz=8000, highest_hz=3800, full_scale=9.81).of_spread(1e4).full_scale == 9.81
+
+
 def test_bands_are_triangles_beside_each_other() -> None:
     filters = LogMel(rate_hz=8000, highest_hz=3800, frame_ms=256).filters()
     peaks = filters.argmax(axis=0)

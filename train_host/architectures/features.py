@@ -18,6 +18,8 @@ from train_host.architectures.spectrum import spectrum
 #: The layer that gives features their mean and variance.
 STANDARD = "standard"
 CHOICES = ("spectrum", "samples")
+#: With more frames than this their course is left out: it is another one each time, and has to be learned.
+_FRAMES = 8
 
 
 def frames(
@@ -28,10 +30,11 @@ def frames(
     bands: int,
     frame: int,
 ) -> tuple[Any, Any]:
-    """The input of a model, and its features frame by frame.
+    """The input of a model, and its features frame by frame; of many frames their mean and spread.
 
     Returns:
-        float32 [n, *shape], and float32 [n, frames, features], normalised; of images [n, h, w, channels].
+        float32 [n, *shape], and float32 [n, frames, features], normalised; of many frames
+        [n, 1, 2 * features], of images [n, h, w, channels].
 
     Raises:
         ValueError: `looks_at` is no choice, or what `spectrum` and `log_mel` refuse.
@@ -39,9 +42,13 @@ def frames(
     if looks_at not in CHOICES:
         raise ValueError(f"looks_at: expected {' or '.join(CHOICES)}, found {looks_at!r}")
     inputs, x = begin(shape, statistics, sound)
-    if sound is not None or looks_at == "samples" or len(shape) != 2:
+    if len(shape) != 2 or (looks_at == "samples" and sound is None):
         return inputs, x
-    return inputs, standardised(spectrum(shape, bands, frame)(x))
+    if sound is None:
+        x = spectrum(shape, bands, frame)(x)
+    if x.shape[1] > _FRAMES:
+        return inputs, standardised(_over_frames(tuple(x.shape[1:]))(x))
+    return inputs, standardised(x) if sound is None else x
 
 
 def summary(

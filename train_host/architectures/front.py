@@ -32,7 +32,7 @@ def begin(shape: tuple[int, ...], statistics: Statistics, sound: LogMel | None) 
         raise ValueError(f"sound: expected one channel, found {shape[-1]}")
     # loudness is in the logarithm; each band is normalised by what its training frames were
     bands = keras.layers.BatchNormalization(scale=False, center=False, momentum=0.9, name="bands")
-    return inputs, bands(log_mel(shape[0], sound)(inputs))
+    return inputs, bands(log_mel(shape[0], sound.of_spread(statistics.std[0]))(inputs))
 
 
 def as_image(x: Any) -> Any:

@@ -5,13 +5,16 @@ Only operations of Keras, so that the .keras file loads anywhere; they become op
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
+
+#: The spread of the quietest recordings within -1..1.
+_QUIETEST = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,7 @@ class LogMel:
         lowest_hz: where the first band begins.
         highest_hz: where the last band ends.
         floor: added to each band's energy ahead of the logarithm: what is quieter is silence.
+        full_scale: the sample that is 1 of sound within -1..1; None: see `of_spread`.
     """
 
     rate_hz: float
@@ -35,6 +39,16 @@ class LogMel:
     lowest_hz: float = 60.0
     highest_hz: float
     floor: float = 1e-4
+    full_scale: float | None = None
+
+    def of_spread(self, std: float) -> LogMel:
+        """The same with a full scale: ten times the spread of samples that cannot be sound within -1..1.
+
+        So that the floor is silence of a vibration in m/s², or of a voltage in V, as well.
+        """
+        if self.full_scale is not None:
+            return self
+        return replace(self, full_scale=1.0 if _QUIETEST <= std <= 1 or not std else 10 * std)
 
     @property
     def frame(self) -> int:
@@ -73,6 +87,7 @@ class LogMel:
                 f"lowest_hz and highest_hz: expected 0 <= lowest < highest <= {self.rate_hz / 2:g}",
             ),
             (self.floor > 0, "floor: expected more than 0"),
+            (self.full_scale is None or self.full_scale > 0, "full_scale: expected more than 0"),
             (self.mels >= 1, "mels: expected at least one"),
         ]
         for holds, complaint in rules:
@@ -110,5 +125,6 @@ def log_mel(window: int, sound: LogMel) -> Any:
     samples = ops.reshape(inputs, (-1, window))
     real, imaginary = ops.stft(samples, sound.frame, sound.hop, sound.length, window="hann", center=False)
     power = ops.add(ops.square(real), ops.square(imaginary))
-    energy = ops.matmul(power, sound.filters())
+    # on the constants, so that it costs nothing
+    energy = ops.matmul(power, sound.filters() / np.float32((sound.full_scale or 1.0) ** 2))
     return keras.Model(inputs, ops.log(ops.add(energy, sound.floor)), name="log_mel")

@@ -22,6 +22,7 @@ from edge_sdk.contract import Statistics
 from edge_sdk.errors import EdgeError
 from edge_sdk.graph import read_graph
 from train_host import architectures
+from train_host.architectures import kinds
 from train_host.architectures.catalogue import Costed, Example
 
 _WINDOWS = 8
@@ -90,8 +91,9 @@ def int8(made: Any, x: NDArray[np.float32], folder: Path) -> bytes:
 def model(example: Example, name: str, options: dict[str, Any] | None = None) -> Any:
     """An untrained model of an architecture."""
     channels = example.shape[-1]
-    # not 0 and 1: the converter would leave such a normalisation out
-    statistics = Statistics((0.1,) * channels, (2.0,) * channels)
+    # not 0 and 1: the converter would leave such a normalisation out; sound stays within -1..1
+    std = 1.0 if kinds.of(example.shape, example.rate_hz) == kinds.SOUND else 2.0
+    statistics = Statistics((0.1,) * channels, (std,) * channels)
     return architectures.build(
         name, example.shape, example.head, statistics, options, rate_hz=example.rate_hz
     )

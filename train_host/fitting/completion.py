@@ -13,8 +13,6 @@ from train_host.windows.prepare import Prepared, triplets
 
 #: Epochs where windows are many, and at most; with few windows as many as make so many steps.
 _LEAST, _MOST, _STEPS = 30, 200, 1500
-#: Of the epochs, how many may pass without a better validation loss.
-_PATIENCE = 1 / 3
 
 
 def complete(config: Config, dataset: Dataset, prepared: Prepared) -> Config:
@@ -26,7 +24,7 @@ def complete(config: Config, dataset: Dataset, prepared: Prepared) -> Config:
         prepared: for the windows of the training side.
     """
     epochs = config.epochs or usual_epochs(len(prepared.train), config.batch)
-    patience = max(1, round(_PATIENCE * epochs)) if config.patience is None else config.patience
+    patience = _usual_patience(dataset.task, epochs) if config.patience is None else config.patience
     rotation_deg = config.rotation_deg
     if rotation_deg is None and "rotation" in config.augment:
         sensors = triplets(dataset.channels, config.triplets)
@@ -42,3 +40,12 @@ def usual_epochs(windows: int, batch: int) -> int:
     """
     wanted = math.ceil(_STEPS * batch / max(windows, 1))
     return min(max(wanted, _LEAST), _MOST)
+
+
+def _usual_patience(task: str, epochs: int) -> int:
+    """A third of the epochs; 0, which never stops, of a detector of anomalies.
+
+    What a detector says of another group's normal windows gets worse while it learns what tells all of them
+    from anomalies.
+    """
+    return 0 if task == "anomaly" else max(1, round(epochs / 3))

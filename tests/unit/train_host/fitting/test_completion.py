@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.folders import motion
+from tests.task_folders import bearing
 from train_host.config import load
 from train_host.fitting.completion import complete, usual_epochs
 from train_host.windows.prepare import Prepared, prepare
@@ -26,6 +27,13 @@ def test_what_nobody_says_the_windows_do(tmp_path: Path, prepared: Prepared) -> 
     found = complete(load().for_dataset(dataset), dataset, prepared)
     assert (found.epochs, found.patience, found.rotation_deg) == (200, 67, 30.0)
     assert complete(found, dataset, prepared) == found
+
+
+def test_a_detector_of_anomalies_learns_to_the_end(tmp_path: Path) -> None:
+    dataset = bearing(tmp_path / "b")
+    sides = prepare(dataset, dataset.windows(dataset.groups, 200, 100), dataset.split(0))
+    assert complete(load().for_dataset(dataset), dataset, sides).patience == 0
+    assert complete(load(patience=5).for_dataset(dataset), dataset, sides).patience == 5
 
 
 def test_what_is_said_stays(tmp_path: Path, prepared: Prepared) -> None:
