@@ -16,11 +16,12 @@ import shlex
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from edge_sdk.deploy import confinement, facts, health, proving, signature, systemd, trial
+from edge_sdk.deploy.fitness import check_platform, check_service
 from edge_sdk.deploy.manifest import MOST_BYTES, Manifest
 from edge_sdk.deploy.rehearsal import rehearse
 from edge_sdk.deploy.slots import Slots, pipelines
@@ -247,39 +248,6 @@ def _announced(line: bytes) -> tuple[str, int]:
     if match is None:
         raise DeviceError("the stream of contents", expected="DIGEST SIZE", found=line[:80])
     return match[1].decode(), int(match[2])
-
-
-def check_service(service: str) -> None:
-    """Make sure that there is who runs a release.
-
-    Raises:
-        DeviceError: systemd does not run this machine.
-    """
-    if service == "systemd" and systemd.version() is None:
-        remedy = "--service none installs it and says how to run it"
-        raise DeviceError("this device", expected="systemd", found="another init", remedy=remedy)
-
-
-def check_platform(manifest: Manifest, here: Mapping[str, Any]) -> None:
-    """Make sure that a release is for such a device.
-
-    Raises:
-        GateError: it is for another one.
-    """
-    wanted = manifest.platform
-    found = f"{here['machine']}, Python {here['python']}, glibc {here['glibc']}"
-    fits = wanted.machine == here["machine"] and wanted.python == here["python"]
-    if not fits or _numbers(wanted.glibc) > _numbers(here["glibc"]):
-        raise GateError(
-            "this release is for another device",
-            expected=str(wanted),
-            found=found,
-            remedy="deploy from the host again, with what this device is: it asks it, or takes --for",
-        )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 def _by_hand(slots: Slots) -> str:

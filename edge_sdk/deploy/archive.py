@@ -24,6 +24,7 @@ MODULES = (
             "archive",
             "confinement",
             "facts",
+            "fitness",
             "health",
             "manifest",
             "packed",

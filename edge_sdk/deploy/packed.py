@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from edge_sdk.deploy import signature
-from edge_sdk.deploy.agent import PLACE, Agent, check_platform, check_service
+from edge_sdk.deploy.agent import PLACE, Agent
 from edge_sdk.deploy.archive import archive
+from edge_sdk.deploy.fitness import check_platform, check_service
 from edge_sdk.deploy.manifest import MOST_BYTES, Manifest, read_listing
 from edge_sdk.deploy.slots import Slots
 from edge_sdk.deploy.store import require, write_durably
