@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -122,6 +122,16 @@ class Camera(Closing):
                 expected=f"within {_CLOSE_S:g} s",
                 remedy="start edgeml again; if that does not help, the machine",
             )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except Fatal as hung:
+            if kind is not GeneratorExit:  # which nobody could hear
+                raise
+            _LOG.error("%s", hung)
 
     def _next(self, closing: threading.Event) -> Any:
         """The next completed request; None when `closing` was set."""

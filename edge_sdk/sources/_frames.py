@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,8 @@ from edge_sdk.recordings import png
 
 #: Where red, green and blue lie in memory. libcamera names a format after the word that a little-endian
 #: processor reads, so that its ``BGR888`` begins with red.
-_COLOURS = {"BGR888": (0, 1, 2), "RGB888": (2, 1, 0), "XBGR8888": (0, 1, 2), "XRGB8888": (2, 1, 0)}
+_FORWARDS, _BACKWARDS = slice(0, 3), slice(2, None, -1)
+_COLOURS = {"BGR888": _FORWARDS, "RGB888": _BACKWARDS, "XBGR8888": _FORWARDS, "XRGB8888": _BACKWARDS}
 #: Luma and the two chromas of four bytes, which are two pixels.
 _PACKED = {"YUYV": (0, 1, 3), "YVYU": (0, 3, 1), "UYVY": (1, 0, 2), "VYUY": (1, 2, 0)}
 
@@ -76,18 +76,20 @@ def picture(buffer: NDArray[np.uint8], layout: Layout, wanted: Wanted) -> NDArra
     Raises:
         ConfigError: a format that is not known here.
     """
-    if wanted.gray and layout.pixels not in (*_COLOURS, "MJPEG"):
-        pixels = _planes(buffer, layout)[0]
-        pixels = _whole_range(pixels, 219) if layout.limited else pixels
-    else:
+    image = png.pillow
+    if layout.pixels in _COLOURS or layout.pixels == "MJPEG":
         pixels = _rgb(buffer, layout)
         if wanted.gray:
-            pixels = np.asarray(png.pillow().fromarray(pixels).convert("L"))
-    turned = pixels[:: -1 if layout.upside_down else 1, :: -1 if layout.mirrored else 1]
-    if (layout.width, layout.height) != (wanted.width, wanted.height) or wanted.crop is not None:
-        whole, how = png.pillow().fromarray(np.ascontiguousarray(turned)), png.pillow().Resampling.BILINEAR
-        turned = np.asarray(whole.resize((wanted.width, wanted.height), how, box=corners(layout, wanted)))
-    return np.array(turned, np.uint8, order="C").reshape(wanted.shape)
+            pixels = np.asarray(image().fromarray(pixels).convert("L"))
+        return _scaled(pixels, layout, wanted).reshape(wanted.shape)
+    # Scaled first: of a large picture, colours are what takes the time.
+    planes = _planes(buffer, layout)[: 1 if wanted.gray else 3]
+    if layout.limited:
+        planes = [_whole_range(plane, 224 if at else 219) for at, plane in enumerate(planes)]
+    planes = [_scaled(plane, layout, wanted) for plane in planes]
+    if wanted.gray:
+        return planes[0].reshape(wanted.shape)
+    return np.asarray(image().merge("YCbCr", [image().fromarray(plane) for plane in planes]).convert("RGB"))
 
 
 def corners(whole: Layout, wanted: Wanted) -> tuple[float, float, float, float]:
@@ -102,20 +104,25 @@ def corners(whole: Layout, wanted: Wanted) -> tuple[float, float, float, float]:
     return aside, above, whole.width - aside, whole.height - above
 
 
+def _scaled(pixels: NDArray[np.uint8], layout: Layout, wanted: Wanted) -> NDArray[np.uint8]:
+    """The wanted part of a picture, or of a plane of it that may have fewer pixels, in the wanted size."""
+    turned = pixels[:: -1 if layout.upside_down else 1, :: -1 if layout.mirrored else 1]
+    height, width = pixels.shape[:2]
+    size = wanted.width, wanted.height
+    if (width, height) == (layout.width, layout.height) == size and wanted.crop is None:
+        return np.ascontiguousarray(turned)
+    left, top, right, bottom = corners(layout, wanted)
+    across, down = width / layout.width, height / layout.height
+    box = left * across, top * down, right * across, bottom * down
+    whole, how = png.pillow().fromarray(np.ascontiguousarray(turned)), png.pillow().Resampling.BILINEAR
+    return np.asarray(whole.resize(size, how, box=box))
+
+
 def _rgb(buffer: NDArray[np.uint8], layout: Layout) -> NDArray[np.uint8]:
     """uint8 [height, width, 3]."""
-    if layout.pixels in _COLOURS:
-        return np.ascontiguousarray(buffer[:, : layout.width, list(_COLOURS[layout.pixels])])
     if layout.pixels == "MJPEG":  # Picamera2 has decoded it
         return np.asarray(png.pillow().fromarray(buffer).convert("RGB"))
-    planes = _planes(buffer, layout)
-    if layout.limited:
-        planes = [_whole_range(planes[0], 219), *(_whole_range(plane, 224) for plane in planes[1:])]
-    image: Any = png.pillow()
-    size = layout.width, layout.height
-    bands = [image.fromarray(np.ascontiguousarray(plane)) for plane in planes]
-    bands = [band if band.size == size else band.resize(size) for band in bands]
-    return np.asarray(image.merge("YCbCr", bands).convert("RGB"))
+    return np.ascontiguousarray(buffer[:, : layout.width, :3][..., _COLOURS[layout.pixels]])
 
 
 def _planes(buffer: NDArray[np.uint8], layout: Layout) -> list[NDArray[np.uint8]]:

@@ -127,7 +127,21 @@ said["focus"] = {name: int(getattr(known.AfModeEnum, name.capitalize())) for nam
 wanted = {"exposure_us": 1, "gain": 1.0, "awb": "indoor", "colour_gains": (1.0, 1.0), "focus": 1.0}
 said["unknown"] = [name for name in _sensor.controls(wanted) if not hasattr(known, name)]
 said["ours"] = [_sensor.AWB, _sensor.AUTOFOCUS]
-print(json.dumps(said))
+
+# Its driver hangs as it is stopped.
+ours._CLOSE_S = 0.5
+Picamera2.stop = lambda camera: time.sleep(3600)
+source = open_source("picamera2:0?size=64x48")
+blocks = iter(source)
+next(blocks)
+source.close()
+began = time.monotonic()
+try:
+    list(blocks)
+except EdgeError as error:
+    said["hangs"] = [type(error).__name__, str(error), time.monotonic() - began]
+print(json.dumps(said), flush=True)
+os._exit(0)  # for Picamera2 stops its cameras at the end, too
 """
 CONFIG = """\
 [model]
@@ -232,6 +246,13 @@ def test_a_camera_that_gives_nothing_is_given_up_and_opened_again(said):
 def test_closing_does_not_wait_for_a_picture(said):
     assert said["closed_s"] < 10  # and not the minute that it would wait for one
     assert not said["open_after"]
+
+
+def test_a_driver_that_hangs_ends_the_run_and_holds_nobody(said):
+    kind, text, seconds = said["hangs"]
+    assert kind == "Fatal"
+    assert "does not stop" in text
+    assert seconds < 60
 
 
 def test_settings_are_libcameras_own(said):
