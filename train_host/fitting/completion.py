@@ -12,7 +12,7 @@ from train_host.config import Config
 from train_host.windows.prepare import Prepared, triplets
 
 #: Epochs where windows are many, and at most; with few windows as many as make so many steps.
-_LEAST, _MOST, _STEPS = 30, 200, 1500
+_LEAST, _MOST, _STEPS = 30, 150, 1000
 
 
 def complete(config: Config, dataset: Dataset, prepared: Prepared) -> Config:
@@ -36,7 +36,7 @@ def usual_epochs(windows: int, batch: int) -> int:
     """Thirty, or more where there are few windows: a network needs steps, and theirs cost little.
 
     >>> usual_epochs(4000, 64), usual_epochs(1200, 64), usual_epochs(50, 64)
-    (30, 79, 200)
+    (30, 54, 150)
     """
     wanted = math.ceil(_STEPS * batch / max(windows, 1))
     return min(max(wanted, _LEAST), _MOST)

@@ -18,14 +18,14 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 
 def test_few_windows_are_seen_more_often_and_many_as_often_as_always() -> None:
-    assert [usual_epochs(n, 64) for n in (1, 500, 3_200, 1_000_000)] == [200, 192, 30, 30]
+    assert [usual_epochs(n, 64) for n in (1, 500, 2_200, 1_000_000)] == [150, 128, 30, 30]
     assert usual_epochs(500, 8) == 30  # small batches make steps, too
 
 
 def test_what_nobody_says_the_windows_do(tmp_path: Path, prepared: Prepared) -> None:
     dataset = motion(tmp_path / "d")
     found = complete(load().for_dataset(dataset), dataset, prepared)
-    assert (found.epochs, found.patience, found.rotation_deg) == (200, 67, 30.0)
+    assert (found.epochs, found.patience, found.rotation_deg) == (150, 50, 30.0)
     assert complete(found, dataset, prepared) == found
 
 
