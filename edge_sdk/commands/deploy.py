@@ -112,17 +112,15 @@ def _deploy(wish: Wish, device: Address, options: dict[str, Any], progress: Prog
         key = _key(options["key"])
         made = release.sign(made, key)
         _trust(remote, key)
-        sent = remote.send(made, store, progress.sent)
         told = {
             "name": made.manifest.name,
             "device": str(device),
             "version": made.manifest.version,
-            "sent": f"{sent:,} bytes of {made.bytes:,}",
         }
         with watching(device, progress):
-            installed = remote.install(
-                made, progress.step, allow_older=options["allow_older"], service=options["service"]
-            )
+            given = {"allow_older": options["allow_older"], "service": options["service"]}
+            sent, installed = remote.deliver(made, store, progress.sent, progress.step, **given)
+            told["sent"] = f"{sent:,} bytes of {made.bytes:,}"
             if options["service"] == "none":
                 return {**told, "run": installed["run"], "notes": installed["notes"]}
             for note in installed["notes"]:  # what it does not get may be why it fails

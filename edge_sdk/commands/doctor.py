@@ -72,6 +72,8 @@ def command(device: Address | None, config: Path | None, install: str | None, as
     Exit status 1 when models cannot run here, or nothing can be deployed there.
     """
     if device is not None:
+        if install is not None:
+            raise ConfigError("--install", expected="no ssh://HOST beside it: it installs here")
         _examine(device, config, as_json)
         return
     if config is not None:

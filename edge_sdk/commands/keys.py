@@ -8,6 +8,7 @@ import click
 
 from edge_sdk.cli import json_option, print_json
 from edge_sdk.deploy.console import Device
+from edge_sdk.errors import printable
 from edge_sdk.ssh import Address
 
 
@@ -51,7 +52,7 @@ def trust(device: Address, key: Path | None, as_json: bool) -> None:
     public = signature.PublicKey.read(signature.public_part(key or signature.own_key()))
     with Remote(device) as remote:
         told = remote.call("trust", key=public.line)
-    print_json(told) if as_json else click.echo("\n".join(told["trusted"]))
+    print_json(told) if as_json else click.echo("\n".join(map(printable, told["trusted"])))
 
 
 @command.command("distrust", epilog="\b\nExample:\n  edgeml keys distrust ssh://pi@raspberrypi --key old.pub")
@@ -66,4 +67,6 @@ def distrust(device: Address, key: Path, as_json: bool) -> None:
     public = signature.PublicKey.read(signature.public_part(key))
     with Remote(device) as remote:
         told = remote.call("distrust", key=public.line)
-    print_json(told) if as_json else click.echo("\n".join(told["trusted"]) or "none is trusted any more")
+    print_json(told) if as_json else click.echo(
+        "\n".join(map(printable, told["trusted"])) or "none is trusted any more"
+    )

@@ -6,6 +6,7 @@ import click
 
 from edge_sdk.cli import json_option, print_json
 from edge_sdk.deploy.console import Device
+from edge_sdk.errors import printable
 from edge_sdk.ssh import Address
 
 
@@ -22,4 +23,5 @@ def command(device: Address, name: str, as_json: bool) -> None:
     if as_json:
         print_json(told)
     else:
-        click.echo(f"{name}  removed, {told['freed_bytes'] / 1e6:.1f} MB; its results are in {told['state']}")
+        freed = f"{name}  removed, {told['freed_bytes'] / 1e6:.1f} MB"
+        click.echo(printable(f"{freed}; its results are in {told['state']}"))

@@ -113,7 +113,7 @@ def lines(told: Mapping[str, Any]) -> list[str]:
             rows.append(("", release["version"], _MEANING[release["verdict"]] + back + why))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return [
-        f"{name:<{widths[0]}}  {printable(version):<{widths[1]}}  {printable(text)}"
+        f"{printable(name):<{widths[0]}}  {printable(version):<{widths[1]}}  {printable(text)}"
         for name, version, text in rows
     ]
 

@@ -17,7 +17,7 @@ from edge_sdk.deploy.archive import archive
 from edge_sdk.deploy.manifest import Platform, digest_of
 from edge_sdk.deploy.release import Release
 from edge_sdk.deploy.store import SPARE_BYTES, Store
-from edge_sdk.errors import DeviceError, EdgeError, GateError
+from edge_sdk.errors import DeviceError, EdgeError, GateError, Retry
 
 #: For one answer of the device, s; a small board takes its time over a self-test.
 TIMEOUT_S = 900
@@ -101,6 +101,26 @@ class Remote(Closing):
         return sum(
             {entry.digest: entry.size for entry in release.entries if entry.digest in missing}.values()
         )
+
+    def deliver(
+        self,
+        release: Release,
+        store: Store,
+        on_bytes: Callable[[int, int], None],
+        on_step: Step,
+        **options: Any,
+    ) -> tuple[int, dict[str, Any]]:
+        """Send what is not there, and install it; once more where something was lost in between.
+
+        Returns:
+            Bytes that were sent, and what the agent's ``install`` tells.
+        """
+        sent = self.send(release, store, on_bytes)
+        try:
+            return sent, self.install(release, on_step, **options)
+        except Retry:
+            sent += self.send(release, store, on_bytes)
+            return sent, self.install(release, on_step, **options)
 
     def install(self, release: Release, on_step: Step, **options: Any) -> dict[str, Any]:
         """Install what was sent, beside what runs, and switch to it."""

@@ -44,7 +44,7 @@ from edge_sdk.deploy.manifest import (
 )
 from edge_sdk.deploy.records import Recovery, Slot, Trial, Verdict
 from edge_sdk.deploy.store import Store, compile_tree, require, sync_folder, write_durably
-from edge_sdk.errors import ConfigError, DeviceError, EdgeError, GateError
+from edge_sdk.errors import ConfigError, DeviceError, EdgeError, GateError, Retry
 
 _MANIFEST, _SIGNATURE, _VERDICT = "manifest.json", "manifest.json.sig", "verdict.json"
 _SLOT = re.compile(r"[0-9]+-[0-9a-f]{12}")
@@ -199,13 +199,14 @@ class Slots:
             manifest: what it says.
 
         Raises:
-            DeviceError: contents are missing, or the disk is full; what was there is untouched.
+            DeviceError: the disk is full; what was there is untouched.
+            Retry: contents are missing: something was tidied up meanwhile, or a card has lost them.
         """
         name = f"{manifest.serial}-{digest_of(data)[:12]}"
         with self.store.in_use():
             missing = self.needed(manifest)
             if missing:
-                raise DeviceError(f"{self.name}: {len(missing)} contents are missing", remedy="deploy again")
+                raise Retry(f"{self.name}: {len(missing)} contents are missing", remedy="deploy again")
             there = self.slot(name)
             if there is not None and there.verdict != "refused":
                 return there

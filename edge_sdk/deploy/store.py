@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from edge_sdk.deploy.manifest import Entry
-from edge_sdk.errors import DeviceError, GateError
+from edge_sdk.errors import DeviceError, GateError, Retry
 
 _CHUNK_BYTES = 1 << 20
 #: Room that is left to the rest of the system, bytes.
@@ -93,7 +93,8 @@ class Store:
         """A content, checked once more.
 
         Raises:
-            DeviceError: it is not there, is larger, or was damaged: then it is not there any more.
+            DeviceError: it is not there.
+            Retry: it was damaged, or is larger; now it is not there any more.
         """
         path = self.path(digest)
         with _in_words(path), path.open("rb") as file:
@@ -110,7 +111,8 @@ class Store:
             folder: new; it is complete and on the disk when this returns.
 
         Raises:
-            DeviceError: a content is missing or was damaged, or the tree cannot be written.
+            DeviceError: a content is missing, or the tree cannot be written.
+            Retry: a content was damaged; now it is missing.
         """
         made = set()
         with _in_words(folder):
@@ -202,10 +204,10 @@ def _copy(source: IO[bytes], digest: str, size: int, into: IO[bytes]) -> None:
         )
 
 
-def _damaged(path: Path) -> DeviceError:
+def _damaged(path: Path) -> Retry:
     """Of a content that is another one by now; it is taken away."""
     path.unlink()
-    return DeviceError(f"{path}: damaged", remedy="deploy again: it is sent anew")
+    return Retry(f"{path}: damaged", remedy="deploy again: it is sent anew")
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import pytest
 from edge_sdk import errors
 from edge_sdk.deploy.console import lines
 from edge_sdk.deploy.push import Remote, _error, _message
-from edge_sdk.errors import DeviceError, EdgeError, GateError, UnknownNameError
+from edge_sdk.errors import DeviceError, EdgeError, GateError, Retry, UnknownNameError
 
 _QUOTED = 'it\'s "$HOME" & `id` * 5%'
 FACTS = {"error": "e", "expected": "x", "found": "f", "remedy": "r"}
@@ -56,6 +56,27 @@ def test_an_error_that_is_not_written_as_one_is_an_error_all_the_same(error):
     assert isinstance(_error({"error": error}), EdgeError)
 
 
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_what_was_lost_in_between_is_sent_once_more(lost, monkeypatch):
+    told = []
+
+    def install(*_, **options):
+        told.append(options)
+        if len(told) <= lost:
+            raise Retry("3 contents are missing")
+        return {"slot": "1-a"}
+
+    monkeypatch.setattr(Remote, "__init__", lambda self: None)
+    monkeypatch.setattr(Remote, "send", lambda *_: 7)
+    monkeypatch.setattr(Remote, "install", install)
+    if lost == 2:
+        with pytest.raises(Retry):
+            Remote().deliver(None, None, None, None, service="none")
+    else:
+        assert Remote().deliver(None, None, None, None, service="none") == (7 + 7 * lost, {"slot": "1-a"})
+    assert told == [{"service": "none"}] * min(lost + 1, 2)
+
+
 def test_any_login_shell_does(monkeypatch):
     """It is given a word for ``sh``, which shells agree on, and none of what only some of them know."""
     monkeypatch.setattr(Remote, "__init__", lambda self: None)
@@ -98,3 +119,4 @@ def test_a_pipeline_in_words():
     said = lines(told(problem="no sensor", restarts=2, on_trial=True))[0]
     assert said == "press-7  1  active, unhealthy: no sensor, started again 2 times, on trial"
     assert lines(told(current=None))[0] == "press-7     nothing runs"
+    assert all(line.isprintable() for line in lines(told(name="\x1b[2J", state="\x1b[2J", problem="\r")))
