@@ -99,7 +99,6 @@ def tune(request: Request, tell: Progress) -> Found:
     search.check()
     meter = _meter(request)
     with Study(output, search, again=request.again) as study:
-        tell.begin(len(study.tried), search.trials)
         if len(study.tried) < search.trials:
             _try(study, request, meter, tell)
         tried, front = study.tried, study.front()
@@ -131,6 +130,7 @@ def _try(study: Study, request: Request, meter: Meter | None, tell: Progress) ->
         write_atomic(request.output / outcome.TABLE, outcome.table(study.tried, study.front()).encode())
 
     with _crew(study, request, tell) as crew:
+        tell.begin(len(study.tried), study.search.trials, crew.size)
         study.run(crew, meter, on_result)
     if len(study.tried) < study.search.trials:
         tell.note(f"there is nothing else to try: {len(study.tried)} trials")

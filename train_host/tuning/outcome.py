@@ -26,11 +26,12 @@ def table(tried: Sequence[Tried], front: Sequence[Tried]) -> str:
     """Every trial as a line of CSV."""
     best = {each.number for each in front}
     keys = sorted({name for each in tried for name in each.values})
+    known = [name for name in FIGURES if any(each.figures.get(name) is not None for each in tried)]
     out = io.StringIO()
     lines = csv.writer(out, lineterminator="\n")
-    lines.writerow(["trial", "front", "within_limits", "seconds", *FIGURES, *keys, "failure", "board"])
+    lines.writerow(["trial", "front", "within_limits", "seconds", *known, *keys, "failure", "board"])
     for each in tried:
-        figures = ["" if (value := each.figures.get(name)) is None else value for name in FIGURES]
+        figures = ["" if (value := each.figures.get(name)) is None else value for name in known]
         values = [each.values.get(key, "") for key in keys]
         marks = [each.number, int(each.number in best), int(each.feasible), each.result.seconds]
         lines.writerow([*marks, *figures, *values, each.result.failure or "", "; ".join(each.result.reasons)])

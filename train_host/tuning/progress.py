@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 import threading
-import time
 from typing import Any, TextIO
 
 from train_host.progress import ProgressLine, duration
@@ -26,13 +25,13 @@ class Progress:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._line, self._lock = ProgressLine(stream), threading.Lock()
         self._now: dict[int, str] = {}
-        self._before = self._done = self._trials = 0
-        self._began_s = time.monotonic()
+        self._spent_s: list[float] = []
+        self._done = self._trials = 0
+        self._size = 1
 
-    def begin(self, before: int, trials: int) -> None:
-        """A search, in which so many trials have ended already, of so many in all."""
-        self._before = self._done = before
-        self._trials, self._began_s = max(before, trials), time.monotonic()
+    def begin(self, before: int, trials: int, size: int) -> None:
+        """A search, in which some trials have ended already, of so many in all; so many at a time."""
+        self._done, self._trials, self._size = before, trials, size
         if before:
             self.note(f"goes on after {before} of {self._trials} trials")
 
@@ -49,6 +48,7 @@ class Progress:
         with self._lock:
             self._now.pop(tried.number, None)
             self._done = done
+            self._spent_s.append(tried.result.seconds)
             left = self._left()
             self._line({"note": f"{done}/{self._trials}  {_line(tried)}{left}"})
 
@@ -69,11 +69,9 @@ class Progress:
 
     def _left(self) -> str:
         """How long the others will take, if they take as long as these did."""
-        left = self._trials - self._done
-        if not left:
-            return ""
-        spent_s = time.monotonic() - self._began_s
-        return f"  about {duration(spent_s / max(1, self._done - self._before) * left)} left"
+        rounds = (self._trials - self._done) / self._size
+        mean_s = sum(self._spent_s) / len(self._spent_s)
+        return f"  about {duration(rounds * mean_s)} left" if rounds else ""
 
 
 def _words(facts: dict[str, Any]) -> str:

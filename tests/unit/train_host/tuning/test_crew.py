@@ -69,7 +69,7 @@ def test_what_is_said_meanwhile():
     good = Result(number=0, figures={"accuracy": 0.5, "bytes": 1000, "macs": 9}, seconds=2.0)
     for stream in (plain, terminal):
         progress = Progress(stream)
-        progress.begin(1, 4)
+        progress.begin(1, 4, 2)
         progress.working(0, {"stage": "starting TensorFlow"})
         progress.working(1, {"epoch": 3, "epochs": 9, "loss": 0.1})
         progress.ended(Tried(0, {"cnn1d.filters": [8]}, good, ("bytes",)), 2)
@@ -77,7 +77,7 @@ def test_what_is_said_meanwhile():
         progress.end()
     lines = plain.getvalue().splitlines()
     assert lines[0] == "goes on after 1 of 4 trials"
-    first = "2/4  trial 0: accuracy 0.500  bytes 1,000  beyond: bytes  2 s  with filters=[8]  about 0:00 left"
+    first = "2/4  trial 0: accuracy 0.500  bytes 1,000  beyond: bytes  2 s  with filters=[8]  about 0:02 left"
     assert lines[1] == first
     assert lines[2].startswith("3/4  trial 1 failed: it diverged  with batch=8")
     assert "1/4   trial 0: starting TensorFlow   trial 1: epoch 3/9 …" in terminal.getvalue()
