@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
 
+from edge_sdk.deploy import systemd
 from edge_sdk.deploy.records import Slot
 from edge_sdk.deploy.slots import Slots
 from edge_sdk.errors import GateError
@@ -23,7 +25,7 @@ def rehearse(slots: Slots, slot: Slot, version: int | None, listen: str = "") ->
     Args:
         slots: of the pipeline.
         slot: of the release.
-        version: of systemd; None without.
+        version: of systemd; None where it is not to run the release.
         listen: where it is to tell its health, ``HOST:PORT``; empty where it knows by itself.
 
     Returns:
@@ -36,7 +38,7 @@ def rehearse(slots: Slots, slot: Slot, version: int | None, listen: str = "") ->
     command += [f"app/{slot.manifest.config}", f"edgeml-{slots.name}"]
     command += ["--systemd", str(version)] if version is not None else []
     command += ["--status", listen] if listen else []
-    with _unprivileged(slot, version is not None) as (prefix, environment):
+    with _unprivileged(slot, systemd.version() is not None) as (prefix, environment):
         try:
             done = subprocess.run(
                 [*prefix, sys.executable, *command],
@@ -54,8 +56,12 @@ def rehearse(slots: Slots, slot: Slot, version: int | None, listen: str = "") ->
         said = json.loads(last)
     except ValueError:
         words = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        lacking = re.search(r"No module named '(\w+)", words)  # which the release leaves to the system
         raise GateError(
-            "the self-test failed", expected="a report", found=words[:500] or f"status {done.returncode}"
+            "the self-test failed",
+            expected="a report",
+            found=words[:500] or f"status {done.returncode}",
+            remedy=f"sudo apt install --no-install-recommends python3-{lacking[1]}" if lacking else None,
         ) from None
     if done.returncode:
         raise GateError.rebuilt({**said, "error": f"self-test: {said.get('error')}"})

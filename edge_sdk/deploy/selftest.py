@@ -7,13 +7,15 @@ for a few seconds on a made-up signal: sensors and destinations still belong to 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from edge_sdk.errors import EdgeError, GateError
+from edge_sdk.deploy.surroundings import surroundings
+from edge_sdk.errors import EdgeError, GateError, one_line
 from edge_sdk.model import Model
 from edge_sdk.pipeline import From, Pipeline
 from edge_sdk.unit import Settings, unit
@@ -56,9 +58,23 @@ def try_out(
     for variable in made.variables:  # what it holds is known to the service only
         os.environ.setdefault(variable, "secret")
     pipeline.preview()
+    for package in sorted(surroundings(pipeline).packages):
+        _check_import(package)
     models = {each.file: _loop(file.parent / each.file, each.target) for each in pipeline.models if each.file}
     text = made.text.replace(str(slot), str(current)) if systemd is not None else ""
     return {"unit": text, "notes": list(made.notes), "models": models}
+
+
+def _check_import(package: str) -> None:
+    """See that a package that the system has to have is there, and goes with what the release brings."""
+    try:
+        importlib.import_module(package)
+    except (ImportError, ValueError) as error:  # a ValueError is what one for another numpy raises
+        raise GateError(
+            f"the system's package {package} cannot be used",
+            found=one_line(error),
+            remedy=f"sudo apt install --no-install-recommends python3-{package}",
+        ) from error
 
 
 def _loop(file: Path, target: str) -> dict[str, Any]:

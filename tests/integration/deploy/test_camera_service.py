@@ -98,6 +98,26 @@ def test_a_service_sees_with_the_systems_numpy_and_the_rights_that_it_needs(pi, 
 
 
 @full
+@pytest.mark.parametrize("package", ["numpy", "picamera2"])
+def test_a_release_on_a_stick_says_what_the_system_lacks(pi, seeing, tmp_path, package):
+    bundle = tmp_path / "seeing.edgeml"
+    seeing.edgeml(
+        "deploy", seeing.config, "--name", "stick", "--key", seeing.key, "--bundle", bundle, "--for", pi.suite
+    )
+    pi.put("/root/stick.edgeml", bundle.read_bytes())
+    pi.ask(f"mv {PACKAGES}/{package} /root/")
+    try:
+        done = pi.run("python3 /root/stick.edgeml --trust")
+    finally:
+        pi.ask(f"mv /root/{package} {PACKAGES}/")
+    said = done.stderr.decode()
+    assert done.returncode == 1, said
+    assert f"No module named '{package}'" in said
+    assert f"python3-{package}" in said
+    assert "Traceback" not in said
+
+
+@full
 def test_who_may_not_look_for_cameras_is_told_that_there_is_none(pi, seeing):
     if not pi.has(f"{APPS}/seeing/current"):
         seeing.deploy()

@@ -1,12 +1,15 @@
 """What a pipeline finds on a device and does not bring."""
 
+import sys
+
 import pytest
 
-from edge_sdk.deploy import release
+from edge_sdk.deploy import release, selftest
 from edge_sdk.deploy.manifest import Platform
 from edge_sdk.deploy.release import Wish
 from edge_sdk.deploy.store import Store
 from edge_sdk.deploy.surroundings import Surroundings, surroundings, unmet
+from edge_sdk.errors import GateError
 from edge_sdk.pipeline import Pipeline
 from edge_sdk.unit import Settings, unit
 from tests import pictures
@@ -85,3 +88,22 @@ def test_its_service_may_use_cameras_and_no_other_device(config):
         "DeviceAllow=char-media rw",
         "DeviceAllow=char-dma_heap rw",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import libcamera_that_is_not_there", "No module named"),
+        ("raise ValueError('numpy.dtype size changed')", "numpy.dtype size changed"),
+    ],
+    ids=["missing", "of another numpy"],
+)
+def test_a_release_tries_the_systems_packages_before_it_runs(config, tmp_path, monkeypatch, text, said):
+    (tmp_path / "site/picamera2").mkdir(parents=True)
+    (tmp_path / "site/picamera2/__init__.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    monkeypatch.delitem(sys.modules, "picamera2", raising=False)
+    config("picamera2:0")
+    with pytest.raises(GateError, match=said) as caught:
+        selftest.try_out(tmp_path, tmp_path, "edgeml.toml", "seeing", systemd=252, status=None)
+    assert caught.value.remedy == "sudo apt install --no-install-recommends python3-picamera2"
