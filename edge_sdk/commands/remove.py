@@ -23,5 +23,5 @@ def command(device: Address, name: str, as_json: bool) -> None:
     if as_json:
         print_json(told)
     else:
-        freed = f"{name}  removed, {told['freed_bytes'] / 1e6:.1f} MB"
-        click.echo(printable(f"{freed}; its results are in {told['state']}"))
+        state = printable(told["state"])
+        click.echo(f"{name}  removed, {told['freed_bytes'] / 1e6:.1f} MB; its results are in {state}")

@@ -35,4 +35,5 @@ def command(device: Address, name: str, as_json: bool) -> None:
         print_json(ended)
     else:
         how = f"is current; run it with: {tried['run']}" if "run" in tried else "runs"
-        click.echo(printable(f"{name}  {ended['version']} {how}"))
+        said = printable(f"{ended['version']} {how}")
+        click.echo(f"{name}  {said}")
