@@ -114,7 +114,9 @@ def _of_signal(dataset: Dataset, file: str, signal: Signal) -> Iterator[Finding]
     if bad.any():
         names = [dataset.channels[index].name for index in np.flatnonzero(bad.any(axis=0))]
         what = f"NaN or inf in {first_of(names)} ({int(bad.sum())} of {samples.size} values)"
-        yield Finding("error", file, what, "cut the piece out, or fill the values before importing")
+        yield Finding(
+            "error", file, what, "cut the piece out, or fill short holes: edgeml data import --fill-s 0.1"
+        )
     for index, channel in enumerate(dataset.channels):
         column = samples[..., index].ravel()
         column = column[np.isfinite(column)]

@@ -10,7 +10,7 @@ import click
 
 from edge_sdk.cli import json_option, print_json
 
-#: No recording is filled up to more, s; no image is larger than this on a side.
+#: No recording is filled up to more, and no hole is longer, s; no image is larger than this on a side.
 _LONGEST_S, _LARGEST = 3600.0, 8192
 
 
@@ -52,6 +52,9 @@ _LONGEST_S, _LARGEST = 3600.0, 8192
 @click.option("--split-column", help="Of long tables: the column with train, validation or test.")
 @click.option(
     "--pad-s", type=float, help="Fill shorter recordings up to so many seconds, with zeros at both ends."
+)
+@click.option(
+    "--fill-s", type=float, help="Draw a straight line over missing values (NaN) of up to so many seconds."
 )
 @click.option("--mono", is_flag=True, help="Mix the channels of sounds into one.")
 @click.option("--size", help="Bring images to HEIGHTxWIDTH, such as 96x96.")
@@ -96,7 +99,7 @@ def command(
         targets=facts.pop("targets"),
         **{key: facts.pop(f"{key}_column") for key in ("label", "group", "recording", "time", "split")},
     )
-    _check(facts["rate_hz"], facts["pad_s"])
+    _check(facts["rate_hz"], pad=facts["pad_s"], fill=facts["fill_s"])
     request = importing.Request(
         sources=sources,
         channels=importing.parse_channels(channels) if channels else (),
@@ -134,13 +137,14 @@ def command(
     )
 
 
-def _check(rate_hz: float | None, pad_s: float | None) -> None:
+def _check(rate_hz: float | None, **seconds: float | None) -> None:
     from edge_sdk.errors import ConfigError
 
     if rate_hz is not None and not 0 < rate_hz < float("inf"):
         raise ConfigError("--rate-hz", expected="a positive rate", found=rate_hz)
-    if pad_s is not None and not 0 < pad_s <= _LONGEST_S:
-        raise ConfigError("--pad-s", expected=f"more than 0, at most {_LONGEST_S:g}", found=pad_s)
+    for name, value in seconds.items():
+        if value is not None and not 0 < value <= _LONGEST_S:
+            raise ConfigError(f"--{name}-s", expected=f"more than 0, at most {_LONGEST_S:g}", found=value)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -61,7 +61,8 @@ class Names:
             raise DatasetError(
                 f"{piece.path}: no group in the name",
                 expected=f"<group>_<id>{piece.path.suffix}",
-                remedy="rename it, or give --group or --pattern",
+                remedy="rename it, or give --group or --pattern; where no two have their origin in common, "
+                "each is a group: --pattern '(?P<group>[^/]+)$'",
             )
         return group, piece.id or name
 

@@ -68,6 +68,7 @@ class Request:
         group_is: what a group is.
         task: what is learned from it; with columns of targets always a regression.
         pad_s: what is shorter is filled up to so many seconds, with zeros at both ends; None: nothing is.
+        fill_s: values that are missing for up to so many seconds become a straight line; None: none do.
         replace: an existing dataset folder may be replaced.
         columns: of CSV and Parquet files that are long tables; empty means that a file is a recording.
         resample: recordings of other rates are brought to `rate_hz`, or to that of the first.
@@ -90,6 +91,7 @@ class Request:
     licence: str = ""
     replace: bool = False
     pad_s: float | None = None
+    fill_s: float | None = None
     columns: Columns = Columns()
     resample: bool = False
     mono: bool = False

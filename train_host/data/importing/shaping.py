@@ -40,6 +40,8 @@ def shaped(piece: Piece, request: Request, facts: Facts) -> Signal:
     signal = _selected(piece.path, signal, wanted)
     if signal.is_image:
         return signal
+    if request.fill_s is not None:
+        signal = _filled(signal, round(request.fill_s * (signal.rate_hz or facts.rate_hz or 0.0)))
     if request.resample and facts.rate_hz:
         signal = _resampled(piece.path, signal, facts.rate_hz)
     _check_rate(piece.path, signal, facts.rate_hz)
@@ -79,12 +81,29 @@ def _selected(path: Path, signal: Signal, wanted: tuple[str, ...]) -> Signal:
     return Signal(samples, signal.rate_hz, wanted, signal.time_s)
 
 
+def _filled(signal: Signal, most: int) -> Signal:
+    """The same with straight lines over holes of up to so many samples; the signal itself where none are.
+
+    At the ends of a recording the nearest value goes on.
+    """
+    if np.isfinite(signal.samples).all():
+        return signal
+    samples = signal.samples.copy()
+    for column in samples.T:
+        known = np.isfinite(column)
+        edges = np.flatnonzero(np.diff(np.concatenate([[True], known, [True]]).astype(np.int8)))
+        for start, end in zip(edges[::2], edges[1::2], strict=True):
+            if end - start <= most and known.any():
+                column[start:end] = np.interp(np.arange(start, end), np.flatnonzero(known), column[known])
+    return Signal(samples, signal.rate_hz, signal.channels, signal.time_s)
+
+
 def _resampled(path: Path, signal: Signal, rate_hz: float) -> Signal:
     if signal.rate_hz is None:
         raise DatasetError(f"{path}: --resample", expected="a file that tells its rate", found="no rate")
     samples = signal.samples
     if not np.isfinite(samples).all() and signal.rate_hz != rate_hz:
-        remedy = "fill the values, or cut the piece out"
+        remedy = "fill the values, such as with --fill-s 0.1, or cut the piece out"
         raise DatasetError(f"{path}: --resample", expected="numbers", found="NaN or inf", remedy=remedy)
     steps = np.empty(0) if signal.time_s is None else np.diff(signal.time_s)
     if signal.time_s is not None and len(steps) and np.ptp(steps) * signal.rate_hz > _UNEVEN:

@@ -43,6 +43,7 @@ def test_every_help_ends_with_an_example(capsys: Any, command: str) -> None:
         (["--rate-hz", "-3"], "--rate-hz: expected a positive rate"),
         (["--rate-hz", "nan"], "--rate-hz: expected a positive rate"),
         (["--pad-s", "0"], "--pad-s: expected more than 0"),
+        (["--fill-s", "-1"], "--fill-s: expected more than 0"),
         (["--channels", "a,a"], "--channels: expected unlike names"),
         (["--mono"], "--mono: expected a sound, found ax, ay, az"),
         (["--colour", "blue"], "'blue' is not one of"),

@@ -147,3 +147,36 @@ def test_images_are_not_filled_up(tmp_path: Path) -> None:
     made = pictures(tmp_path / "made")
     dataset = import_(made.folder / "recordings", output=tmp_path / "d", pad_s=2.0)
     assert dataset.read(dataset.recordings[0]).samples.shape == (12, 12, 1)
+
+
+def test_short_holes_become_straight_lines_and_long_ones_stay(tmp_path: Path) -> None:
+    samples = np.stack([np.arange(20.0), np.full(20, 7.0)], axis=1).astype(np.float32)
+    holes = samples.copy()
+    holes[3:5, 0] = holes[0, 1] = holes[18:, 1] = np.nan
+    holes[8:14, 0] = np.inf
+    (tmp_path / "raw/on").mkdir(parents=True)
+    recordings.write(tmp_path / "raw/on/m_1.csv", Signal(holes, 10.0, ("a", "b")))
+    raw = tmp_path / "raw"
+    dataset = import_(raw, output=tmp_path / "d", fill_s=0.2)
+    found = dataset.read(dataset.recordings[0]).samples
+    assert np.flatnonzero(~np.isfinite(found).all(axis=1)).tolist() == list(range(8, 14))
+    known = np.isfinite(found)
+    np.testing.assert_allclose(found[known], samples[known], atol=1e-6)
+    dataset = import_(raw, output=tmp_path / "e", fill_s=0.6)
+    np.testing.assert_allclose(dataset.read(dataset.recordings[0]).samples, samples, atol=1e-6)
+
+
+def test_pictures_that_have_nothing_in_common_are_groups_of_their_own(tmp_path: Path) -> None:
+    made = pictures(tmp_path / "made")
+    raw = tmp_path / "raw"
+    for number, recording in enumerate(made.recordings):
+        (raw / str(recording.label)).mkdir(parents=True, exist_ok=True)
+        (raw / str(recording.label) / f"{number}.png").write_bytes(
+            (made.folder / recording.file).read_bytes()
+        )
+    with pytest.raises(DatasetError, match="each is a group: --pattern '(.*)'") as caught:
+        import_(raw, output=tmp_path / "d")
+    pattern = str(caught.value.remedy).split("'")[1]
+    dataset = import_(raw, output=tmp_path / "d", pattern=pattern)
+    assert len(dataset.groups) == len(dataset.recordings)
+    assert dataset.labels == made.labels
