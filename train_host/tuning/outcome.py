@@ -56,7 +56,7 @@ def screen(front: Sequence[Tried]) -> str:
 def verdict(output: Path, front: Sequence[Tried], best: Mapping[str, Any], data: Path) -> str:
     """What the best model is, where everything lies, and what to do next."""
     figure = best["figure"]
-    low, high = best["interval"] or (None, None)
+    low, high = (best[figure] is not None and best["interval"]) or (None, None)
     interval = "" if low is None else f" (95 %: {cell(figure, low)} to {cell(figure, high)})"
     other = front[min(1, len(front) - 1)].number
     place = f"{output}/{TRIALS}/{other}"
