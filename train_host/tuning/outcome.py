@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edge_sdk.bench.report import micros
 from train_host.judging import plots
 from train_host.tuning.folder import CONFIG, TRIALS
 from train_host.tuning.front import Tried
@@ -118,7 +119,9 @@ def _front(axes: Any, tried: Sequence[Tried], front: Sequence[Tried], goals: Goa
     axes.set(xlabel=_named(across), ylabel=_named(up))
     low, high = axes.get_xlim()
     if low > 0 and high / low > 20:
-        axes.set_xscale("log")
+        axes.set_xscale("log", subs=range(2, 10))
+        axes.xaxis.get_major_locator().set_params(subs=(1, 2, 5))
+        axes.xaxis.set_minor_formatter("")
     for axis, name in ((axes.xaxis, across), (axes.yaxis, up)):
         if not _is_fine(name):
             axis.set_major_formatter("{x:,.0f}")
@@ -153,6 +156,8 @@ def cell(name: str, value: Any) -> str:
         return "–"
     if name == "error":
         return f"{value:.4g}"
+    if name == "latency_us":
+        return micros(value).removesuffix(" µs")
     return f"{value:.3f}" if FIGURES[name].share else f"{value:,.0f}"
 
 
@@ -163,4 +168,4 @@ def _named(name: str) -> str:
 
 def _is_fine(name: str) -> bool:
     """Whether its digits behind the point mean something."""
-    return FIGURES[name].share or name == "error"
+    return FIGURES[name].share or name in ("error", "latency_us")

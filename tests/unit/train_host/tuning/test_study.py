@@ -362,6 +362,21 @@ def test_table_and_pictures(dataset, tmp_path):
     assert png[:8] == single[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("accuracy", 0.81249, "0.812"),
+        ("error", 123.456, "123.5"),
+        ("latency_us", 2.083, "2.08"),
+        ("latency_us", 1234.5, "1,234"),
+        ("instructions", 1_032_266, "1,032,266"),
+        ("auc", None, "–"),
+    ],
+)
+def test_figures_for_people(name, value, shown):
+    assert outcome.cell(name, value) == shown
+
+
 def test_the_document_names_every_figure_and_its_program_asks_for_a_search(tmp_path, monkeypatch):
     page = (Path(__file__).parents[4] / "docs/tuning.md").read_text()
     for name, figure in goals.FIGURES.items():
