@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -24,6 +26,7 @@ from tests.shared_workers import started
 from train_host import config as configs
 from train_host import training
 from train_host.training import Request, train
+from train_host.tuning.trial import CONVERTED, Order, Result, judged, work
 
 pytestmark = pytest.mark.integration
 pytest.importorskip("tensorflow", reason="pip install 'edgeml-kit[train]'")
@@ -217,6 +220,31 @@ def test_inspect_and_the_page_tell_of_it(made: Made) -> None:
     page = made.tflite.with_suffix(".report.html").read_text()
     assert "There are no labels to measure accuracy with" not in page
     assert made.keras.with_suffix(".training.html").exists()
+
+
+def test_a_search_finds_the_figures_of_its_task(made: Made) -> None:
+    found = judged(made.report.as_dict(), made.dataset.task)
+    assert next(iter(found)) == _figure(made)
+    assert found[_figure(made)] == made.report.verdict.judged.after.value  # type: ignore[union-attr]
+    assert all(isinstance(value, float) for value in found.values())
+
+
+def test_a_trial_of_a_search_is_trained_converted_and_looked_at(
+    one_process: None, folders: dict[str, Dataset], tmp_path: Path
+) -> None:
+    dataset = folders["bearing"]
+    config = configs.load(None, window=200, arch="kmeans", model={"centres": 2}, test=0.4)
+    order = Order(
+        number=3, dataset=str(dataset.folder), config=config.as_dict(), recipe="int8", board="cortex-m4"
+    )
+    done = msgspec.convert(work(msgspec.to_builtins(order), str(tmp_path), None), Result)
+    assert (done.number, done.failure) == (3, None)
+    assert done.figures.keys() >= {"auc", "detection", "false_alarms", "bytes", "macs", "arena_bytes"}
+    assert done.seconds > 0
+    (tmp_path / CONVERTED).write_bytes(base64.b64decode(done.files[CONVERTED]))
+    with Model.load(tmp_path / CONVERTED) as model:
+        assert model.labels == ("normal", "anomaly")
+    assert [path.name for path in tmp_path.iterdir()] == [CONVERTED]
 
 
 def _figure(made: Made) -> str:
