@@ -1,28 +1,24 @@
-"""A camera that libcamera knows, by Picamera2: opened, set up, asked for frames, closed.
-
-Everything of Picamera2 and libcamera is translated here. Both come with the system and not from an index:
-they are built for the system's Python and its numpy.
-"""
+"""A camera that libcamera knows, by Picamera2: set up, asked for frames, closed."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk.blocks import boottime_s
+from edge_sdk.blocks import Fault, boottime_s
 from edge_sdk.closing import Closing
-from edge_sdk.errors import ConfigError, Fatal, MissingExtraError, Retry, one_line
+from edge_sdk.errors import ConfigError, Fatal, Retry, SpecError, one_line
+from edge_sdk.sources._cameras import WHERE, opened
 from edge_sdk.sources._frames import Layout, Wanted, corners, picture
 from edge_sdk.sources._sensor import SLACK, Controls, asked_size, sensor_mode
 from edge_sdk.sources._shots import Pace, age_s
@@ -34,7 +30,6 @@ _LOOK_S = 0.25
 _CLOSE_S = 5.0
 _BUFFERS = 4
 _MICROSECONDS = 1_000_000
-_WHERE = "rpicam-hello --list-cameras shows what is there: see to the cable, and to the group video"
 
 
 @dataclass(frozen=True)
@@ -72,8 +67,8 @@ class Camera(Closing):
 
     def __init__(self, url: str, which: str, setup: Setup, timeout_s: float) -> None:
         self._url, self._setup, self._timeout_s = url, setup, timeout_s
-        self._layout, self._wanted = Layout("", 0, 0), setup.wanted
-        self._camera = _open(url, which)
+        self._layout, self._wanted = Layout("", 0, 0, 0), setup.wanted
+        self._camera = opened(url, which)
         try:
             self._configure()
             self._camera.start()
@@ -81,13 +76,17 @@ class Camera(Closing):
             self.close()
             if isinstance(error, Retry):
                 raise
-            raise Retry(f"{url}: the camera does not start", found=one_line(error), remedy=_WHERE) from error
+            raise Retry(f"{url}: the camera does not start", found=one_line(error), remedy=WHERE) from error
         except BaseException:
             self.close()
             raise
 
-    def frames(self, closing: threading.Event, pace: Pace) -> Iterator[tuple[NDArray[np.uint8], float]]:
+    def frames(
+        self, closing: threading.Event, pace: Pace
+    ) -> Iterator[tuple[NDArray[np.uint8] | Fault, float]]:
         """Pictures with their times on the boot clock, s, as they come, until `closing` is set.
+
+        One that arrived damaged, as over a long USB cable, is a fault.
 
         Args:
             closing: ends it soon.
@@ -97,14 +96,20 @@ class Camera(Closing):
             Retry: none came for so long: a cable is off, or the driver has given up.
         """
         while (request := self._next(closing)) is not None:
+            with self._while_there():
+                try:
+                    stamp_ns = int(request.get_metadata().get("SensorTimestamp", 0))
+                    taken_s = boottime_s() - age_s(stamp_ns)
+                    buffer = request.make_buffer("main") if pace.takes(taken_s) else None
+                finally:
+                    request.release()
+            if buffer is None:
+                continue
             try:
-                stamp_ns = int(request.get_metadata().get("SensorTimestamp", 0))
-                taken_s = boottime_s() - age_s(stamp_ns)
-                buffer = request.make_array("main") if pace.takes(taken_s) else None
-            finally:
-                request.release()
-            if buffer is not None:
-                yield picture(buffer, self._layout, self._wanted), taken_s
+                found: NDArray[np.uint8] | Fault = picture(buffer, self._layout, self._wanted)
+            except SpecError as error:
+                found = Fault("garbage", 1, f"{self._url}: {error}")
+            yield found, taken_s
 
     def close(self) -> None:
         """Stop it and let others have it.
@@ -114,7 +119,11 @@ class Camera(Closing):
         """
         self._camera.cancel_all_and_flush()  # else closing would wait behind a frame that never comes
         closer = threading.Thread(target=_closed, args=(self._url, self._camera), daemon=True)
-        closer.start()
+        try:
+            closer.start()
+        except RuntimeError:  # Python itself ends, and starts no thread any more
+            _closed(self._url, self._camera)
+            return
         closer.join(_CLOSE_S)
         if closer.is_alive():
             raise Fatal(
@@ -135,18 +144,27 @@ class Camera(Closing):
 
     def _next(self, closing: threading.Event) -> Any:
         """The next completed request; None when `closing` was set."""
-        job = self._camera.capture_request(wait=False)
         until = time.monotonic() + self._timeout_s
-        while not closing.is_set():
-            try:
-                return self._camera.wait(job, timeout=min(_LOOK_S, self._timeout_s))
-            except TimeoutError:
-                if time.monotonic() >= until:
-                    raise Retry(
-                        f"{self._url}: no picture for {self._timeout_s:g} s",
-                        remedy="see to the camera's cable, and to dmesg",
-                    ) from None
+        with self._while_there():
+            job = self._camera.capture_request(wait=False)
+            while not closing.is_set():
+                try:
+                    return self._camera.wait(job, timeout=min(_LOOK_S, self._timeout_s))
+                except TimeoutError:
+                    if time.monotonic() >= until:
+                        raise Retry(
+                            f"{self._url}: no picture for {self._timeout_s:g} s",
+                            remedy="see to the camera's cable, and to dmesg",
+                        ) from None
         return None
+
+    @contextlib.contextmanager
+    def _while_there(self) -> Iterator[None]:
+        """What libcamera raises of a camera that stops meanwhile is said as of one that is gone."""
+        try:
+            yield
+        except RuntimeError as error:
+            raise Retry(f"{self._url}: the camera has stopped", found=one_line(error)) from error
 
     def _configure(self) -> None:
         camera, wanted, setup = self._camera, self._setup.wanted, self._setup
@@ -180,6 +198,7 @@ class Camera(Closing):
             made["main"]["format"],
             width,
             height,
+            made["main"]["stride"],
             limited,
             mirrored=bool(turned.hflip) != bool(transform.hflip),
             upside_down=bool(turned.vflip) != bool(transform.vflip),
@@ -210,85 +229,12 @@ class Camera(Closing):
             chosen["FrameDurationLimits"] = (max(duration, shortest), max(shortest, min(duration, longest)))
         if wanted.crop is not None and "ScalerCrop" in there:
             x, y, width, height = there["ScalerCrop"][1]
-            box = corners(Layout("", width, height), wanted)
+            box = corners(Layout("", width, height, 0), wanted)
             left, top, right, bottom = (round(edge) for edge in box)
             part = (x + left, y + top, right - left, bottom - top)
             chosen |= {"ScalerCrops": [part]} if "ScalerCrops" in there else {"ScalerCrop": part}
             self._wanted = Wanted(wanted.width, wanted.height, wanted.gray)
         return chosen
-
-
-def _open(url: str, which: str) -> Any:
-    """A Picamera2 of that camera."""
-    picamera2, dma_heap = _software(url)
-    try:
-        there = picamera2.Picamera2.global_camera_info()
-    except RuntimeError as error:  # a machine without any device of that kind, or that lets nobody look
-        raise Retry(f"{url}: no camera", found=one_line(error), remedy=_WHERE) from error
-    number = _number(which, there)
-    if number is None:
-        picamera2.Picamera2._cm.reset()  # else what is plugged in later is never seen
-        names = [f"{at} ({facts.get('Model', facts['Id'])})" for at, facts in enumerate(there)]
-        raise Retry(
-            f"{url}: no such camera" if there else f"{url}: no camera",
-            expected=f"camera {which or '0'}",
-            found=", ".join(names) or "none",
-            remedy=_WHERE,
-        )
-    try:
-        dma_heap.DmaHeap().close()  # where that fails, a Picamera2 is left half made, and the camera busy
-    except (RuntimeError, OSError) as error:
-        raise Retry(
-            f"{url}: no memory for pictures", found=one_line(error), remedy="see to the group video"
-        ) from error
-    camera = picamera2.Picamera2.__new__(picamera2.Picamera2)
-    try:
-        camera.__init__(number)
-    except Exception as error:
-        with contextlib.suppress(AttributeError, OSError):  # it leaves that open, once for each try
-            camera.notifymeread.close()
-            os.close(camera.notifyme_w)
-        cause = error.__cause__.__cause__ or error.__cause__ if error.__cause__ else error
-        raise Retry(
-            f"{url}: the camera cannot be opened",
-            found=one_line(cause),
-            remedy="does another program use it? sudo fuser -v /dev/video* /dev/media*",
-        ) from error
-    return camera
-
-
-def _software(url: str) -> tuple[ModuleType, ModuleType]:
-    """The modules `picamera2` and `picamera2.dma_heap`."""
-    # Else each start is a page in the journal, and with colours.
-    os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:WARN")
-    os.environ.setdefault("LIBCAMERA_LOG_NO_COLOR", "1")
-    try:
-        return import_module("picamera2"), import_module("picamera2.dma_heap")
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"{url}: the camera's software",
-            "",
-            error.name,
-            remedy="sudo apt install python3-picamera2; a virtual environment sees it where it was made "
-            "with --system-site-packages",
-        ) from error
-    except (ImportError, ValueError) as error:  # a ValueError is what a package of another numpy raises
-        raise Fatal(
-            f"{url}: the camera's software does not start",
-            expected=f"the numpy that it was built for; this is {np.__version__} in {np.__path__[0]}",
-            found=one_line(error),
-            remedy="sudo apt install python3-numpy python3-picamera2, and let no other numpy come before it",
-        ) from error
-
-
-def _number(which: str, there: Sequence[Mapping[str, Any]]) -> int | None:
-    """Of the camera that is meant, among those that are there."""
-    if not which or which.isdecimal():
-        number = int(which or 0)
-        return number if number < len(there) else None
-    wanted = which.lower()
-    named = [f"{facts.get('Model', '')} {facts['Id']}".lower() for facts in there]
-    return next((at for at, name in enumerate(named) if wanted in name), None)
 
 
 def _closed(url: str, camera: Any) -> None:

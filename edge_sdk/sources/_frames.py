@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk.errors import ConfigError
+from edge_sdk.errors import ConfigError, SpecError, one_line
 from edge_sdk.recordings import png
 
 #: Where red, green and blue lie in memory. libcamera names a format after the word that a little-endian
@@ -49,6 +50,7 @@ class Layout:
         pixels: libcamera's name of the format.
         width: pixels.
         height: pixels.
+        stride: bytes of a row with its padding; of the luma where there are planes.
         limited: luma goes from 16 to 235 instead of 0 to 255.
         mirrored: its left is the right of what is wanted.
         upside_down: its top is the bottom of what is wanted.
@@ -57,6 +59,7 @@ class Layout:
     pixels: str
     width: int
     height: int
+    stride: int
     limited: bool = False
     mirrored: bool = False
     upside_down: bool = False
@@ -66,7 +69,7 @@ def picture(buffer: NDArray[np.uint8], layout: Layout, wanted: Wanted) -> NDArra
     """One frame.
 
     Args:
-        buffer: as Picamera2's `make_array` gives it: uint8 [rows, columns, …], rows with their padding.
+        buffer: uint8 [bytes], as the camera wrote it.
         layout: of it.
         wanted: where it already is of this size, and not to be cropped, nothing is scaled.
 
@@ -75,6 +78,7 @@ def picture(buffer: NDArray[np.uint8], layout: Layout, wanted: Wanted) -> NDArra
 
     Raises:
         ConfigError: a format that is not known here.
+        SpecError: it arrived damaged.
     """
     image = png.pillow
     if layout.pixels in _COLOURS or layout.pixels == "MJPEG":
@@ -120,30 +124,46 @@ def _scaled(pixels: NDArray[np.uint8], layout: Layout, wanted: Wanted) -> NDArra
 
 def _rgb(buffer: NDArray[np.uint8], layout: Layout) -> NDArray[np.uint8]:
     """uint8 [height, width, 3]."""
-    if layout.pixels == "MJPEG":  # Picamera2 has decoded it
-        return np.asarray(png.pillow().fromarray(buffer).convert("RGB"))
-    return np.ascontiguousarray(buffer[:, : layout.width, :3][..., _COLOURS[layout.pixels]])
+    if layout.pixels == "MJPEG":
+        try:
+            with png.pillow().open(io.BytesIO(buffer.tobytes()), formats=["JPEG"]) as image:
+                return np.asarray(image.convert("RGB"))
+        except OSError as error:  # of Pillow's, for what no JPEG looks like
+            raise SpecError("a picture", expected="a whole JPEG", found=one_line(error)) from error
+    bytes_each = 4 if layout.pixels.startswith("X") else 3
+    rows = _rows(buffer, layout.stride)[: layout.height, : layout.width * bytes_each]
+    pixels = rows.reshape(layout.height, layout.width, bytes_each)
+    return np.ascontiguousarray(pixels[..., _COLOURS[layout.pixels]])
 
 
 def _planes(buffer: NDArray[np.uint8], layout: Layout) -> list[NDArray[np.uint8]]:
     """Luma [height, width] and both chromas, which have half the columns, or half the rows as well."""
     name, width, height = layout.pixels, layout.width, layout.height
+    rows = _rows(buffer, layout.stride)
+    luma = rows[:height, :width]
     if name in _PACKED:
-        pairs = buffer.reshape(height, -1)[:, : 2 * width].reshape(height, width // 2, 4)
+        pairs = rows[:height, : 2 * width].reshape(height, width // 2, 4)
         y, cb, cr = _PACKED[name]
         # Of two pixels, luma is every other byte.
         return [pairs[..., y % 2 :: 2].reshape(height, width), pairs[..., cb], pairs[..., cr]]
-    luma, rest = buffer[:height, :width], buffer[height:]
     if name in ("NV12", "NV21"):
-        chromas = [rest[:, 0:width:2], rest[:, 1:width:2]]
+        both = rows[height : height * 3 // 2, :width]
+        chromas = [both[:, 0::2], both[:, 1::2]]
         return [luma, *(chromas if name == "NV12" else chromas[::-1])]
     if name in ("YUV420", "YVU420"):
-        halves = rest.reshape(2, height // 2, -1)[..., : width // 2]
-        return [luma, *(halves if name == "YUV420" else halves[::-1])]
+        halves = _rows(buffer[height * layout.stride :], layout.stride // 2)[:height, : width // 2]
+        chromas = [halves[: height // 2], halves[height // 2 :]]
+        return [luma, *(chromas if name == "YUV420" else chromas[::-1])]
     raise ConfigError(
         f"pixels of the format {name}",
         expected=", ".join((*_COLOURS, *_PACKED, "NV12", "NV21", "YUV420", "YVU420", "MJPEG")),
     )
+
+
+def _rows(buffer: NDArray[np.uint8], stride: int) -> NDArray[np.uint8]:
+    """uint8 [rows, stride]; what is behind the last whole row is left out."""
+    count = len(buffer) // stride
+    return buffer[: count * stride].reshape(count, stride)
 
 
 def _whole_range(plane: NDArray[np.uint8], steps: int) -> NDArray[np.uint8]:

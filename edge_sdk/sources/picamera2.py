@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from edge_sdk.blocks import Block, boottime_s
+from edge_sdk.blocks import Block, Fault, boottime_s
 from edge_sdk.closing import Closing
 from edge_sdk.contract import Input
 from edge_sdk.errors import ConfigError
@@ -108,7 +108,7 @@ class Source(Closing):
         """Of the model's windows: the default for size and colour."""
         self._shape = shape
 
-    def __iter__(self) -> Iterator[Block]:
+    def __iter__(self) -> Iterator[Block | Fault]:
         wanted, expected, options = self._wanted(), self._expected, self._options
         rate_hz = _rate_hz(options, expected)
         names: tuple[str, ...] = ("gray",) if wanted.gray else ("r", "g", "b")
@@ -119,6 +119,10 @@ class Source(Closing):
         with Camera(self._url, self._which, setup, self._timeout_s) as camera:
             for picture, time_s in camera.frames(self._closing, pace):
                 self.missed = pace.missed
+                if isinstance(picture, Fault):
+                    picture.device = self._device
+                    yield picture
+                    continue
                 wall_s = time.time() - (boottime_s() - time_s)
                 yield Block(
                     picture[None], rate_hz, names, self._device, time_s=time_s, wall_s=wall_s, gap=gap

