@@ -30,7 +30,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # TensorFlow's own, while it is imported
     keras = pytest.importorskip("keras", reason="pip install 'edgeml-kit[train]'")
     from train_host import architectures
-    from train_host.architectures import cnn2d
+    from train_host.architectures import cnn1d, cnn2d
     from train_host.architectures.head import Head
     from train_host.architectures.log_mel import LogMel
 
@@ -267,6 +267,18 @@ def test_a_detector_leaves_the_course_of_long_windows_out() -> None:
         for window in (200, 12_000)
     )
     assert (short, long) == ((None, 3, 34), (None, 1, 68))
+
+
+def test_long_windows_have_more_stages_of_longer_strides() -> None:
+    assert doctest.testmod(cnn1d).failed == 0
+    for window in (10, 200, 500, 24_000):
+        filters, kernels, strides = cnn1d.stages(window)
+        assert len(filters) == len(kernels) == len(strides)
+        assert all(kernel > stride for kernel, stride in zip(kernels, strides, strict=True))
+        assert window / np.prod(strides) <= 25
+    quiet = Statistics((0.0,), (1.0,))
+    own = architectures.build("cnn1d", (2000, 1), Head(3), quiet, {"filters": [8, 8, 8]})
+    assert [layer.strides for layer in own.layers if "conv" in layer.name] == [(2,)] * 3
 
 
 def test_large_images_have_more_stages() -> None:
