@@ -144,6 +144,30 @@ except EdgeError as error:
 print(json.dumps(said), flush=True)
 os._exit(0)  # for Picamera2 stops its cameras at the end, too
 """
+#: A run whose camera stops after three predictions.
+GO_ON = f"""
+import json
+from picamera2 import Picamera2
+from edge_sdk import Model, Pipeline
+
+opened, seen = [], []
+start = Picamera2.start
+Picamera2.start = lambda camera: (opened.append(camera), start(camera))[1]
+
+def sink(prediction):
+    seen.append(prediction.label)
+    if len(seen) == 3:
+        opened[0].camera.stop()
+    if len(seen) == 8:
+        pipeline.stop()
+
+with Model.load("/work/colours.tflite") as model:
+    source = "picamera2:0?crop={RED}&rate_hz=20&timeout_s=0.5"
+    pipeline = Pipeline(model, [source], [sink], outbox=False)
+    report = pipeline.run(duration_s=100)
+faults, balanced = dict(report.ledger.faults), report.ledger.balanced
+print(json.dumps(dict(seen=seen, opened=len(opened), faults=faults, balanced=balanced)))
+"""
 CONFIG = """\
 [model]
 file = "colours.tflite"
@@ -274,6 +298,17 @@ def test_a_pipeline_sees_red(sent, work):
     (first, *_) = (json.loads(line) for line in (work / "said.jsonl").read_text().splitlines())
     assert first["label"] == "red"
     assert "Traceback" not in done.stderr
+
+
+def test_a_run_goes_on_after_its_camera_has_stopped(sent, work):
+    done = cameras.run(sent, work, ["-c", GO_ON])
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.strip().splitlines()[-1])
+    assert told["opened"] >= 2
+    assert told["faults"].get("retry", 0) >= 1
+    assert told["seen"][:8] == ["red"] * 8
+    assert told["balanced"] is True
+    assert "trying again" in done.stderr
 
 
 def test_without_its_software_the_remedy_is_said(sent, work):
