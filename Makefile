@@ -1,6 +1,6 @@
 # make demo    sets up and runs the main job on real data
 # make test    sets up and runs lint and every tier of tests
-# make test-pi  deployments in full, in a container and on a virtual Raspberry Pi; hours
+# make test-pi  deployments in full, in a container and on virtual Raspberry Pis; hours
 # make matrix  converts every model of the zoo with every recipe and writes docs/matrix.md; some 20 minutes
 # make architectures  measures every architecture; writes costs.json and the table in docs/architectures.md
 # make bench   prints speed and memory as ratios, measured side by side in one run
@@ -53,9 +53,13 @@ deployment: .venv/dev debian
 	$(RUN)/pytest tests/integration/deploy $(PYTEST_ARGS)
 
 # The same in full, in the container and on a virtual Raspberry Pi: releases that hang, thirty power cuts; hours.
+# What the processor decides, on two with a 32-bit system, too; the kernel of one has 64 bits.
+ON_32_BITS := $(patsubst %,tests/integration/deploy/test_%.py,virtual deploy bad_releases walk)
 test-pi: .venv/dev debian
 	EDGEML_DEPLOY=full EDGEML_POWER_CUTS=30 $(RUN)/pytest tests/integration/deploy $(PYTEST_ARGS)
 	EDGEML_MACHINE=vm EDGEML_DEPLOY=full EDGEML_POWER_CUTS=30 $(RUN)/pytest tests/integration/deploy $(PYTEST_ARGS)
+	EDGEML_MACHINE=vm32 $(RUN)/pytest $(ON_32_BITS) $(PYTEST_ARGS)
+	EDGEML_MACHINE=vm32on64 $(RUN)/pytest $(firstword $(ON_32_BITS)) $(PYTEST_ARGS)
 
 debian:
 	tools/debian-packages
