@@ -7,6 +7,24 @@ from typing import Any
 from train_host.judging.alarms import short
 
 
+#: Groups that a line has room for.
+_GROUPS = 12
+
+
+def groups(result: dict[str, Any]) -> str:
+    """How good a model is with each group; of many groups the worst ones.
+
+    Args:
+        result: as `train_host.training.train` returns it.
+    """
+    figures = list(result["per_group"].items())
+    more = len(figures) - _GROUPS
+    if more > 0:
+        figures = sorted(figures, key=lambda pair: pair[1], reverse="error" in result)[:_GROUPS]
+    listed = ", ".join(f"{name} {figure:.3g}" for name, figure in figures)
+    return f"worst {listed}, … (+{more})" if more > 0 else listed
+
+
 def lines(result: dict[str, Any]) -> list[str]:
     """For people.
 

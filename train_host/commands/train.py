@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from edge_sdk.cli import json_option, print_json
+from edge_sdk.errors import first_of
 
 
 class _Folds(click.ParamType):
@@ -215,9 +216,8 @@ def _screen(result: dict[str, Any]) -> str:
     if folds := result.get("folds"):
         lines += _cross_validated(folds)
     if result["model"]:
-        groups = ", ".join(f"{name} {figure:.3g}" for name, figure in result["per_group"].items())
         lines += [
-            f"{result['headline']}, n = {result['n']}: {groups}",
+            f"{result['headline']}, n = {result['n']}: {summary.groups(result)}",
             *summary.lines(result),
             *_converted(result),
             f"{result['model']} in {result['seconds']:.0f} s",
@@ -242,7 +242,9 @@ def _cross_validated(folds: dict[str, Any]) -> list[str]:
     lines = []
     for n, fold in enumerate(folds["each"], 1):
         after = f", {converted['recipe']} {fold['converted']['value']:.3f}" if converted else ""
-        lines.append(f"  fold {n}: {fold['value']:.3f}{after} on {', '.join(fold['test'])}, n = {fold['n']}")
+        lines.append(
+            f"  fold {n}: {fold['value']:.3f}{after} on {first_of(fold['test'], 10)}, n = {fold['n']}"
+        )
     all_of = f"{folds['figure']} in {len(folds['each'])} folds by {folds['by']}"
     lines.append(f"{all_of}: {folds['mean']:.3f} ± {folds['sd']:.3f}")
     if converted:

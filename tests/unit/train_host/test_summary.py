@@ -22,6 +22,16 @@ def result(report: Report) -> dict[str, Any]:
     }
 
 
+def test_of_many_groups_the_worst_are_told() -> None:
+    few = {"per_group": {"anna": 0.9, "bob": 0.75}}
+    assert summary.groups(few) == "anna 0.9, bob 0.75"
+    many = {f"p{n}": n / 100 for n in range(50, 90)}
+    said = summary.groups({"per_group": many})
+    assert said.startswith("worst p50 0.5, p51 0.51, ")
+    assert said.endswith("p61 0.61, … (+28)")
+    assert summary.groups({"per_group": many, "error": 1.0}).startswith("worst p89 0.89, p88 0.88")
+
+
 def test_a_plain_training_says_how_far_its_confidence_is_off() -> None:
     plain = result(trainings.report())
     (line,) = summary.lines(plain)

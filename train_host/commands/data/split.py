@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_sdk.cli import json_option, print_json
+from edge_sdk.errors import first_of
 
 if TYPE_CHECKING:
     from train_host.data.splitting import Division
+
+#: Groups of a side that are named; all of them stand in --json.
+_NAMED = 24
 
 
 @click.command(
@@ -103,7 +107,7 @@ def _lines(division: Division) -> list[str]:
         "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
         for row in rows
     ]
-    lines += [f"{side}: {', '.join(division.groups_of(side))}" for side in division.sides]
+    lines += [f"{side}: {first_of(division.groups_of(side), _NAMED)}" for side in division.sides]
     missing = [
         f"note: {side} has nothing of {label!r}: no whole group was left for it"
         for i, side in enumerate(division.sides)
