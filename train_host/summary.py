@@ -6,7 +6,6 @@ from typing import Any
 
 from train_host.judging.alarms import short
 
-
 #: Groups that a line has room for.
 _GROUPS = 12
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from edge_sdk.dataset import Dataset
@@ -27,5 +29,5 @@ def usual(dataset: Dataset) -> int:
     known = labelled or list(dataset.recordings)
     places = np.unique(np.linspace(0, len(known) - 1, min(len(known), _LOOKED_AT)).round().astype(int))
     lengths = sorted(len(dataset.read(known[place]).samples) for place in places)
-    enough = lengths[int((1 - _SHARE) * len(lengths))]
+    enough = lengths[len(lengths) - math.ceil(_SHARE * len(lengths))]
     return min(wanted, max(1, enough))

@@ -17,8 +17,9 @@ def test_two_seconds_or_what_recordings_have(tmp_path, seconds, window):
     assert dataset.rate_hz == RATE_HZ
 
 
-def test_a_few_short_ones_do_not_shorten_it(tmp_path):
-    dataset = motion(tmp_path / "d", groups=20, seconds=1.0)
+@pytest.mark.parametrize("groups", [5, 20])  # of each two recordings
+def test_one_in_ten_does_not_shorten_it(tmp_path, groups):
+    dataset = motion(tmp_path / "d", groups=groups, seconds=1.0)
     first = dataset.folder / dataset.recordings[0].file
     first.write_text("".join(first.read_text().splitlines(keepends=True)[:6]))
     assert windowing.usual(dataset) == 20
