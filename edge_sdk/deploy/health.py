@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
 
 from edge_sdk.deploy.manifest import ANY_HEALTH
 from edge_sdk.deploy.records import Slot
 from edge_sdk.deploy.slots import Slots, pipelines
-from edge_sdk.deploy.store import write_durably
+from edge_sdk.deploy.store import lock, write_durably
 from edge_sdk.errors import DeviceError
 
 #: In a manifest: the device may pick the port.
@@ -42,8 +43,9 @@ def settle(slots: Slots, slot: Slot) -> str:
     """
     if slot.manifest.health != ANY:
         return ""
-    url = address(slot) or next((url for url in map(address, slots.all()) if url), "") or _free(slots)
-    write_durably(slot.folder / _FILE, f"{url}\n".encode())
+    with lock(slots.root / "apps", fcntl.LOCK_EX):  # another pipeline may be about to pick one
+        url = address(slot) or next((url for url in map(address, slots.all()) if url), "") or _free(slots)
+        write_durably(slot.folder / _FILE, f"{url}\n".encode())
     return url.removeprefix("http://").removesuffix("/health")
 
 

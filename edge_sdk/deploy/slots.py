@@ -43,7 +43,7 @@ from edge_sdk.deploy.manifest import (
     read_listing,
 )
 from edge_sdk.deploy.records import Recovery, Slot, Trial, Verdict
-from edge_sdk.deploy.store import Store, compile_tree, require, sync_folder, write_durably
+from edge_sdk.deploy.store import Store, compile_tree, lock, require, sync_folder, write_durably
 from edge_sdk.errors import ConfigError, DeviceError, EdgeError, GateError, Retry
 
 _MANIFEST, _SIGNATURE, _VERDICT = "manifest.json", "manifest.json.sig", "verdict.json"
@@ -380,14 +380,15 @@ class Slots:
 
     def _lay_tree(self, manifest: Manifest) -> None:
         tree = self.root / "trees" / manifest.runtime
-        if tree.is_dir():
-            return
-        part = tree.with_name(f".{tree.name}.part")
-        with _gone_unless_renamed(part):
-            self.store.lay_out(self._listing(manifest), part)
-            compile_tree(part)
-            part.rename(tree)
-        sync_folder(tree.parent)
+        with lock(tree.parent, fcntl.LOCK_EX):  # another pipeline may be about to lay out the same one
+            if tree.is_dir():
+                return
+            part = tree.with_name(f".{tree.name}.part")
+            with _gone_unless_renamed(part):
+                self.store.lay_out(self._listing(manifest), part)
+                compile_tree(part)
+                part.rename(tree)
+            sync_folder(tree.parent)
 
     def _lay_slot(self, name: str, data: bytes, signed: bytes, manifest: Manifest) -> None:
         part = self._slots / f".{name}.part"

@@ -133,14 +133,14 @@ class Store:
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
         """Nothing is swept away meanwhile; several may use it at once."""
-        with _lock(self.folder, fcntl.LOCK_SH):
+        with lock(self.folder, fcntl.LOCK_SH):
             yield
 
     @contextlib.contextmanager
     def unused(self) -> Iterator[bool]:
         """Whether nobody uses it, and nobody does meanwhile."""
         try:
-            with _lock(self.folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            with lock(self.folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 yield True
         except BlockingIOError:
             yield False
@@ -211,7 +211,17 @@ def _damaged(path: Path) -> Retry:
 
 
 @contextlib.contextmanager
-def _lock(folder: Path, kind: int) -> Iterator[None]:
+def lock(folder: Path, kind: int) -> Iterator[None]:
+    """Hold a lock on a folder, which is made when it is missing.
+
+    Args:
+        folder: that processes agree on.
+        kind: as `fcntl.flock` takes it.
+
+    Raises:
+        BlockingIOError: somebody else holds it, and `kind` says not to wait.
+        DeviceError: the folder cannot be made.
+    """
     with _in_words(folder):
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -1,6 +1,7 @@
 """Two pipelines of a device never tell their health at the same port."""
 
 import socket
+import threading
 
 import pytest
 
@@ -53,3 +54,20 @@ def test_a_port_that_something_else_has_is_left_alone(device, monkeypatch):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         assert not health._is_free(taken.getsockname()[1])
+
+
+def test_two_that_pick_one_at_the_same_time_pick_two(device, monkeypatch):
+    picked, free = [], health._free
+
+    def slowly(slots):
+        found = free(slots)
+        if not second.ident:
+            second.start()
+            second.join(0.2)
+        return found
+
+    second = threading.Thread(target=lambda: picked.append(device("b")[2]))
+    monkeypatch.setattr(health, "_free", slowly)
+    picked.append(device("a")[2])
+    second.join()
+    assert len(set(picked)) == 2

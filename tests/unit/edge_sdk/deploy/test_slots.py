@@ -4,9 +4,11 @@ import fcntl
 import os
 import shutil
 import sys
+import threading
 
 import pytest
 
+from edge_sdk.deploy import slots as module
 from edge_sdk.deploy.manifest import digest_of
 from edge_sdk.deploy.slots import Slots, pipelines
 from edge_sdk.errors import ConfigError, DeviceError
@@ -198,6 +200,24 @@ def test_two_pipelines_share_a_runtime(slots, tmp_path):
     other.remove()
     assert not list((tmp_path / "trees").iterdir())
     assert not [path for path in (tmp_path / "contents").rglob("*") if path.is_file()]
+
+
+def test_two_pipelines_that_bring_the_same_runtime_at_the_same_time(slots, monkeypatch):
+    """Neither lays it out into the other's hands while that compiles it, which takes a board a minute."""
+    other, release = Slots(slots.root, "press-8", boot="first"), manifest(1, name="press-8")
+    send(slots, 1)
+    second = threading.Thread(target=lambda: other.install(release.to_bytes(), b"", release))
+
+    def compiled(_):
+        if not second.ident:
+            second.start()
+            second.join(0.2)
+
+    monkeypatch.setattr(module, "compile_tree", compiled)
+    first = installed(slots, 1)
+    second.join()
+    assert is_whole(first)
+    assert is_whole(other.all()[0])
 
 
 def test_only_one_deployment_at_a_time(slots):
