@@ -52,9 +52,12 @@ class Search:
                 found="none",
                 remedy="validation = 0.2 in a --config",
             )
-        if self.dataset.task == "anomaly":
-            self._check_both(outer.validation)
-        return Split(outer.train, (), outer.validation, outer.by)
+        if self.dataset.task != "anomaly":
+            return Split(outer.train, (), outer.validation, outer.by)
+        self._check_both(outer.validation)
+        watched = self._watched(outer.train)
+        left = tuple(group for group in outer.train if group not in watched)
+        return Split(left, watched, outer.validation, outer.by)
 
     def check(self) -> None:
         """Find out before any trial what would end each of them.
@@ -90,15 +93,22 @@ class Search:
             "board": self.board,
         }
 
+    def _watched(self, groups: tuple[str, ...]) -> tuple[str, ...]:
+        """Whom a detector's threshold is chosen by: one that it learns nothing from, where some are left."""
+        normal = [group for group in groups if self.dataset.labels[0] in self._labels(group)]
+        return tuple(normal[-1:]) if len(normal) > 2 else ()
+
+    def _labels(self, *groups: str) -> set[str]:
+        return {each.label for each in self.dataset.recordings if each.group in groups and each.label}
+
     def _check_both(self, groups: tuple[str, ...]) -> None:
         """A detector is judged by normal windows and by others."""
-        labels = [each.label for each in self.dataset.recordings if each.group in groups and each.label]
-        normal = self.dataset.labels[0]
-        if normal in labels and set(labels) != {normal}:
+        labels, normal = self._labels(*groups), self.dataset.labels[0]
+        if normal in labels and len(labels) > 1:
             return
         raise ConfigError(
             f"validation: {', '.join(groups)}",
             expected="normal recordings and others, to judge trials by",
-            found=", ".join(sorted(set(labels))) or "none",
+            found=", ".join(sorted(labels)) or "none",
             remedy="a larger validation, or a [split], in a --config",
         )

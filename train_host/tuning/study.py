@@ -14,6 +14,7 @@ import msgspec
 
 from edge_sdk.closing import Closing
 from edge_sdk.errors import EdgeError, GateError, MissingExtraError, first_of
+from edge_sdk.splits import SIDES
 from train_host import architectures
 from train_host.config import Config
 from train_host.record import to_json
@@ -154,11 +155,7 @@ class Study(Closing):
     def _order(self, trial: Any) -> Order:
         search = self.search
         values = trial.user_attrs[_VALUES]
-        sides = {
-            "train": self._inner.train,
-            "validation": self._inner.validation,
-            "test": self._inner.test,
-        }
+        sides = {side: getattr(self._inner, side) for side in SIDES}
         config = msgspec.structs.replace(applied(values, search.base), split=sides, patience=0)
         return Order(
             number=_number(trial),

@@ -291,6 +291,10 @@ def test_detectors_are_judged_where_there_is_something_to_detect(tmp_path):
     parts = space.parse(space.usual("signals", "anomaly"), "search")
     search = Search(dataset=dataset, base=base, space=parts, goals=wanted)
     search.check()
+    inner, outer = search.inner(), base.divide(dataset)
+    assert inner.test == outer.validation
+    assert len(inner.validation) == 1  # by which the threshold is chosen
+    assert {*inner.train, *inner.validation} == set(outer.train)
     alone = {"train": ("m1", "m2"), "validation": ("m0",), "test": ("m3",)}  # nothing is wrong with m0
     lacking = dataclasses.replace(search, base=msgspec.structs.replace(base, split=alone))
     with pytest.raises(
