@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from benchmarks import accuracy
 from train_host import augment
-from train_host.augment.strengths import LIMITS
+from train_host.augment.strengths import LIMITS, ROTATION_DEG
 from train_host.config import Config, load
 
 PAGE = accuracy.PAGE.read_text()
@@ -26,7 +26,7 @@ def test_the_table_of_kinds_is_what_auto_stands_for() -> None:
 def test_the_config_shows_every_strength_with_its_default(tmp_path: Path) -> None:
     given = tmp_path / "strong.toml"
     given.write_text(accuracy.files()["strong.toml"])
-    assert load(given) == Config(augment=("auto", "masks"))
+    assert load(given) == Config(augment=("auto", "masks"), rotation_deg=ROTATION_DEG)
     shown = re.findall(r"^(\w+) = ", given.read_text(), re.MULTILINE)
     assert set(shown) >= set(LIMITS)
 
