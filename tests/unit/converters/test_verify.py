@@ -36,6 +36,18 @@ def test_the_gate_allows_exactly_the_drop(count: int, passes: bool) -> None:
         assert found.failure == f"{count}.0 points, from 1.000 to {1 - count / 100:.3f}"
 
 
+@pytest.mark.parametrize(
+    ("count", "max_drop", "passes"), [(1, 0.01, True), (2, 0.01, False), (1, 0.0, False)]
+)
+def test_of_few_windows_a_single_one_may_be_lost(count: int, max_drop: float, passes: bool) -> None:
+    few = slice(0, 100, 5)
+    result = ORIGINAL[few].copy()
+    result[:count] = np.roll(result[:count], 1, axis=1)
+    given = Evidence(None, (ANYTHING[0][few],), LABELS[few], tuple("ab" * 10))
+    found = judge([ORIGINAL[few]], [result], given, recipe=recipes.find("float32"), max_drop=max_drop)
+    assert (found.failure is None) is passes
+
+
 def test_a_better_result_passes_with_a_negative_drop() -> None:
     found = judge([wrong(10)], [ORIGINAL], evidence(), recipe=recipes.find("int8"), max_drop=0.0)
     assert found.failure is None
