@@ -149,10 +149,10 @@ def judge(
     """Compare outputs and decide whether the result may be kept.
 
     With labels, the accuracy of the output that they belong to may drop by `max_drop`, or by one window
-    unless that is 0; with another truth, what counts for its task may lose as much. Outputs without either must be as
-    close as the recipe promises. Where they are values and not probabilities, small ones must keep their order
-    as well: a quantity that spans decades can lose all but its largest values at a good ratio of signal to
-    noise.
+    unless that is 0; with another truth, what counts for its task may lose as much. Outputs without either
+    must be as close as the recipe promises. Where they are values and not probabilities, small ones must keep
+    their order as well: a quantity that spans decades can lose all but its largest values at a good ratio of
+    signal to noise.
 
     Args:
         original: [n, …] for each output, of the original.
