@@ -159,6 +159,14 @@ def test_scaling_and_gain_multiply_a_whole_window_by_one_number() -> None:
         assert high * 0.85 < factors.max() <= high * 1.001
 
 
+def test_gains_are_of_each_channel_by_itself() -> None:
+    gains = changed("gains", "signals", gains=1.0) / X["signals"]
+    np.testing.assert_allclose(gains, np.broadcast_to(gains[:, :1], gains.shape), rtol=1e-3)
+    assert 0.5 <= gains.min() < 0.6
+    assert 1.8 < gains.max() <= 2.0
+    assert np.ptp(gains[:, 0], axis=1).min() > 0.05
+
+
 def test_noise_is_as_loud_as_asked_and_in_half_of_the_windows() -> None:
     x = X["sound"]
     noise = changed("noise", "sound", snr_db=(10.0, 20.0)) - x

@@ -95,6 +95,12 @@ TABLE = {
         "makes whole windows a little weaker or stronger",
         lambda f: (f.strengths.scaling,),
     ),
+    "gains": Entry(
+        "signals:Gains",
+        (SIGNALS,),
+        "makes each channel weaker or stronger by itself: other sensors, other places of electrodes",
+        lambda f: (f.strengths.gains,),
+    ),
     "warp": Entry(
         "signals:TimeWarp",
         (SIGNALS, SOUND),

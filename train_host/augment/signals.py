@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -100,6 +101,15 @@ class Scaling(_ByShare):
     def change(self, x: Any) -> Any:
         """float32 [n, …, channels] -> the same shape."""
         return x * self.one_each(x, 1 - self.share, 1 + self.share)
+
+
+class Gains(_ByShare):
+    """Makes each channel of a window weaker or stronger by itself, up to 1 + `share` times: other sensors."""
+
+    def change(self, x: Any) -> Any:
+        """float32 [n, window, channels] -> the same shape."""
+        most = math.log1p(self.share)
+        return x * ops.exp(self.uniform((ops.shape(x)[0], 1, x.shape[-1]), -most, most))
 
 
 class Shift(_ByShare):

@@ -18,6 +18,7 @@ class Strengths(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         triplets: channels that rotate together, such as ``[["ax", "ay", "az"]]``; None finds them by name.
         jitter: noise of ``jitter``, as a share of each channel's standard deviation.
         scaling: largest change of ``scaling``, as a share.
+        gains: largest change of each channel by itself in ``gains``, as a share.
         shift: largest shift of ``shift``, as a share of the window.
         speed: largest change of ``speed``, as a share.
         warp: largest change of pace in ``warp``, as a share.
@@ -39,6 +40,7 @@ class Strengths(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     triplets: tuple[tuple[str, str, str], ...] | None = None
     jitter: float = 0.05
     scaling: float = 0.1
+    gains: float = 0.6
     shift: float = 0.1
     speed: float = 0.1
     warp: float = 0.2
@@ -61,6 +63,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "rotation_deg": (0, 180),
     "jitter": (0, 10),
     "scaling": (0, 0.99),
+    "gains": (0, 10),
     "shift": (0, 1),
     "speed": (0, 0.99),
     "warp": (0, 0.99),
