@@ -19,6 +19,7 @@ from typing import Literal
 
 from converters import installation
 from converters.installation import Environment
+from edge_sdk import home
 from edge_sdk.child import Worker
 from edge_sdk.errors import MissingExtraError, UnknownNameError
 
@@ -144,8 +145,7 @@ def folder_of(name: str) -> Path:
     given = os.environ.get("EDGEML_ENVIRONMENTS")
     if given:
         return Path(given).absolute() / name
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data).absolute() / "edgeml" / "environments" / name
+    return Path(home.place("data", "environments", name))
 
 
 def _importable_here(environment: Environment) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_sdk import plugins
+from edge_sdk import home, plugins
 from edge_sdk.config import From, ModelFile, To, place
 from edge_sdk.delivery import Actuation, Call, Delivery
 from edge_sdk.edges import EdgeSettings, Policy
@@ -237,7 +237,7 @@ def outbox_file(folder: Path, device: str, from_file: bool) -> Path:
         return Path(os.environ["STATE_DIRECTORY"].partition(":")[0]) / name
     if from_file:
         return folder / name
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "edgeml"
+    state = Path(home.place("state"))
     state.mkdir(parents=True, exist_ok=True)
     return state / name
 

@@ -212,7 +212,11 @@ _FAILURES = (
     ),
     ("Permission denied", "login refused", "set up a key, and try it with: HOST"),
     ("Too many authentication failures", "login refused", "name the key in ~/.ssh/config (IdentityFile)"),
-    ("Could not resolve hostname", "no such host", "check the name, or add it to ~/.ssh/config"),
+    (
+        "Could not resolve hostname",
+        "no such host",
+        "check the name (a Raspberry Pi answers to NAME.local, too), or add it to ~/.ssh/config",
+    ),
     ("Connection refused", "connection refused", "is it the right port, and does sshd run there?"),
     ("No route to host", "not reachable", "is it switched on and in this network?"),
     ("Network is unreachable", "not reachable", "is this machine in a network?"),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_sdk import registry
+from edge_sdk import home, registry
 from edge_sdk.contract import Contract
 from edge_sdk.engine import open_engine
 from edge_sdk.errors import ChildError, ChildTimeoutError, ModelError, first_of
@@ -362,8 +362,7 @@ def _read(file: str) -> bytes:
 
 def cache_folder() -> str:
     """Where verdicts are kept."""
-    root = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(root, "edgeml", "verified")
+    return home.place("cache", "verified")
 
 
 def _verdict_path(data: bytes, runtime: str, contract: Contract | None) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from converters.c import library
 from converters.c.lower import lower
+from edge_sdk import home
 from edge_sdk.errors import ConfigError, DeviceError, ModelError
 from edge_sdk.modelfile import write_atomic
 from firmware_bridge import compilers, image, machines, sizes, sourcetree
@@ -123,8 +123,7 @@ def build(model: Path, board: str, folder: Path | None = None, *, compiler: str 
 
 def cache_folder() -> Path:
     """Where firmware is kept."""
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "edgeml" / "firmware"
+    return Path(home.place("cache", "firmware"))
 
 
 def _recall(entry: Path) -> dict[str, dict[str, object]] | None:

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_sdk import home
 from edge_sdk.errors import DeviceError, MissingExtraError, one_line
 from edge_sdk.modelfile import write_atomic
 
@@ -183,8 +184,7 @@ def _key(files: Mapping[str, str], compiler: Compiler) -> str:
 
 
 def _cache_folder() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "edgeml" / "c"
+    return Path(home.place("cache", "c"))
 
 
 def _unwritable(path: Path, error: OSError) -> DeviceError:

@@ -16,6 +16,7 @@ from typing import cast
 #: What a device needs before it has a release; all of it imports the standard library and itself only.
 MODULES = (
     "errors",
+    "home",
     *(
         f"deploy/{name}"
         for name in (

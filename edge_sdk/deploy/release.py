@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edge_sdk import home
 from edge_sdk.deploy import packages, signature, tree
 from edge_sdk.deploy.health import ANY
 from edge_sdk.deploy.manifest import (
@@ -85,8 +86,7 @@ class Wish:
 
 def host_store() -> Store:
     """The contents that this host has made, in the user's cache."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Store(Path(root) / "edgeml" / "deploy")
+    return Store(Path(home.place("cache", "deploy")))
 
 
 def check(wish: Wish) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_sdk import home
 from edge_sdk.errors import ConfigError, DeviceError, GateError
 
 #: What a signature is for: one made for e-mail or for git counts nothing here.
@@ -92,7 +93,7 @@ class PublicKey:
 
 def own_key() -> Path:
     """Where edgeml's own key lies, in the user's configuration."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "edgeml" / "signing_key"
+    return Path(home.place("config", "signing_key"))
 
 
 def public_part(key: Path) -> Path:
