@@ -1,9 +1,12 @@
 """From nothing to a service, to the next release and back, on a machine without a network."""
 
 import json
+import time
 import zipfile
 
 import pytest
+
+from tests.integration.deploy.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -95,6 +98,8 @@ def test_a_release_on_a_stick(desk, serving, tmp_path):
         bundle = tmp_path / f"{version}.edgeml"
         told = desk.edgeml(*write, bundle, "--for", machine.suite, "--version", version, "--json").stdout
         assert json.loads(told)["for"].endswith(", Python 3.11, glibc 2.36")
+        made_s = int(time.time())
+        wait_for(lambda second=made_s: time.time() >= second + 1)  # which is what tells older from newer
 
     tampered = zipfile.ZipFile(tmp_path / "tampered.edgeml", "w", zipfile.ZIP_DEFLATED)
     with zipfile.ZipFile(tmp_path / "1.edgeml") as good, tampered as bad:
