@@ -17,8 +17,8 @@ def place(kind: Literal["cache", "config", "data", "state"], *names: str) -> str
     """The absolute path of a file or folder of ours, whether it is there or not.
 
     Args:
-        kind: ``cache`` can be made again, ``config`` is the user's choice, ``data`` is installed, ``state`` is
-            kept from run to run.
+        kind: ``cache`` can be made again, ``config`` is what the user chose, ``data`` is installed, ``state``
+            is kept from run to run.
         names: below the folder that all of ours of that kind lie in.
     """
     root = os.environ.get(f"XDG_{kind.upper()}_HOME", "")
