@@ -9,6 +9,7 @@ import io
 import os
 import select
 import termios
+import threading
 from typing import Any, Protocol
 
 import serial
@@ -80,6 +81,7 @@ class SerialPort(Closing):
 
     def __init__(self, url: str, port: Any) -> None:
         self.url, self._port = url, port
+        self._closing = threading.Lock()
         try:
             self._file: int | None = port.fileno()
         except (io.UnsupportedOperation, AttributeError):  # loop://, rfc2217://
@@ -116,13 +118,15 @@ class SerialPort(Closing):
             raise self._broken(_cause(error)) from error
 
     def close(self) -> None:
-        """Close the port; what was not sent yet is not waited for."""
-        with contextlib.suppress(OSError, ValueError, TypeError, termios.error, AttributeError):
-            self._port.reset_output_buffer()
-        with contextlib.suppress(OSError, ValueError, TypeError):  # it may be gone
-            fcntl.ioctl(self._port.fileno(), termios.TIOCNXCL)
-        with contextlib.suppress(OSError, termios.error):
-            self._port.close()
+        """Close the port, from any thread; what was not sent yet is not waited for."""
+        # Of two threads that close it, the second one might close what has got the same descriptor since.
+        with self._closing:
+            with contextlib.suppress(OSError, ValueError, TypeError, termios.error, AttributeError):
+                self._port.reset_output_buffer()
+            with contextlib.suppress(OSError, ValueError, TypeError):  # it may be gone
+                fcntl.ioctl(self._port.fileno(), termios.TIOCNXCL)
+            with contextlib.suppress(OSError, termios.error):
+                self._port.close()
 
     def _broken(self, found: str) -> Retry:
         return Retry(f"{self.url}: the connection broke", found=found)

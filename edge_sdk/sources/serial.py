@@ -99,6 +99,7 @@ class Source(Closing):
         self._parser: LineParser | PacketParser = self._new_parser()
         self._closing = threading.Event()
         self._reading = False
+        self._releasing = threading.Lock()
         self.port = _opened(location, baud, dtr, rts)
 
     def expect(self, wanted: Input) -> None:
@@ -152,9 +153,11 @@ class Source(Closing):
         return LineParser(self.channels, expected, self.delimiter, mid_line=True, device_key=self.device_key)
 
     def _release(self) -> None:
-        with contextlib.suppress(*_GONE):
-            fcntl.ioctl(self.port.fileno(), termios.TIOCNXCL)
-        self.port.close()
+        # Of two threads that close it, the second one might close what has got the same descriptor since.
+        with self._releasing:
+            with contextlib.suppress(*_GONE):
+                fcntl.ioctl(self.port.fileno(), termios.TIOCNXCL)
+            self.port.close()
 
     def _read(self) -> bytes:
         """What has come, or nothing after a tenth of a second."""

@@ -360,13 +360,12 @@ def on_a_terminal(program):
     """The board at the other end of a pseudo terminal, whose path is given."""
     controller, device = os.openpty()
     tty.setraw(device)
-    path = os.ttyname(device)
-    os.close(device)
     process = subprocess.Popen([program], stdin=controller, stdout=controller)
     os.close(controller)
     try:
-        yield path, process
+        yield os.ttyname(device), process
     finally:
+        os.close(device)  # open until here: a board that reads while nobody has it open would see its end
         process.kill()
         process.wait()
 

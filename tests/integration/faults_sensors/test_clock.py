@@ -3,6 +3,7 @@
 import socket
 import sqlite3
 import ssl
+import statistics
 import threading
 import time
 from contextlib import closing, contextmanager
@@ -178,7 +179,9 @@ max_age_s = 60
     looks = [at_s for at_s, text in told if "WATCHDOG=1" in text]
     assert len(looks) > 8
     between = [second - first for first, second in pairwise(looks)]
-    assert 0.05 < min(between) < max(between) < 2.0, between
+    # A step neither stops them nor lets them come all at once; single ones a busy machine delays.
+    assert 0.2 < statistics.median(between) < 1.0, between
+    assert max(between) < 5.0, between
 
 
 def holds(outbox, count):

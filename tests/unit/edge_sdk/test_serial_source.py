@@ -7,6 +7,7 @@ import os
 import pty
 import socket
 import struct
+import threading
 import tty
 
 import numpy as np
@@ -48,6 +49,33 @@ def test_a_serial_port_gives_blocks_with_faults_and_gaps_between():
     assert items[0].channels == XYZ
     assert {item.device for item in items} == {"wrist"}
     assert items[0].time_s < items[2].time_s
+
+
+def test_a_port_that_two_threads_close_is_closed_by_one_after_the_other(monkeypatch):
+    """Its descriptor may be somebody else's by then."""
+    entered, second, go = threading.Semaphore(0), threading.Event(), threading.Event()
+    with wire() as (_, port):
+        source = open_source(f"serial:{port}")
+        close, inside = source.port.close, []
+
+        def slowly():
+            second.set() if inside else entered.release()
+            inside.append(True)
+            go.wait(10)
+            close()
+            inside.pop()
+
+        monkeypatch.setattr(source.port, "close", slowly)
+        threads = [threading.Thread(target=source.close) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        assert entered.acquire(timeout=10)
+        assert not second.wait(0.1)
+        go.set()
+        for thread in threads:
+            thread.join(10)
+        assert not second.is_set()
+        assert not source.port.is_open
 
 
 def test_devices_on_one_wire_are_streams_of_their_own_and_garbage_breaks_them_all():
