@@ -60,6 +60,11 @@ class Run:
         except Exception as error:  # noqa: BLE001 - looked at by whoever ends it
             self.failures.append(error)
 
+    def faults(self):
+        """Those so far, of its source."""
+        now = self.pipeline.snapshot()
+        return now.sources[0].faults if now else Counter()
+
     def labels(self):
         return Counter(prediction.label for prediction in self.predictions)
 
@@ -131,7 +136,7 @@ def test_a_wrong_baud_rate_is_garbage_and_no_prediction(model):
             serial_sensor(lambda _: noise.bytes(115), 100.0, encode=bytes) as sensor,
             running(model, f"serial:{sensor.path}{options}") as run,
         ):
-            wait_for(lambda sensor=sensor: sensor.sent > 10_000)
+            wait_for(lambda sensor=sensor, run=run: sensor.sent > 10_000 and run.faults()["garbage"])
             ledger = run.end()
         assert run.predictions == []
         assert ledger.faults["garbage"] >= 1

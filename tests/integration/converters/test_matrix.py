@@ -1,6 +1,6 @@
 """Every kind of model by recipes: each conversion is right, or refused in one clear line.
 
-By default each model as int8, and every fourth one by another recipe. EDGEML_MATRIX=all takes every recipe;
+By default most models as int8, and every fourth one by another recipe. EDGEML_MATRIX=all takes every recipe;
 EDGEML_MATRIX=write does so too and puts the figures into docs/matrix.md.
 """
 

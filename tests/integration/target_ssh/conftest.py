@@ -32,7 +32,7 @@ def device(server: Device, tmp_path, monkeypatch):
     wait_for(lambda: not server.workers())
     wait_for(lambda: not sessions(server))
     assert not list(mine.iterdir())
-    assert not masters(mine)
+    wait_for(lambda: not masters(mine))
     mine.rmdir()
     server.configure()
     server.trust(server.host_key)
