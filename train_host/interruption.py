@@ -1,4 +1,7 @@
-"""Ctrl-C, or a system that shuts down: the first signal asks a training to leave a checkpoint and end."""
+"""Ctrl-C, or a system that shuts down: the first signal asks a training to leave a checkpoint and end.
+
+A search leaves everything on the disk as it goes; all that it must not do is miss that it was asked to end.
+"""
 
 from __future__ import annotations
 
@@ -61,3 +64,36 @@ class Interruption:
         if again or not self._fitting:
             self.end()
         self._stop_path.touch()
+
+
+class Remembered:
+    """While it is entered, Ctrl-C is not forgotten.
+
+    It raises KeyboardInterrupt as ever. But Python drops what is raised in a callback, as imports have them:
+    `check` raises it once more.
+    """
+
+    def __init__(self) -> None:
+        self._came, self._own = False, False
+
+    def __enter__(self) -> Self:
+        main = threading.current_thread() is threading.main_thread()
+        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._heard)
+            self._own = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._own:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if it came."""
+        if self._came:
+            raise KeyboardInterrupt
+
+    def _heard(self, number: int, frame: FrameType | None) -> NoReturn:
+        self._came = True
+        raise KeyboardInterrupt

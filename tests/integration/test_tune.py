@@ -123,6 +123,8 @@ def test_ctrl_c_leaves_a_search_that_can_go_on(searched):
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        # A test run in the background has it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == "goes on after 2 of 3 trials\n"

@@ -17,6 +17,7 @@ from typing import Any
 
 from edge_sdk.errors import GateError
 from edge_sdk.modelfile import write_atomic
+from train_host.interruption import Remembered
 from train_host.tuning import best, outcome
 from train_host.tuning.crew import Cluster, Crew, Local
 from train_host.tuning.folder import FOUND, TRIALS
@@ -129,9 +130,9 @@ def _try(study: Study, request: Request, meter: Meter | None, tell: Progress) ->
         tell.ended(ended, done)
         write_atomic(request.output / outcome.TABLE, outcome.table(study.tried, study.front()).encode())
 
-    with _crew(study, request, tell) as crew:
+    with Remembered() as interruption, _crew(study, request, tell) as crew:
         tell.begin(len(study.tried), study.search.trials, crew.size)
-        study.run(crew, meter, on_result)
+        study.run(crew, meter, on_result, interruption.check)
     if len(study.tried) < study.search.trials:
         tell.note(f"there is nothing else to try: {len(study.tried)} trials")
 

@@ -84,13 +84,20 @@ class Study(Closing):
         """Those that no other one beats in all objectives, within the limits; the best of the first ahead."""
         return front(self.tried, self.search.goals)
 
-    def run(self, crew: Crew, meter: Meter | None, on_result: Callable[[Tried, int], None]) -> None:
+    def run(
+        self,
+        crew: Crew,
+        meter: Meter | None,
+        on_result: Callable[[Tried, int], None],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         """Try until there are as many trials as were asked for, or nothing new to try.
 
         Args:
             crew: carries them out.
             meter: measures them on a target; None where nothing asks for that.
             on_result: told of each that has ended, and how many have.
+            check: called before it waits; what it raises ends the search.
 
         Raises:
             EdgeError: a machine failed again and again.
@@ -110,6 +117,7 @@ class Study(Closing):
                 crew.submit(self._order(trial))
             if not running:
                 break
+            check()
             number, found = crew.next()
             if isinstance(found, EdgeError):
                 attempts[number] = attempts.get(number, 1) + 1

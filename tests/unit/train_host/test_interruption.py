@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from train_host.interruption import Interruption
+from train_host.interruption import Interruption, Remembered
 
 FITTING = {"epoch": 1, "loss": 0.3}
 
@@ -75,3 +76,33 @@ def test_outside_the_main_thread_nothing_is_handled(tmp_path: Path) -> None:
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
+
+
+def test_an_interrupt_that_python_dropped_comes_once_more() -> None:
+    """What is raised while an object goes is printed and forgotten."""
+    dropped: list[object] = []
+
+    class Goes:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    hook, sys.unraisablehook = sys.unraisablehook, dropped.append
+    try:
+        with Remembered() as interruption:
+            interruption.check()
+            thing = Goes()
+            del thing
+            assert len(dropped) == 1
+            with pytest.raises(KeyboardInterrupt):
+                interruption.check()
+    finally:
+        sys.unraisablehook = hook
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_that_is_ignored_stays_ignored() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with Remembered() as interruption:
+        signal.raise_signal(signal.SIGINT)
+        interruption.check()
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
