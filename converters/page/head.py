@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from converters.page import decisions, judged, tables, wording
+from converters.page import decisions, judged, tables, tiles, wording
 from converters.page.markup import Html, join, tag
 from converters.report import Report, allowed
 
-_ARROW = " → "
 #: Length and number of notes here; the last section has all of them.
 _NOTE, _NOTES = 240, 8
 
@@ -84,40 +83,40 @@ def _tiles(report: Report) -> Iterator[Html]:
     verdict = report.verdict
     before, after, apart = verdict.original, verdict.result, verdict.difference
     if before is not None and after is not None:
-        yield _tile(
+        yield tiles.tile(
             "Accuracy",
-            (wording.share(before.accuracy, before.n), wording.share(after.accuracy, after.n)),
-            f"{wording.interval(before.interval)}{_ARROW}{wording.interval(after.interval)}",
+            wording.share(after.accuracy, after.n),
+            f"{wording.interval(before.interval)}{tiles.ARROW}{wording.interval(after.interval)}",
+            before=wording.share(before.accuracy, before.n),
         )
-        yield _tile(
+        yield tiles.tile(
             "Points lost",
-            (None, wording.points(verdict.drop, sign=False)),
+            wording.points(verdict.drop, sign=False),
             f"{wording.points_interval(verdict.drop_interval)}, 95 %, paired",
         )
     if verdict.judged is not None:
         reached = verdict.judged.before, verdict.judged.after
-        yield _tile(
+        yield tiles.tile(
             judged.name(verdict.judged),
-            (judged.value(reached[0]), judged.value(reached[1])),
-            _ARROW.join(wording.interval(one.interval) for one in reached),
+            judged.value(reached[1]),
+            tiles.ARROW.join(wording.interval(one.interval) for one in reached),
+            before=judged.value(reached[0]),
         )
-        yield _tile("Lost", (None, judged.loss(verdict.judged)), f"asked was {allowed(report)}")
+        yield tiles.tile("Lost", judged.loss(verdict.judged), f"asked was {allowed(report)}")
     same = decisions.agreement(verdict, decisions.deciding(report))
     if same is not None:
-        yield _tile("Same label", (None, f"{same:.1%}"), f"of {wording.counted(apart.n, 'input')}")
+        yield tiles.tile("Same label", f"{same:.1%}", f"of {wording.counted(apart.n, 'input')}")
     if before is None or same is None:
-        yield _tile(
+        yield tiles.tile(
             "Output above its error",
-            (None, wording.decibels(apart.sqnr_db)),
+            wording.decibels(apart.sqnr_db),
             f"largest error {wording.significant(apart.max_error)}",
         )
-    yield _tile(
+    yield tiles.tile(
         "File size",
-        (
-            None if report.source_bytes is None else wording.size(report.source_bytes),
-            wording.size(report.size_bytes),
-        ),
+        wording.size(report.size_bytes),
         _size_note(report),
+        before=None if report.source_bytes is None else wording.size(report.source_bytes),
     )
     if report.chosen.latency_us is not None:
         reference = next(
@@ -129,25 +128,14 @@ def _tiles(report: Report) -> Iterator[Html]:
             else wording.duration(reference.latency_us)
         )
         what = "float32 → chosen, " if first else ""
-        yield _tile(
+        yield tiles.tile(
             "Latency",
-            (first, wording.duration(report.chosen.latency_us)),
+            wording.duration(report.chosen.latency_us),
             f"{what}median on {_place(report.target)}",
+            before=first,
         )
     if report.chosen.arena_bytes is not None:
-        yield _tile("Arena", (None, wording.size(report.chosen.arena_bytes)), "planned, for activations")
-
-
-def _tile(name: str, values: tuple[str | None, str], note: str) -> Html:
-    first, second = values
-    before = tag("span", first, _ARROW, class_="from") if first is not None else Html()
-    return tag(
-        "div",
-        tag("div", name, class_="name"),
-        tag("div", before, tag("span", second, class_="nowrap"), class_="value"),
-        tag("div", note, class_="note"),
-        class_="tile",
-    )
+        yield tiles.tile("Arena", wording.size(report.chosen.arena_bytes), "planned, for activations")
 
 
 def _place(target: str) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from edge_sdk.contract import Contract, Output, Statistics
 from edge_sdk.dataset import Dataset
 from edge_sdk.errors import ConfigError, ModelError, first_of, one_line
-from edge_sdk.modelfile import CONTRACT, RUN, digest_of, read_members
+from edge_sdk.modelfile import CONTRACT, RUN, digest_of
 from edge_sdk.schema import parse_contract
 from train_host.config import Config
 from train_host.judging import challenge
@@ -47,14 +47,9 @@ class Start:
         Raises:
             ModelError: no .keras file, or none that edgeml has trained.
         """
-        members = read_members(path)
-        for member in (CONTRACT, RUN):
-            if member not in members:
-                raise ModelError(
-                    f"{path}: no {member}",
-                    expected="a model that edgeml train has made",
-                    remedy="a .keras of another origin is for --arch transfer, see docs/training.md",
-                )
+        members = challenge.trained(
+            path, remedy="a .keras of another origin is for --arch transfer, see docs/training.md"
+        )
         try:
             config = json.loads(members[RUN])["config"]
             if not isinstance(config, dict):

@@ -24,6 +24,25 @@ from train_host import companions
 from train_host.config import Config
 
 
+def trained(path: Path, remedy: str) -> dict[str, bytes]:
+    """What a .keras carries of its training: members by name, the contract and the run record among them.
+
+    Args:
+        path: the file.
+        remedy: what to do where it was not made by `edgeml train`.
+
+    Raises:
+        ModelError: no .keras file, or one without a contract or a record of its training.
+    """
+    members = read_members(path)
+    for member in (CONTRACT, RUN):
+        if member not in members:
+            raise ModelError(
+                f"{path}: no {member}", expected="a model that edgeml train has made", remedy=remedy
+            )
+    return members
+
+
 @dataclass(frozen=True)
 class Champion:
     """A model to be beaten.
@@ -49,14 +68,7 @@ class Champion:
         Raises:
             ModelError: no .keras file, or one without a contract or a record of its training.
         """
-        members = read_members(path)
-        for member in (CONTRACT, RUN):
-            if member not in members:
-                raise ModelError(
-                    f"{path}: no {member}",
-                    expected="a model that edgeml train has made",
-                    remedy="which groups it was trained on must be known",
-                )
+        members = trained(path, remedy="which groups it was trained on must be known")
         try:
             run = json.loads(members[RUN])
             sides, inherited = run["split"], frozenset(map(str, run.get("seen", ())))

@@ -7,6 +7,7 @@ from typing import Any
 
 from converters.page import wording
 from converters.page.markup import Html, join, tag
+from converters.page.tiles import tile
 from train_host.page import champion
 from train_host.page.report import Report
 
@@ -65,21 +66,21 @@ def _tiles(report: Report) -> Iterator[Html]:
     figure = result.figure
     unit = f" {getattr(result, 'unit', '')}".rstrip()
     value = f"{wording.significant(result.value)}{wording.clipped(unit, 20)}"
-    yield _tile(_FIGURES.get(figure, figure), value, _interval(result.interval))
+    yield tile(_FIGURES.get(figure, figure), value, _interval(result.interval))
     per_group: dict[str, Any] = run.get("per_group") or {}
     shares = {name: value for name, value in per_group.items() if isinstance(value, float)}
     if figure == "accuracy" and len(shares) > 1:
         worst = min(shares, key=lambda name: (shares[name], name))
         noun = report.judged.dataset.group
-        yield _tile(f"Worst {noun}", wording.share(shares[worst]), wording.clipped(worst))
+        yield tile(f"Worst {noun}", wording.share(shares[worst]), wording.clipped(worst))
     if report.calibrated is not None:
         kept = report.calibrated.after.ece
-        yield _tile("Confidence is off by", f"{kept.value:.3f}", f"{wording.interval(kept.interval)}, ECE")
+        yield tile("Confidence is off by", f"{kept.value:.3f}", f"{wording.interval(kept.interval)}, ECE")
     if report.operation is not None:
         test = report.operation.test
         found = test.detection_figure()
         if found is not None:
-            yield _tile(
+            yield tile(
                 "Events found",
                 wording.share(found.value),
                 f"{wording.interval(found.interval)} of {int(test.due.sum())}",
@@ -87,22 +88,12 @@ def _tiles(report: Report) -> Iterator[Html]:
         rate, share = test.rate_figure(), test.share_figure()
         if rate is None or not report.operation.allowed.hourly:
             span = wording.interval(share.interval)
-            yield _tile("Recordings with a false alarm", wording.share(share.value), span)
+            yield tile("Recordings with a false alarm", wording.share(share.value), span)
         else:
             span = f"[{', '.join(wording.significant(bound, 2) for bound in rate.interval)}]"
-            yield _tile("False alarms", f"{wording.significant(rate.value, 2)} an hour", span)
-    yield _tile(
+            yield tile("False alarms", f"{wording.significant(rate.value, 2)} an hour", span)
+    yield tile(
         "Epochs", str(run["best_epoch"]), f"kept of {len(run['history']['loss'])}, in {run['seconds']:.3g} s"
-    )
-
-
-def _tile(name: str, value: str, note: str) -> Html:
-    return tag(
-        "div",
-        tag("div", name, class_="name"),
-        tag("div", tag("span", value, class_="nowrap"), class_="value"),
-        tag("div", note, class_="note"),
-        class_="tile",
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from converters.page import wording
 from converters.page.markup import Html, join, tag
+from converters.page.tiles import tile
 from train_host.data.report import figures
 from train_host.data.report.content import Content
 
@@ -50,36 +51,26 @@ def _tiles(content: Content) -> Iterator[Html]:
     recordings = len(dataset.recordings)
     unread = recordings - len(lengths)
     note = f"{unread} could not be read" if unread else "all could be read"
-    yield _tile("Images" if content.is_images else "Recordings", f"{recordings:,}", note)
-    yield _tile(
+    yield tile("Images" if content.is_images else "Recordings", f"{recordings:,}", note)
+    yield tile(
         wording.counted(2, dataset.group).split(" ", 1)[1].capitalize(),
         f"{len(dataset.groups):,}",
         "divided between training and test as a whole",
     )
     if dataset.task == "regression":
         names = ", ".join(dataset.target_names)
-        yield _tile("Targets", str(len(dataset.target_names)), wording.clipped(names, 60))
+        yield tile("Targets", str(len(dataset.target_names)), wording.clipped(names, 60))
     else:
-        yield _tile("Labels", str(len(dataset.labels)), wording.clipped(", ".join(dataset.labels), 110))
+        yield tile("Labels", str(len(dataset.labels)), wording.clipped(", ".join(dataset.labels), 110))
     if not content.is_images and lengths:
         spread = " to ".join(dict.fromkeys(f"{one:.3g}" for one in (min(lengths), max(lengths))))
         spread = f"{spread} {content.unit} each"
-        yield _tile("In all", figures.amount(total, content.unit), spread)
+        yield tile("In all", figures.amount(total, content.unit), spread)
     rate = f"{dataset.rate_hz:g} Hz" if dataset.rate_hz else wording.NOTHING
     names = ", ".join(channel.name for channel in dataset.channels)
     count = wording.counted(len(dataset.channels), "channel")
     if content.is_images:
-        yield _tile("Channels", str(len(dataset.channels)), names)
+        yield tile("Channels", str(len(dataset.channels)), names)
     else:
-        yield _tile("Rate", rate, wording.clipped(f"{count}: {names}", 60))
-    yield _tile("Digest", dataset.digest.removeprefix("sha256:")[:12], "of facts and content")
-
-
-def _tile(name: str, value: str, note: str) -> Html:
-    return tag(
-        "div",
-        tag("div", name, class_="name"),
-        tag("div", tag("span", value, class_="nowrap"), class_="value"),
-        tag("div", note, class_="note"),
-        class_="tile",
-    )
+        yield tile("Rate", rate, wording.clipped(f"{count}: {names}", 60))
+    yield tile("Digest", dataset.digest.removeprefix("sha256:")[:12], "of facts and content")

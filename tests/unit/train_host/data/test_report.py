@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from converters.page import sound
 from edge_sdk.contract import Channel
 from edge_sdk.dataset import Dataset, Facts, NewRecording, Signal, write
 from tests import dataset_pages, folders, task_folders
+from tests.markup import Balanced
 from train_host.data import versioning
 from train_host.data.check import check
 from train_host.data.report import figures, render
@@ -30,33 +30,6 @@ EVERY: dict[str, Callable[[Path], Dataset]] = {
 }
 
 
-class Parsed(HTMLParser):
-    """Every element is closed by its own end tag; keeps what a browser would act on."""
-
-    def __init__(self, document: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.names: list[str] = []
-        self.addresses: list[str] = []
-        self.handlers: list[str] = []
-        self.feed(document)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_startendtag(tag, attrs)
-        if tag not in {"meta", "img", "br", "col"}:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.names.append(tag)
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
-        self.handlers += [name for name, _ in attrs if name.startswith("on")]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
 def titles(document: str) -> list[str]:
     return re.findall(r"<h2>(.*?)</h2>", document)
 
@@ -65,7 +38,7 @@ def titles(document: str) -> list[str]:
 def test_a_page_is_well_formed_reaches_for_nothing_and_is_always_the_same(tmp_path: Path, name: str) -> None:
     folder = EVERY[name](tmp_path / "d").folder
     document = render(check(folder))
-    parsed = Parsed(document)
+    parsed = Balanced(document)
     assert not {"script", "link", "iframe", "object", "form", "base"} & set(parsed.names)
     assert all(address.startswith(("#", "data:")) for address in parsed.addresses)
     assert parsed.handlers == []
@@ -172,4 +145,4 @@ def test_whatever_a_recording_holds_there_is_a_page(
     facts = Facts(name="d", channels=tuple(Channel(name) for name in names), rate_hz=rate_hz)
     signal = Signal(samples.astype(np.float32), rate_hz, names)
     new = [NewRecording(signal, label, group, "1", suffix=".npz") for group in "abc"]
-    Parsed(render(check(write(tmp_path / "d", facts, new).folder)))
+    Balanced(render(check(write(tmp_path / "d", facts, new).folder)))
