@@ -18,9 +18,10 @@ import pytest
 
 from edge_sdk import DecisionSettings, Model, Pipeline, open_source
 from edge_sdk.contract import Channel, Input, Output
-from tests.integration.broker import Listener, running_broker, wait_for
+from tests.integration.broker import Listener, running_broker
 from tests.integration.serial_sensor import serial_sensor
 from tests.models import Linear, write_model
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.e2e
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import wait_for
+
 
 class Broker:
     """One broker that can be stopped, frozen and started again on its port.
@@ -166,11 +168,3 @@ class Device:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def wait_for(condition, seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s")
-        time.sleep(0.02)

@@ -23,9 +23,9 @@ from firmware_bridge.build import build
 from firmware_bridge.emulator import Emulator
 from firmware_bridge.measurement import measure
 from firmware_bridge.terminal import Terminal
-from tests.integration.broker import wait_for
 from tests.integration.ssh_server import running_device
 from tests.models import Linear, flatbuffer
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 FIGURES = ("instructions", "flash_bytes", "arena_bytes", "stack_bytes")

@@ -9,7 +9,7 @@ import pytest
 
 from edge_sdk import Block, Model, Pipeline, open_source
 from tests.integration import http_server as web
-from tests.integration.broker import wait_for
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

@@ -14,8 +14,8 @@ import pytest
 from edge_sdk import ConfigError, Prediction, Retry, open_sink
 from edge_sdk.errors import Rejected
 from tests.integration import http_server as web
-from tests.integration.broker import wait_for
 from tests.integration.certificates import Authority
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

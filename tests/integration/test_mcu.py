@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -24,6 +23,7 @@ from firmware_bridge.faults import Faults, FaultyPort
 from tests.hil import files
 from tests.models import write_model
 from tests.streaming_board import BLOCK, StreamingBoard, compiled
+from tests.waiting import wait_for
 
 pytestmark = [
     pytest.mark.integration,
@@ -218,13 +218,14 @@ def test_unplugged_and_plugged_in_again_it_goes_on(file, plug, said, tmp_path):
     reports = []
     thread = threading.Thread(target=lambda: reports.append(pipeline.run(LIMIT_S)))
     thread.start()
-    wait_for(lambda: len(sink.got) == WINDOWS)
+    wait_for(lambda: len(sink.got) == WINDOWS, LIMIT_S)
     board.unplug()
     wait_for(
         lambda: (
             "connection broke" in " ".join(pipeline.snapshot().problems)
             or "cannot be opened" in " ".join(pipeline.snapshot().problems)
-        )
+        ),
+        LIMIT_S,
     )
     board.plug("p")
     thread.join(LIMIT_S)
@@ -233,13 +234,6 @@ def test_unplugged_and_plugged_in_again_it_goes_on(file, plug, said, tmp_path):
     assert report.ledger.faults["retry"] >= 1
     np.testing.assert_array_equal([p.outputs for p in sink.got], np.concatenate([said, said]))
     assert [p.sequence for p in sink.got] == list(range(2 * WINDOWS))
-
-
-def wait_for(happened):
-    deadline = time.monotonic() + LIMIT_S
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_another_model_than_the_board_s_ends_the_run_in_one_line(file, plug, tmp_path):

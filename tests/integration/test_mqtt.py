@@ -17,7 +17,8 @@ from edge_sdk import Block, ConfigError, Model, Prediction, Rejected, Retry, ope
 from edge_sdk.errors import Fatal
 from edge_sdk.plugins import check_url
 from edge_sdk.registry import Url
-from tests.integration.broker import Listener, answering, running_broker, wait_for
+from tests.integration.broker import Listener, answering, running_broker
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

@@ -10,9 +10,10 @@ import pytest
 
 from edge_sdk.config import Config
 from edge_sdk.pipeline import Pipeline
-from tests.integration.broker import Device, Listener, running_broker, wait_for
+from tests.integration.broker import Device, Listener, running_broker
 from tests.integration.certificates import Authority
 from tests.models import write_model
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 DEVICES = 100

@@ -13,7 +13,8 @@ import pytest
 from edge_sdk import Block, ConfigError, Retry, open_source
 from edge_sdk.contract import Channel, Input
 from edge_sdk.plugins import check_url
-from tests.integration.broker import Device, answering, running_broker, wait_for
+from tests.integration.broker import Device, answering, running_broker
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 XY = Input((Channel("ax", "g"), Channel("ay", "g")), 50.0, 8, 4)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from edge_sdk import ConfigError, Prediction, Retry, open_sink, open_source
-from tests.integration.broker import running_broker, wait_for
+from tests.integration.broker import running_broker
 from tests.integration.certificates import Authority
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

@@ -12,8 +12,8 @@ import pytest
 from edge_sdk.errors import Retry
 from edge_sdk.outbox import OutboxSettings
 from edge_sdk.prediction import Prediction
-from tests.integration.broker import wait_for
 from tests.integration.outboxes import NAMES, everything, filled, opened, prediction
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

@@ -10,8 +10,8 @@ import pytest
 
 from edge_sdk import cli
 from edge_sdk.outbox.salvage import salvage
-from tests.integration.broker import wait_for
 from tests.integration.outboxes import everything, filled, opened, prediction
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

@@ -7,8 +7,8 @@ import stat
 import pytest
 
 from edge_sdk.errors import Fatal
-from tests.integration.broker import wait_for
 from tests.integration.outboxes import NAMES, everything, filled, opened, prediction
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

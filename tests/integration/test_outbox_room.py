@@ -9,8 +9,8 @@ import time
 import pytest
 
 from edge_sdk.errors import Retry
-from tests.integration.broker import wait_for
 from tests.integration.outboxes import NAMES, everything, filled, opened, prediction
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

@@ -15,8 +15,8 @@ from psycopg import sql
 from edge_sdk import Block, ConfigError, Model, Pipeline, Prediction, open_sink
 from edge_sdk.errors import Rejected, Retry
 from edge_sdk.runs import Run
-from tests.integration.broker import wait_for
 from tests.integration.postgres import running_server
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

@@ -5,12 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from edge_sdk.dataset import Dataset
 from tests.terminal import Terminal
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -22,13 +22,6 @@ def start(*arguments, **more):
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=more.pop("stderr", subprocess.PIPE), text=True, **more
     )
-
-
-def until(holds, what="it"):
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 def takes(folder):
@@ -55,13 +48,13 @@ def test_labels_by_key(tmp_path, terminal):
         terminal.wait_for("50 Hz", 60)
         os.write(terminal._controller, b"1")
         terminal.wait_for("● walk")
-        until(lambda: takes(data))
+        wait_for(lambda: takes(data), 60.0)
         os.write(terminal._controller, b"f")
         terminal.wait_for("● fall")
         terminal.wait_until(
             lambda seen: any("walk" in line and "   1 recording" in line for line in seen.lines)
         )
-        until(lambda: takes(data))
+        wait_for(lambda: takes(data), 60.0)
         os.write(terminal._controller, b" ")
         terminal.wait_for("paused")
         terminal.wait_until(
@@ -96,7 +89,7 @@ def test_cues_and_json(tmp_path):
 def test_a_signal_finishes_what_is_open(tmp_path, number):
     data = tmp_path / "d"
     recorder = start("-o", data, "--label", "walk")
-    until(lambda: takes(data))
+    wait_for(lambda: takes(data), 60.0)
     recorder.send_signal(number)
     out, _ = recorder.communicate(timeout=60)
     assert recorder.returncode == 0
@@ -107,7 +100,7 @@ def test_a_signal_finishes_what_is_open(tmp_path, number):
 def test_what_a_kill_leaves_is_finished_by_the_next(tmp_path):
     data = tmp_path / "d"
     recorder = start("-o", data, "--label", "walk")
-    until(lambda: takes(data))
+    wait_for(lambda: takes(data), 60.0)
     recorder.kill()
     recorder.communicate(timeout=60)
     again = start("-o", data, "--label", "rest", "--duration", "1.5")

@@ -20,6 +20,7 @@ import pytest
 from edge_sdk import Model, recordings
 from edge_sdk.recordings import Signal
 from tests.models import write_model
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -57,14 +58,6 @@ def stored(path):
         for run_id, sequence in database.execute("SELECT run_id, sequence FROM predictions ORDER BY rowid"):
             runs.setdefault(run_id, []).append(sequence)
         return runs
-
-
-def wait_for(condition, timeout_s=30.0):
-    deadline = time.monotonic() + timeout_s
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
-    return value
 
 
 def count(path):
@@ -179,7 +172,7 @@ def test_a_signal_drains_and_exits_with_0(place, number):
         f"sqlite:{database}",
         "--json",
     )
-    wait_for(lambda: count(database) > 20)
+    wait_for(lambda: count(database) > 20, 30.0)
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 0, err
@@ -228,7 +221,7 @@ def test_a_kill_at_any_moment_loses_nothing_that_was_committed(place):
             "--sink",
             f"sqlite:{database}",
         )
-        wait_for(lambda before=before: count(database) > before)
+        wait_for(lambda before=before: count(database) > before, 30.0)
         time.sleep(random.uniform(0.0, 0.5))
         seen = count(database)
         process.send_signal(signal.SIGKILL)
@@ -273,12 +266,12 @@ def test_a_serial_port_with_garbage_unplugged_and_plugged_in_again(place):
             f"sqlite:{database}",
             "--json",
         )
-        wait_for(lambda: count(database) > 3 or send(sensor))
+        wait_for(lambda: count(database) > 3 or send(sensor), 30.0)
         os.write(sensor, b"\xff\xfe garbage\n1,2\n" + b"x" * 10_000 + b"\n")
         send(sensor)
     before = count(database)
     with terminal(port) as sensor:
-        wait_for(lambda: count(database) > before + 3 or send(sensor))
+        wait_for(lambda: count(database) > before + 3 or send(sensor), 30.0)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
     assert process.returncode == 0, err

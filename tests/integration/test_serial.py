@@ -18,9 +18,9 @@ import pytest
 from edge_sdk import Pipeline, open_source
 from edge_sdk.contract import Output
 from edge_sdk.sources import serial as serial_source
-from tests.integration.broker import wait_for
 from tests.integration.serial_sensor import SerialSensor, serial_sensor
 from tests.models import Linear, write_model
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 LABELS = ("rest", "walk", "fall")

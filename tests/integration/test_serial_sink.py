@@ -16,7 +16,7 @@ import pytest
 from edge_sdk import Block, ConfigError, Model, Pipeline, Prediction, open_sink
 from edge_sdk.errors import Retry
 from edge_sdk.plugins import check_url
-from tests.integration.broker import wait_for
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-import time
-from collections.abc import Callable
-from typing import TypeVar
+from functools import partial
 
 import pytest
 
-Found = TypeVar("Found")
+from tests import waiting
 
-
-def wait_for(condition: Callable[[], Found], timeout_s: float = 600) -> Found:
-    """What a condition gives once it gives something."""
-    deadline = time.monotonic() + timeout_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return found
+#: A machine that is emulated takes minutes, and each question is a connection to it.
+wait_for = partial(waiting.wait_for, seconds=600.0, every_s=0.1)
 
 
 def read_until(process: subprocess.Popen[str], text: str) -> None:

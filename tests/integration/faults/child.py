@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 
 from edge_sdk.blocks import boottime_s
 from tests.exposition import parse
-from tests.integration.broker import wait_for
 from tests.integration.faults.oracle import DEVICE, HOP, RATE_HZ, Story
+from tests.waiting import wait_for
 
 #: After so long it ends by itself, should the tests have died, s.
 LONGEST_S = 300

@@ -4,10 +4,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.integration.broker import running_broker, wait_for
+from tests.integration.broker import running_broker
 from tests.integration.faults.child import Child, config
 from tests.integration.faults.oracle import balanced, check_order, check_whole, firsts, repeats
 from tests.integration.faults.witnesses import AT_ONCE, Lines, Subscriber
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

@@ -11,11 +11,12 @@ from contextlib import ExitStack
 import pytest
 
 from edge_sdk.blocks import boottime_s
-from tests.integration.broker import running_broker, wait_for
+from tests.integration.broker import running_broker
 from tests.integration.faults.child import Child, config
 from tests.integration.faults.oracle import RATE_HZ, balanced, check_order, check_whole, firsts, kept, repeats
 from tests.integration.faults.witnesses import AT_ONCE, Hook, Lines, Port, Rows, Subscriber
 from tests.integration.http_server import answer
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

@@ -5,10 +5,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.integration.broker import running_broker, wait_for
+from tests.integration.broker import running_broker
 from tests.integration.faults.child import Child, config, together
 from tests.integration.faults.oracle import balanced, check_order, check_whole, firsts, kept, repeats
 from tests.integration.faults.witnesses import AT_ONCE, Hook, Lines, Subscriber
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from edge_sdk.blocks import boottime_s
-from tests.integration.broker import running_broker, wait_for
+from tests.integration.broker import running_broker
 from tests.integration.faults.child import Child, config
 from tests.integration.faults.oracle import HOP, RATE_HZ, balanced, check_order, check_whole, firsts, repeats
 from tests.integration.faults.witnesses import AT_ONCE, Hook, Lines, Subscriber
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

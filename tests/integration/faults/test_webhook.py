@@ -4,7 +4,6 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.integration.broker import wait_for
 from tests.integration.faults.child import Child, config
 from tests.integration.faults.oracle import balanced, check_order, check_whole, firsts, kept, repeats
 from tests.integration.faults.witnesses import Hook, Lines
@@ -19,6 +18,7 @@ from tests.integration.http_server import (
     hang_in_head,
     reset,
 )
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

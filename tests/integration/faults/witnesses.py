@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from edge_sdk.blocks import boottime_s
-from tests.integration.broker import wait_for
 from tests.integration.faults.oracle import Arrival
 from tests.integration.http_server import Behaviour, WebServer, answer
 from tests.integration.postgres import Server
+from tests.waiting import wait_for
 
 #: Of a broker, so that what it acknowledged has left it already, for whoever listens then.
 AT_ONCE = ("max_inflight_messages 0", "max_queued_messages 0")

@@ -14,9 +14,10 @@ import pytest
 from paho.mqtt import client as mqtt
 
 from edge_sdk import Model
-from tests.integration.broker import running_broker, wait_for
+from tests.integration.broker import running_broker
 from tests.integration.faults_sensors.process import Process, stored
 from tests.integration.faults_sensors.truth import HOP, WINDOW, samples, write
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

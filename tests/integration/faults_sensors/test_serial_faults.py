@@ -7,10 +7,10 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 import pytest
 
-from tests.integration.broker import wait_for
 from tests.integration.faults_sensors.process import Process, measured, stored
 from tests.integration.faults_sensors.truth import write
 from tests.integration.faults_sensors.wire import Sensor
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

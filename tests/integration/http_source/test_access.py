@@ -12,9 +12,9 @@ import pytest
 from edge_sdk import ConfigError, Retry, open_source
 from edge_sdk.errors import Fatal
 from edge_sdk.plugins import check_url
-from tests.integration.broker import wait_for
 from tests.integration.certificates import Authority
 from tests.integration.http_source.devices import XY, Reading, connected, raw, whole
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from tests.integration.broker import wait_for
 from tests.integration.http_source.devices import Reading, connected, everything, raw, whole
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.broker import wait_for
 from tests.integration.ssh_server import Device, running_device
 from tests.integration.target_ssh.reach import link, masters, sessions
+from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ import pytest
 from edge_sdk import Model
 from edge_sdk.errors import ChildTimeoutError, DeviceError, EdgeError
 from edge_sdk.targets import open_target
-from tests.integration.broker import wait_for
 from tests.integration.ssh_server import processes_under
 from tests.integration.target_ssh.reach import masters, sessions, url, windows
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 

@@ -26,6 +26,7 @@ from rich.cells import cell_len
 
 from edge_sdk.figures import age, bar, count, per_second, short, squeeze, volume
 from edge_sdk.screen import Rates, draw
+from tests.waiting import wait_for
 
 LOG = logging.getLogger("edgeml")
 
@@ -321,13 +322,6 @@ def lines(stream, monkeypatch):
         )
     assert said.getvalue().count("edgeml: ok:") <= 3
     return said.getvalue()
-
-
-def wait_for(condition, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_giving_back_twice_is_fine():

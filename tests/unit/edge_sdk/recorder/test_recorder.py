@@ -1,6 +1,5 @@
 import errno
 import os
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +15,7 @@ from edge_sdk.recorder.recorder import Recorder
 from edge_sdk.recorder.report import Settings
 from edge_sdk.recorder.take import About, Take, left_behind
 from edge_sdk.recorder.timeline import UNLABELLED, Timeline
+from tests.waiting import wait_for
 
 XYZ = ("ax", "ay", "az")
 NUMBERS = np.random.default_rng(5).normal(size=(400, 3)).astype(np.float32)
@@ -200,9 +200,9 @@ def test_undo_takes_the_last_one_away(settings):
         first = blocks(4)
         yield from first[:3]
         yield replace(first[3], end=True)
-        until(lambda: recorder.report.recordings)
+        wait_for(lambda: recorder.report.recordings, 30.0)
         recorder.undo()
-        until(lambda: not recorder.report.recordings)
+        wait_for(lambda: not recorder.report.recordings, 30.0)
         yield from blocks(1)
 
     recorder = Recorder([source()], Timeline("walk"), settings)
@@ -210,13 +210,6 @@ def test_undo_takes_the_last_one_away(settings):
     assert report.recordings == []
     assert report.samples.dropped == {"undone": 80, "paused": 20}
     assert not [path for path in (settings.folder / "recordings").rglob("*") if path.is_file()]
-
-
-def until(holds):
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_what_a_dead_recorder_left_is_finished(settings):
