@@ -27,6 +27,7 @@ MODULES = (
             "facts",
             "fitness",
             "health",
+            "layout",
             "manifest",
             "packed",
             "proving",

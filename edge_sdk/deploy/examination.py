@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edge_sdk.bench.machine import THROTTLED
-from edge_sdk.deploy.manifest import Platform
+from edge_sdk.deploy.manifest import Platform, numbers
 from edge_sdk.deploy.packages import from_system
 from edge_sdk.deploy.surroundings import Surroundings, unmet
 from edge_sdk.findings import Finding, State
@@ -56,7 +56,7 @@ def _findings(facts: Mapping[str, Any], wanted: Surroundings) -> Iterator[Findin
         else f"a system with Python {' to '.join(dict.fromkeys((pythons[0], pythons[-1])))}: "
         f"Raspberry Pi OS {'bookworm' if narrow else 'from bookworm on'}",
     )
-    libc = facts["glibc"] and tuple(int(part) for part in facts["glibc"].split(".")) >= least
+    libc = facts["glibc"] and numbers(facts["glibc"]) >= least
     yield Finding(
         "glibc",
         "ok" if libc else "missing",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edge_sdk.deploy import systemd
-from edge_sdk.deploy.manifest import Manifest
+from edge_sdk.deploy.manifest import Manifest, numbers
 from edge_sdk.errors import DeviceError, GateError
 
 
@@ -30,14 +30,10 @@ def check_platform(manifest: Manifest, here: Mapping[str, Any]) -> None:
     wanted = manifest.platform
     found = f"{here['machine']}, Python {here['python']}, glibc {here['glibc']}"
     fits = wanted.machine == here["machine"] and wanted.python == here["python"]
-    if not fits or _numbers(wanted.glibc) > _numbers(here["glibc"]):
+    if not fits or numbers(wanted.glibc) > numbers(here["glibc"]):
         raise GateError(
             "this release is for another device",
             expected=str(wanted),
             found=found,
             remedy="deploy from the host again, with what this device is: it asks it, or takes --for",
         )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())

@@ -81,6 +81,12 @@ class Platform:
         return "tflite_runtime" if self.machine == "armv7l" else "litert"
 
 
+def numbers(version: str) -> tuple[int, ...]:
+    """Of a version, to compare it by: as far as it is numbers with points between."""
+    leading, *_ = re.split(r"[^\d.]", version, maxsplit=1)
+    return tuple(int(part) for part in leading.split(".") if part)
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """A release.

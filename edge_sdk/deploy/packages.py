@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata, util
 from pathlib import Path
 
-from edge_sdk.deploy.manifest import Platform, digest_of
+from edge_sdk.deploy.manifest import Platform, digest_of, numbers
 from edge_sdk.errors import ConfigError, DeviceError, MissingExtraError
 from edge_sdk.registry import Url
 
@@ -100,7 +100,7 @@ def check(platform: Platform) -> None:
         ConfigError: there is none.
     """
     if platform.machine == _ARM:
-        if platform.python != _ARM_PYTHON or _numbers(platform.glibc) < _numbers(_ARM_GLIBC):
+        if platform.python != _ARM_PYTHON or numbers(platform.glibc) < numbers(_ARM_GLIBC):
             raise ConfigError(
                 f"no runtime for {platform}",
                 expected=f"Python {_ARM_PYTHON} and glibc {_ARM_GLIBC} on 32-bit Arm: tflite-runtime has no "
@@ -166,9 +166,9 @@ def install(platform: Platform, wanted: Sequence[str], tree: Path, cache: Path, 
 
 def _with_pip(platform: Platform, wanted: Sequence[str], tree: Path, wheels: Path) -> None:
     """Wheels for 32-bit Arm, and `wheels` that were made here."""
-    given = [each for each in wanted if _name(each) not in from_system(platform)]
-    alone = [each for each in given if _name(each) == "tflite-runtime"]  # it asks for numpy, which is there
-    versions = range(17, _numbers(platform.glibc)[1] + 1)
+    given = [each for each in wanted if named(each) not in from_system(platform)]
+    alone = [each for each in given if named(each) == "tflite-runtime"]  # it asks for numpy, which is there
+    versions = range(17, numbers(platform.glibc)[1] + 1)
     tags = [f"linux_{_ARM}", *(f"manylinux_2_{minor}_{_ARM}" for minor in versions)]
     command = [*_pip(platform), "install", "--quiet", "--no-compile", "--only-binary", ":all:"]
     command += ["--python-version", platform.python, "--implementation", "cp", "--target", str(tree)]
@@ -180,7 +180,7 @@ def _with_pip(platform: Platform, wanted: Sequence[str], tree: Path, wheels: Pat
 
 def _compiled(platform: Platform, wanted: Sequence[str], cache: Path, say: Say) -> Path:
     """A folder with the wheel of what has none for this platform; compiled when it is not in the cache."""
-    requirement = next(each for each in wanted if _name(each) == _COMPILED)
+    requirement = next(each for each in wanted if named(each) == _COMPILED)
     recipe = repr((requirement, platform.machine, platform.python, _TARGET, _FLAGS, _SIZES))
     made = cache / digest_of(recipe.encode())
     if made.is_dir():
@@ -284,13 +284,9 @@ def _uv() -> list[str]:
 
 
 def _newest_glibc(platform: Platform) -> str | None:
-    return max((each for each in _GLIBCS if _numbers(each) <= _numbers(platform.glibc)), default=None)
+    return max((each for each in _GLIBCS if numbers(each) <= numbers(platform.glibc)), default=None)
 
 
-def _name(requirement: str) -> str:
+def named(requirement: str) -> str:
     """The package that a requirement asks for."""
     return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0].lower()
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version))

@@ -1,7 +1,7 @@
 """Releases side by side on a device: one is current, one is what a failure goes back to.
 
     ROOT/contents/            contents by digest, see `edge_sdk.deploy.store`
-    ROOT/trees/DIGEST/        runtime trees; several slots may share one
+    ROOT/trees/DIGEST/        runtime trees; several slots may share one, see `edge_sdk.deploy.layout`
     ROOT/apps/NAME/
         slots/SERIAL-DIGEST/  manifest.json, manifest.json.sig, app/, runtime -> a tree, verdict.json
         current -> slots/…    what the service runs: this link alone decides
@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_sdk.deploy import signature
+from edge_sdk.deploy.layout import MANIFEST, Layout
 from edge_sdk.deploy.manifest import (
     MOST_BYTES,
     NAME,
@@ -40,13 +41,12 @@ from edge_sdk.deploy.manifest import (
     Entry,
     Manifest,
     digest_of,
-    read_listing,
 )
 from edge_sdk.deploy.records import Recovery, Slot, Trial, Verdict
-from edge_sdk.deploy.store import Store, compile_tree, lock, require, sync_folder, write_durably
+from edge_sdk.deploy.store import require, sync_folder, write_durably
 from edge_sdk.errors import ConfigError, DeviceError, EdgeError, GateError, Retry
 
-_MANIFEST, _SIGNATURE, _VERDICT = "manifest.json", "manifest.json.sig", "verdict.json"
+_VERDICT = "verdict.json"
 _SLOT = re.compile(r"[0-9]+-[0-9a-f]{12}")
 
 
@@ -76,7 +76,8 @@ class Slots:
         if not NAME.fullmatch(name):
             raise ConfigError("the pipeline's name", expected=NAME_WORDS, found=repr(name)[:100])
         self.root, self.name = root, name
-        self.store = Store(root / "contents")
+        self._layout = Layout(root)
+        self.store = self._layout.store
         self.folder = root / "apps" / name
         self.boot = _boot_id() if boot is None else boot
         self._slots, self._current = self.folder / "slots", self.folder / "current"
@@ -141,7 +142,7 @@ class Slots:
             return None
         folder = self._slots / name
         try:
-            manifest = Manifest.from_bytes((folder / _MANIFEST).read_bytes())
+            manifest = Manifest.from_bytes((folder / MANIFEST).read_bytes())
         except (OSError, EdgeError):
             return None
         facts = _facts(folder / _VERDICT)
@@ -186,9 +187,7 @@ class Slots:
 
     def needed(self, manifest: Manifest) -> list[Entry]:
         """Contents that are not here; those of the runtime are known once its listing is here."""
-        if manifest.runtime not in self.store:
-            return [Entry("runtime", manifest.runtime, 0), *self.store.missing(manifest.files)]
-        return self.store.missing([*manifest.files, *self._listing(manifest)])
+        return self._layout.needed(manifest)
 
     def install(self, data: bytes, signed: bytes, manifest: Manifest) -> Slot:
         """Lay a release out in a slot of its own, beside what runs.
@@ -211,8 +210,8 @@ class Slots:
             if there is not None and there.verdict != "refused":
                 return there
             require(self.root, sum(entry.size for entry in manifest.files))
-            self._lay_tree(manifest)
-            self._lay_slot(name, data, signed, manifest)
+            self._layout.lay_tree(manifest.runtime)
+            self._layout.lay_slot(self._slots / name, data, signed, manifest)
         slot = self.slot(name)
         assert slot is not None, name
         return slot
@@ -348,23 +347,9 @@ class Slots:
         return self._sweep()
 
     def _sweep(self) -> int:
-        """Trees and contents that no slot of any pipeline uses; later where one is just being installed."""
-        with self.store.unused() as alone:
-            return self._sweep_alone() if alone else 0
-
-    def _sweep_alone(self) -> int:
-        others = [Slots(self.root, name, self.boot) for name in pipelines(self.root)]
-        manifests = [slot.manifest for app in others for slot in app.all()]
-        used: list[Entry] = [entry for manifest in manifests for entry in manifest.files]
-        for runtime in {manifest.runtime for manifest in manifests}:
-            used.append(Entry("runtime", runtime, 0))
-            with contextlib.suppress(EdgeError):
-                used += read_listing(self.store.read(runtime, MOST_BYTES))
-        trees = {manifest.runtime for manifest in manifests}
-        for tree in (self.root / "trees").glob("*"):
-            if tree.name not in trees:
-                shutil.rmtree(tree, ignore_errors=True)
-        return self.store.sweep(used)
+        """Trees and contents that no slot of any pipeline uses."""
+        others = (Slots(self.root, name, self.boot) for name in pipelines(self.root))
+        return self._layout.sweep(slot.manifest for app in others for slot in app.all())
 
     def _fallback(self, slot: Slot) -> str:
         """Name of what to go back to when a slot fails; one that is itself on trial is not that."""
@@ -378,32 +363,6 @@ class Slots:
             return current.name
         return going.back_to if going.back_to != slot.name else slot.back_to
 
-    def _lay_tree(self, manifest: Manifest) -> None:
-        tree = self.root / "trees" / manifest.runtime
-        with lock(tree.parent, fcntl.LOCK_EX):  # another pipeline may be about to lay out the same one
-            if tree.is_dir():
-                return
-            part = tree.with_name(f".{tree.name}.part")
-            with _gone_unless_renamed(part):
-                self.store.lay_out(self._listing(manifest), part)
-                compile_tree(part)
-                part.rename(tree)
-            sync_folder(tree.parent)
-
-    def _lay_slot(self, name: str, data: bytes, signed: bytes, manifest: Manifest) -> None:
-        part = self._slots / f".{name}.part"
-        with _gone_unless_renamed(part):
-            self.store.lay_out(manifest.files, part / "app")
-            (part / "runtime").symlink_to(Path("../../../../trees") / manifest.runtime)
-            write_durably(part / _MANIFEST, data)
-            write_durably(part / _SIGNATURE, signed)
-            shutil.rmtree(self._slots / name, ignore_errors=True)
-            part.rename(self._slots / name)
-        sync_folder(self._slots)
-
-    def _listing(self, manifest: Manifest) -> tuple[Entry, ...]:
-        return read_listing(self.store.read(manifest.runtime, MOST_BYTES))
-
     def _switch(self, name: str) -> None:
         part = self._current.with_name(".current.part")
         part.unlink(missing_ok=True)
@@ -416,15 +375,6 @@ class Slots:
         if folder.is_dir():
             facts = {"verdict": verdict, "reason": reason, "boot": self.boot, "back_to": back_to}
             _write(folder / _VERDICT, facts)
-
-
-@contextlib.contextmanager
-def _gone_unless_renamed(part: Path) -> Iterator[None]:
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        yield
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _write(file: Path, facts: dict[str, str]) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_sdk.deploy.packages import requirements
+from edge_sdk.deploy.manifest import numbers
+from edge_sdk.deploy.packages import named, requirements
 from edge_sdk.needs import HARDWARE
 from edge_sdk.registry import Url
 
@@ -45,10 +46,9 @@ def surroundings(pipeline: Pipeline) -> Surroundings:
 def unmet(package: str, version: str, machine: str) -> str:
     """What edgeml asks of a package that this version is not, such as ``>=1.24``; empty where it fits."""
     for requirement in requirements((), machine):
-        name, *_ = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)
-        if name.lower() == package:
+        if named(requirement) == package:
             for comparison, limit in re.findall(r"([<>]=?)\s*([\d.]+)", requirement):
-                if not _COMPARISONS[comparison](_numbers(version), _numbers(limit)):
+                if not _COMPARISONS[comparison](numbers(version), numbers(limit)):
                     return f"{comparison}{limit}"
     return ""
 
@@ -56,9 +56,3 @@ def unmet(package: str, version: str, machine: str) -> str:
 def _urls(pipeline: Pipeline) -> Iterator[str]:
     parts = [*(part.source for part in pipeline.sources), *(part.sink for part in pipeline.sinks)]
     yield from (part for part in parts if isinstance(part, str))
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """Of a version, as far as it is numbers."""
-    numbers, *_ = re.split(r"[^\d.]", version, maxsplit=1)
-    return tuple(int(part) for part in numbers.split(".") if part)

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from edge_sdk.deploy import slots as module
+from edge_sdk.deploy import layout
 from edge_sdk.deploy.manifest import digest_of
 from edge_sdk.deploy.slots import Slots, pipelines
 from edge_sdk.errors import ConfigError, DeviceError
@@ -213,7 +213,7 @@ def test_two_pipelines_that_bring_the_same_runtime_at_the_same_time(slots, monke
             second.start()
             second.join(0.2)
 
-    monkeypatch.setattr(module, "compile_tree", compiled)
+    monkeypatch.setattr(layout, "compile_tree", compiled)
     first = installed(slots, 1)
     second.join()
     assert is_whole(first)
