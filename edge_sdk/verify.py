@@ -1,24 +1,20 @@
 """Proves that a model file is safe to load before this process loads it.
 
 LiteRT dies with a segmentation fault on some damaged files, so an unknown file is loaded, invoked and
-compared with its golden vectors in a child process first. The verdict is kept under the digest of the whole
-file, the runtime's version and the processor's features, together with the contract; a file with a verdict
-is loaded straight away. What only an unknown file needs is imported only for one, which keeps a device's
-start short.
+compared with its golden vectors in a child process first. The verdict is kept, together with the contract; a
+file with a verdict is loaded straight away. What only an unknown file needs is imported only for one, which
+keeps a device's start short.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_sdk import home, registry
+from edge_sdk import verdicts
 from edge_sdk.contract import Contract
 from edge_sdk.engine import open_engine
 from edge_sdk.errors import ChildError, ChildTimeoutError, ModelError, first_of
@@ -86,8 +82,8 @@ def verify(
     """
     file = os.fspath(file)
     data = _read(file)
-    path = _verdict_path(data, runtime, contract)
-    known = _recall(path)
+    path = verdicts.place(data, runtime, contract, _RULES)
+    known = verdicts.recall(path)
     if known is not None:
         found = Contract.trusted(known["contract"]) if known["contract"] else None
         return Verified(
@@ -115,7 +111,7 @@ def verify(
         "labels": labels,
         "footprint": footprint,
     }
-    _remember(path, verdict)
+    verdicts.remember(path, verdict)
     return Verified(parts.flatbuffer, parts.digest, found, labels, cached=False, footprint=footprint)
 
 
@@ -358,70 +354,3 @@ def _read(file: str) -> bytes:
             f"{file}: not a TFLite model", found=sniff(data), remedy="copy or convert the model again"
         )
     return data
-
-
-def cache_folder() -> str:
-    """Where verdicts are kept."""
-    return home.place("cache", "verified")
-
-
-def _verdict_path(data: bytes, runtime: str, contract: Contract | None) -> str:
-    """Named by all that the verdict depends on: the whole file, the runtime, the processor, our rules.
-
-    A contract that comes from elsewhere may settle what the file leaves open.
-    """
-    package = registry.find("runtimes", runtime).package
-    parts = [hashlib.sha256(data).hexdigest(), runtime, _version(package), _cpu(), str(_RULES)]
-    if contract is not None:
-        parts.append(hashlib.sha256(contract.to_json()).hexdigest())
-    facts = "\n".join(parts)
-    return os.path.join(cache_folder(), hashlib.sha256(facts.encode()).hexdigest())
-
-
-def _recall(path: str) -> dict[str, Any] | None:
-    """The verdict kept under this name, or None; a damaged one counts as none."""
-    try:
-        with open(path, "rb") as file:
-            verdict = json.load(file)
-        return verdict if {"bytes", "digest", "contract", "labels", "footprint"} <= set(verdict) else None
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _version(package: str) -> str:
-    """An installed package's version, from its dist-info folder's name: importlib.metadata costs 20 ms."""
-    import sys
-
-    stem = package.replace("-", "_").lower() + "-"
-    for folder in sys.path:
-        try:
-            names = os.listdir(folder or ".")
-        except OSError:
-            continue
-        for name in names:
-            if name.endswith(".dist-info") and name.lower().startswith(stem):
-                return name[len(stem) : -len(".dist-info")]
-    return "unknown"
-
-
-def _cpu() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
-            for line in file:
-                if line.startswith(("flags", "Features")):
-                    return platform.machine() + " " + " ".join(line.split())
-    except OSError:
-        pass
-    return platform.machine()
-
-
-def _remember(path: str, verdict: dict[str, Any]) -> None:
-    from pathlib import Path
-
-    from edge_sdk.modelfile import write_atomic
-
-    try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        write_atomic(Path(path), json.dumps(verdict).encode())
-    except OSError:
-        return  # a read-only system verifies at each start

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import click
 
-from edge_sdk import registry
+from edge_sdk import registry, verdicts
 from edge_sdk.cli import json_option, print_json
 from edge_sdk.clock import ClockState
 from edge_sdk.deploy.console import Device
@@ -23,7 +23,6 @@ from edge_sdk.errors import ConfigError, EdgeError, GateError, UnknownNameError,
 from edge_sdk.findings import Finding, State, lines
 from edge_sdk.ssh import Address
 from edge_sdk.targets.host import DEFAULT_RUNTIME
-from edge_sdk.verify import cache_folder
 
 _LEAST_FREE_BYTES = 200 << 20
 
@@ -247,7 +246,7 @@ def _install(name: str) -> None:
 def _surroundings() -> list[Finding]:
     free = shutil.disk_usage(Path.cwd()).free
     synced = ClockState().synced()
-    cache = Path(cache_folder())
+    cache = Path(verdicts.folder())
     writable = os.access(next(p for p in (cache, *cache.parents) if p.exists()), os.W_OK)
     return [
         Finding(
