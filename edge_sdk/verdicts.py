@@ -1,7 +1,7 @@
 """What is known of model files that were verified before, kept in the user's cache.
 
-A verdict is named after the digest of the whole file, the runtime's version and the processor's features. This
-is on the way to a device's first result, and imports nothing that is not there anyway.
+A verdict is named after the digest of the whole file, the runtime's version and the processor's features. It
+is on the way to a device's first result: nothing is imported here that is not there anyway.
 """
 
 from __future__ import annotations
