@@ -26,9 +26,11 @@ _WAKE_S = 0.01
 _BELIEVABLE_S = 60.0
 #: Scans that are farther apart than so many periods have lost some between them.
 _HOLE = 1.5
+#: The clock of `boottime_s`, which a device is asked for.
+_OWN_CLOCK = "boottime"
 #: The clocks that an IIO timestamp may be of.
 _CLOCKS = {
-    "boottime": time.CLOCK_BOOTTIME,
+    _OWN_CLOCK: time.CLOCK_BOOTTIME,
     "monotonic": time.CLOCK_MONOTONIC,
     "monotonic_coarse": time.CLOCK_MONOTONIC,
     "monotonic_raw": time.CLOCK_MONOTONIC_RAW,
@@ -106,6 +108,8 @@ class Buffer(Closing):
 
     def boot_s(self, stamp_ns: int) -> float:
         """A timestamp on the clock that edgeml runs on, s."""
+        if self.clock == _OWN_CLOCK:  # to the nanosecond; of two clocks, one is read a moment after the other
+            return stamp_ns / 1e9
         ago_s = (time.clock_gettime_ns(_CLOCKS[self.clock]) - stamp_ns) / 1e9
         return boottime_s() - ago_s
 
@@ -167,7 +171,7 @@ class Buffer(Closing):
         """Have the timestamps on the boot clock where the kernel lets us; else on what it says."""
         path = self._folder / "current_timestamp_clock"
         if path.exists() and os.access(path, os.W_OK):
-            self._attributes.set(path, "boottime")
+            self._attributes.set(path, _OWN_CLOCK)
         clock = text(path) or "realtime"  # what it was before Linux 4.8 let one choose
         if clock not in _CLOCKS:
             raise ConfigError(
